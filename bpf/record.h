@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * What crosses from the kernel to user space: the records of the ring, the counters and the
+ * policy map's values. `npm run generate` turns this file into src/model/record-layout.ts.
+ *
+ * "pid" is used here as in user space: the thread group's id (the kernel's tgid); "tid" is the
+ * thread's (the kernel's pid).
+ */
+#ifndef FDSPAN_RECORD_H
+#define FDSPAN_RECORD_H
+
+/* Every record starts with a kind byte. All records are multiples of 8 bytes in the ring. */
+enum record_kind {
+	RECORD_PAIR = 1,
+	RECORD_SCOPE_CREATED = 2,
+	RECORD_SCOPE_REMOVED = 3,
+	RECORD_SCOPE_DESCRIBED = 4,
+};
+
+/* The order is that of fdspan.close.reason in the documents. FAILED: the open itself failed. */
+enum close_reason {
+	CLOSE_FAILED = 0,
+	CLOSE_CLOSE = 1,
+	CLOSE_RANGE = 2,
+	CLOSE_DUP = 3,
+	CLOSE_EXEC = 4,
+	CLOSE_EXIT = 5,
+	CLOSE_STOP = 6,
+	CLOSE_LOST = 7,
+};
+
+enum pair_flag {
+	PAIR_PATH_TRUNCATED = 1 << 0, /* the tail was kept */
+	PAIR_PATH_RENAMED = 1 << 1, /* a rename was seen during both walks */
+	PAIR_ADOPTED = 1 << 2, /* open before fdspan started */
+	PAIR_START_MISSED = 1 << 3, /* opened_boot_ns is the exit of the open call */
+	PAIR_RUNTIME_PHASE = 1 << 4, /* opened by the container runtime, before exec */
+	PAIR_DELETED = 1 << 5, /* the path ends in " (deleted)", put there by fdspan */
+};
+
+/* The scope's kind, in the two highest bits of a scope (bits 62 and 63). */
+enum scope_kind {
+	SCOPE_CGROUP2 = 0,
+	SCOPE_CGROUP1 = 1,
+	SCOPE_MNTNS = 2,
+	SCOPE_PIDNS = 3,
+};
+
+/* What the policy map says of a scope. A scope that isn't in it is ignored. */
+enum scope_verdict {
+	VERDICT_IGNORE = 1, /* not a container: another hierarchy may know it */
+	VERDICT_DENY = 2, /* a container that must not be traced */
+	VERDICT_UNJUDGED = 3, /* traced; its records wait in user space */
+	VERDICT_TRACE = 4,
+};
+
+/* Value of the policy map; its key is the scope (u64). */
+struct scope_policy {
+	__u64 container; /* the scope of the container that the group belongs to */
+	__u32 verdict;
+	__u32 described; /* 1 once a RECORD_SCOPE_DESCRIBED was sent */
+};
+
+enum namespace_index {
+	NS_MNT = 0,
+	NS_PID = 1,
+	NS_UTS = 2,
+	NS_NET = 3,
+	NS_IPC = 4,
+	NS_USER = 5,
+	NS_CGROUP = 6,
+	NS_COUNT = 7,
+};
+
+#define COMM_BYTES 16
+#define EXECUTABLE_BYTES_MAX 255
+#define PATH_BYTES_MAX 4096
+#define HOSTNAME_BYTES 64
+#define CGROUP_PATH_BYTES_MAX 4096
+
+/*
+ * One open with its close (or one failed open). The executable's name follows at once
+ * (executable_bytes, no terminator), then the path (path_bytes, no terminator).
+ */
+struct pair_record {
+	__u8 kind;
+	__u8 reason; /* enum close_reason */
+	__u16 flags; /* enum pair_flag */
+	__u16 executable_bytes;
+	__u16 path_bytes;
+	__u64 scope; /* of the container */
+	__u64 opened_boot_ns; /* entry of the open call */
+	__u64 closed_boot_ns;
+	__u64 open_duration_ns; /* time in the open call; 0 when its start was missed */
+	__u64 process_started_boot_ns;
+	__u64 inode;
+	__u64 size_bytes; /* of the file, at close; 0 when not known */
+	__u32 pid;
+	__u32 tid;
+	__u32 vpid; /* pid in its own pid namespace */
+	__u32 parent_pid;
+	__u32 user_id;
+	__u32 exec_count; /* with pid and start: one process execution */
+	__s32 fd; /* what the open returned; negative: -errno */
+	__u32 open_flags; /* O_* */
+	__u32 mode; /* st_mode; 0 for a failed open */
+	__u32 device; /* kernel's dev_t: major << 20 | minor */
+	__u32 namespaces[NS_COUNT];
+	char comm[COMM_BYTES]; /* the thread's, NUL-padded */
+	__u32 reserved;
+};
+
+/* A new control group. The path (path_bytes, from the hierarchy's root) follows. */
+struct scope_created_record {
+	__u8 kind;
+	__u8 reserved[3];
+	__u16 path_bytes;
+	__u16 flags; /* PAIR_PATH_TRUNCATED */
+	__u64 scope;
+	__u64 container; /* the judged scope it inherits from, or the scope itself */
+	__u32 verdict; /* what the policy map holds for it now */
+	__u32 reserved2;
+};
+
+struct scope_removed_record {
+	__u8 kind;
+	__u8 reserved[7];
+	__u64 scope;
+};
+
+/* The first process that a container executes (or one found at start). */
+struct scope_described_record {
+	__u8 kind;
+	__u8 reserved[3];
+	__u32 pid;
+	__u64 scope;
+	__u64 process_started_boot_ns;
+	__u32 namespaces[NS_COUNT];
+	__u32 reserved2;
+	char hostname[HOSTNAME_BYTES]; /* NUL-padded */
+};
+
+/* Counters of the kernel stage, under the names that the documents use, in capitals. */
+enum kernel_counter {
+	COUNTER_OPENS_IN_SCOPE = 0,
+	COUNTER_OPENS_TRACKED = 1,
+	COUNTER_UNSAMPLED = 2,
+	COUNTER_OPEN_TABLE_FULL = 3,
+	COUNTER_PAIRS_FINISHED = 4,
+	COUNTER_RING_FULL = 5,
+	COUNTER_RECORDS_SENT = 6,
+	COUNTER_PAIRS_LOST = 7,
+	COUNTER_UNSEEN_IO_URING = 8,
+	COUNTER_UNSEEN_COMPAT = 9,
+	COUNTER_UNSEEN_RACE = 10,
+	COUNTER_DUPS_UNTRACKED = 11, /* more duplicates than DUPS_MAX: the span may end early */
+	COUNTER_PATHS_SHORTENED = 12, /* long path, but no long buffer was free */
+	COUNTER_SCOPE_RECORDS_LOST = 13, /* ring full for a scope's record */
+	COUNTER_SCOPE_TABLE_FULL = 14,
+	COUNTER_COUNT = 15,
+};
+
+_Static_assert(sizeof(struct pair_record) == 152, "pair_record is shared with user space");
+_Static_assert(sizeof(struct scope_created_record) == 32, "scope_created_record is shared");
+_Static_assert(sizeof(struct scope_removed_record) == 16, "scope_removed_record is shared");
+_Static_assert(sizeof(struct scope_described_record) == 120, "scope_described_record is shared");
+_Static_assert(sizeof(struct scope_policy) == 16, "scope_policy is shared with user space");
+
+#endif

@@ -1,0 +1,56 @@
+// What the main thread and the pump tell each other. Plain data only: it crosses a worker boundary.
+import type { ContainerUpdate, ScopeVerdict } from './container-slot.ts';
+
+/** Main thread → pump. After each post the main thread writes to the pump's eventfd. */
+export type ToPump =
+  | { readonly type: 'container'; readonly update: ContainerUpdate }
+  | { readonly type: 'container-gone'; readonly slot: number }
+  | { readonly type: 'scope'; readonly verdict: ScopeVerdict }
+  | { readonly type: 'scope-gone'; readonly scopeLo: number; readonly scopeHi: number }
+  | { readonly type: 'buffer'; readonly buffer: ArrayBuffer }
+  /** Drain until the ring is empty, seal all, answer `drained`, and go on. */
+  | { readonly type: 'drain' }
+  /** Drain, give up what still waits for a verdict (counted), seal, answer `stopped`, and end. */
+  | { readonly type: 'stop' };
+
+/** Pump → main thread. */
+export type FromPump =
+  | { readonly type: 'ready' }
+  /** One sealed ExportTraceServiceRequest: the first `bytes` of `buffer` (transferred). */
+  | { readonly type: 'request'; readonly buffer: ArrayBuffer; readonly bytes: number; readonly spans: number }
+  /** A record of the kernel about a scope, copied as it is (SCOPE_CREATED, _REMOVED or _DESCRIBED). */
+  | { readonly type: 'scope-record'; readonly record: Uint8Array }
+  /** A pair's scope that no verdict is known of; told once until a verdict arrives. */
+  | { readonly type: 'scope-unknown'; readonly scopeLo: number; readonly scopeHi: number }
+  | { readonly type: 'drained' }
+  | { readonly type: 'stopped' }
+  | { readonly type: 'failed'; readonly message: string; readonly stack: string };
+
+/** What the pump's worker gets as `workerData`. Pointers are addresses in this process. */
+export interface PumpOptions {
+  readonly ringFd: number;
+  /** Address of the consumer position's page (read and write). */
+  readonly consumerAddress: bigint;
+  /** Address of the producer position's page; the data follows, mapped twice in a row. */
+  readonly producerAddress: bigint;
+  readonly ringBytes: number;
+  readonly eventFd: number;
+  /** Shared counters: see model/counters.ts. */
+  readonly counters: SharedArrayBuffer;
+  /** Random 64 bits of this boot, hashed into trace ids; lo and hi. */
+  readonly bootIdLo: number;
+  readonly bootIdHi: number;
+  readonly requestBytesMax: number;
+  readonly requestSpansMax: number;
+  readonly requestAgeMaxMs: number;
+  readonly buffersMax: number;
+  readonly containersMax: number;
+  readonly waitingRecordsMax: number;
+  readonly attributes: 'lean' | 'standard' | 'full';
+  readonly spanName: 'template' | 'operation';
+  readonly spanNamesMax: number;
+  readonly minDurationNs: number;
+  readonly excludeGlobs: readonly string[];
+  readonly includeGlobs: readonly string[];
+  readonly scopeVersion: string;
+}
