@@ -9,7 +9,7 @@
 #ifndef FDSPAN_RECORD_H
 #define FDSPAN_RECORD_H
 
-/* Every record starts with a kind byte. All records are multiples of 8 bytes in the ring. */
+/* Every record starts with its kind; the ring aligns each to 8 bytes. */
 enum record_kind {
 	RECORD_PAIR = 1,
 	RECORD_SCOPE_CREATED = 2,
@@ -58,8 +58,52 @@ enum scope_verdict {
 struct scope_policy {
 	__u64 container; /* the scope of the container that the group belongs to */
 	__u32 verdict;
-	__u32 described; /* 1 once a RECORD_SCOPE_DESCRIBED was sent */
+	__u32 described; /* mount namespace told by RECORD_SCOPE_DESCRIBED; 0: not yet */
 };
+
+#define EXCLUDED_MAGICS_MAX 32
+#define ERRNO_WORDS 3 /* errnos 0 to 191 */
+
+/* Set before load, constant after it (section .rodata.settings). */
+struct settings {
+	__u64 failed_errnos[ERRNO_WORDS]; /* bit per errno whose failed opens are told */
+	__u64 excluded_magics[EXCLUDED_MAGICS_MAX]; /* file systems' s_magic */
+	__u64 wake_bytes; /* a quarter of the ring */
+	__u64 wake_step_bytes; /* wake again at each further step */
+	__u32 excluded_magic_count;
+	__u32 file_types; /* bit per S_IFMT >> 12 */
+	__u32 bucket_mask; /* buckets of the open table - 1, a power of two - 1 */
+	__u32 start_mask; /* entries of the start table - 1 */
+	__u32 self_pid; /* never traced */
+	__u32 host_mnt_ns; /* inode */
+	__s32 cgroup1_subsys; /* index in css_set.subsys of the v1 hierarchy; -1: none */
+	__u8 by_cgroup2;
+	__u8 trace_host;
+	__u8 runtime_phase; /* trace what the runtime opens before exec */
+	__u8 reserved;
+};
+
+/* Arguments of the programs that user space runs itself (BPF_PROG_TEST_RUN). */
+struct judge_arguments {
+	__u64 scope;
+	__u64 container;
+	__u32 verdict;
+	__u32 only_new; /* 1: leave an entry that is there already */
+};
+
+struct sweep_arguments {
+	__u64 opened_until_boot_ns; /* only pairs opened until then */
+	__u32 first_bucket;
+	__u32 buckets;
+	__u32 reason; /* CLOSE_STOP, or CLOSE_LOST for those not seen in this epoch */
+	__u32 epoch;
+};
+
+/* One pending open, in front of its record, in the map `slots`. */
+#define OWNED_DESCRIPTORS 4
+#define SLOT_TAIL_BYTES 168
+#define SLOT_BYTES 384
+#define BUCKET_TAGS 8
 
 enum namespace_index {
 	NS_MNT = 0,
@@ -76,7 +120,7 @@ enum namespace_index {
 #define EXECUTABLE_BYTES_MAX 255
 #define PATH_BYTES_MAX 4096
 #define HOSTNAME_BYTES 64
-#define CGROUP_PATH_BYTES_MAX 4096
+#define CGROUP_PATH_BYTES_MAX 1024 /* the kernel's buffer for cgroup tracepoints */
 
 /*
  * One open with its close (or one failed open). The executable's name follows at once
@@ -153,7 +197,7 @@ enum kernel_counter {
 	COUNTER_UNSEEN_IO_URING = 8,
 	COUNTER_UNSEEN_COMPAT = 9,
 	COUNTER_UNSEEN_RACE = 10,
-	COUNTER_DUPS_UNTRACKED = 11, /* more duplicates than DUPS_MAX: the span may end early */
+	COUNTER_OPENS_FAILED = 11, /* failed opens among opens_tracked */
 	COUNTER_PATHS_SHORTENED = 12, /* long path, but no long buffer was free */
 	COUNTER_SCOPE_RECORDS_LOST = 13, /* ring full for a scope's record */
 	COUNTER_SCOPE_TABLE_FULL = 14,

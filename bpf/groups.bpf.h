@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* The policy map as groups come and go, what user space decides of them, and what is told of containers. */
+#ifndef FDSPAN_GROUPS_BPF_H
+#define FDSPAN_GROUPS_BPF_H
+
+#include "pair.bpf.h"
+#include <bpf/bpf_tracing.h>
+
+/* Tells namespaces and host name of a container's first process. Once: by one compare-and-swap. */
+static __always_inline void describe_scope(struct scope_policy *own, u64 task)
+{
+	struct scope_policy *scope = policy_of_scope(own->container);
+	struct scope_described_record *record;
+	u64 leader = WORD(task_struct, task, group_leader);
+	u64 uts = WORD(nsproxy, WORD(task_struct, task, nsproxy), uts_ns);
+	u64 hostname = ADDRESS(uts_namespace, uts, name.nodename);
+	u32 namespace = mount_namespace_of_task(task);
+
+	if (!scope)
+		scope = own;
+	if (scope->described || (namespace != settings.host_mnt_ns &&
+				 mount_namespace_of_executable(task) == settings.host_mnt_ns))
+		return;
+	if (__sync_val_compare_and_swap(&scope->described, 0, namespace))
+		return;
+	record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);
+	if (!record) {
+		count(COUNTER_SCOPE_RECORDS_LOST);
+		return;
+	}
+	record->kind = RECORD_SCOPE_DESCRIBED;
+	record->reserved[0] = record->reserved[1] = record->reserved[2] = 0;
+	record->reserved2 = 0;
+	record->pid = READ(task_struct, task, tgid);
+	record->scope = own->container;
+	record->process_started_boot_ns = WORD(task_struct, leader, start_boottime);
+	fill_namespaces(record->namespaces, task);
+#pragma unroll
+	for (int i = 0; i < HOSTNAME_BYTES / 8; i++)
+		((u64 *)record->hostname)[i] = read_word(hostname + i * 8);
+	bpf_ringbuf_submit(record, BPF_RB_FORCE_WAKEUP);
+}
+
+/* Describes the containers that run when fdspan starts; the lowest pid comes first. */
+SEC("iter/task")
+int describe_tasks(struct bpf_iter__task *context)
+{
+	struct task_struct *visited = context->task;
+	struct scope_policy *scope;
+
+	if (!visited)
+		return 0;
+	scope = traced_policy((u64)visited);
+	if (scope)
+		describe_scope(scope, (u64)visited);
+	return 0;
+}
+
+/* The scope of a group in the hierarchies that are watched; 0 for another. */
+static __always_inline u64 watched_scope(u64 group)
+{
+	u64 root = WORD(cgroup, group, root);
+
+	if (!READ(cgroup_root, root, hierarchy_id))
+		return settings.by_cgroup2 ? cgroup_id(group) : 0;
+	if (settings.cgroup1_subsys >= 0 &&
+	    READ(cgroup_root, root, subsys_mask) >> settings.cgroup1_subsys & 1)
+		return cgroup_id(group) | (u64)SCOPE_CGROUP1 << SCOPE_KIND_SHIFT;
+	return 0;
+}
+
+#define CREATED_BYTES_MAX (sizeof(struct scope_created_record) + CGROUP_PATH_BYTES_MAX)
+
+struct created_buffer {
+	struct scope_created_record record;
+	char path[CGROUP_PATH_BYTES_MAX];
+};
+
+/* The tracepoint holds a spin lock while it runs: nothing else on this CPU uses it. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct created_buffer);
+} created_buffers SEC(".maps");
+
+static __always_inline void tell_created(u64 scope, const struct scope_policy *given, const char *path)
+{
+	u32 zero = 0;
+	struct created_buffer *buffer = bpf_map_lookup_elem(&created_buffers, &zero);
+	u64 bytes;
+	long length;
+
+	if (!buffer)
+		return;
+	length = bpf_probe_read_kernel_str(buffer->path, CGROUP_PATH_BYTES_MAX, path);
+	bytes = length > 0 ? length - 1 : 0;
+	buffer->record.kind = RECORD_SCOPE_CREATED;
+	buffer->record.path_bytes = bytes;
+	buffer->record.flags = bytes >= CGROUP_PATH_BYTES_MAX - 1 ? PAIR_PATH_TRUNCATED : 0;
+	buffer->record.scope = scope;
+	buffer->record.container = given->container;
+	buffer->record.verdict = given->verdict;
+	bytes += sizeof(struct scope_created_record);
+	BARRIER(bytes);
+	if (bytes > CREATED_BYTES_MAX)
+		return;
+	if (bpf_ringbuf_output(&ring, buffer, bytes, BPF_RB_FORCE_WAKEUP))
+		count(COUNTER_SCOPE_RECORDS_LOST);
+}
+
+SEC("tp_btf/cgroup_mkdir")
+int BPF_PROG(cgroup_mkdir, struct cgroup *made, const char *path)
+{
+	u64 group = (u64)made;
+	u64 scope = watched_scope(group);
+	u64 parent = WORD(cgroup_subsys_state, ADDRESS(cgroup, group, self), parent);
+	struct scope_policy given = { .container = scope, .verdict = VERDICT_UNJUDGED };
+	struct scope_policy *above;
+	u64 parent_scope;
+
+	if (!scope)
+		return 0;
+	parent_scope = cgroup_id(WORD(cgroup_subsys_state, parent, cgroup)) | (scope >> 62 << 62);
+	above = policy_of_scope(parent_scope);
+	if (above && (above->verdict == VERDICT_TRACE || above->verdict == VERDICT_DENY)) {
+		given.container = above->container;
+		given.verdict = above->verdict;
+		given.described = above->described;
+	}
+	if (bpf_map_update_elem(&policy, &scope, &given, BPF_NOEXIST))
+		count(COUNTER_SCOPE_TABLE_FULL);
+	tell_created(scope, &given, path);
+	return 0;
+}
+
+SEC("tp_btf/cgroup_rmdir")
+int BPF_PROG(cgroup_rmdir, struct cgroup *removed)
+{
+	u64 scope = watched_scope((u64)removed);
+	struct scope_removed_record *record;
+
+	if (!scope)
+		return 0;
+	bpf_map_delete_elem(&policy, &scope);
+	record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);
+	if (!record) {
+		count(COUNTER_SCOPE_RECORDS_LOST);
+		return 0;
+	}
+	__builtin_memset(record, 0, sizeof(*record));
+	record->kind = RECORD_SCOPE_REMOVED;
+	record->scope = scope;
+	bpf_ringbuf_submit(record, 0);
+	return 0;
+}
+
+/* What user space decided. In place: the kernel may describe the scope at the same moment. */
+SEC("syscall")
+int judge_scope(struct judge_arguments *arguments)
+{
+	u64 scope = arguments->scope;
+	struct scope_policy given = { .container = arguments->container, .verdict = arguments->verdict };
+	struct scope_policy *found = policy_of_scope(scope);
+
+	if (found) {
+		if (arguments->only_new)
+			return 0;
+		found->container = given.container;
+		found->verdict = given.verdict;
+		return 0;
+	}
+	if (bpf_map_update_elem(&policy, &scope, &given, BPF_NOEXIST)) {
+		count(COUNTER_SCOPE_TABLE_FULL);
+		return 1;
+	}
+	return 0;
+}
+
+#endif

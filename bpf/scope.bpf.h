@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* Which container a task belongs to, what the policy says of it, and who opens: it or its runtime. */
+#ifndef FDSPAN_SCOPE_BPF_H
+#define FDSPAN_SCOPE_BPF_H
+
+#include "path.bpf.h"
+
+#define SCOPE_KIND_SHIFT 62
+
+/* scope.host: what belongs to no container. */
+static struct scope_policy host_policy = { .container = 0, .verdict = VERDICT_TRACE, .described = 1 }; /* 1: traced in every phase */
+
+static __always_inline u64 cgroup_id(u64 cgroup)
+{
+	return WORD(kernfs_node, WORD(cgroup, cgroup, kn), id);
+}
+
+static __always_inline struct scope_policy *policy_of_scope(u64 scope)
+{
+	return bpf_map_lookup_elem(&policy, &scope);
+}
+
+/*
+ * Returns the policy of a task that is to be traced, or NULL. The v2 group is asked first; where
+ * it is no container's (v1 and hybrid hosts), the group of the chosen v1 hierarchy is.
+ */
+static __always_inline struct scope_policy *traced_policy(u64 task)
+{
+	u64 groups = WORD(task_struct, task, cgroups);
+	struct scope_policy *found = NULL;
+
+	if (settings.by_cgroup2)
+		found = policy_of_scope(cgroup_id(WORD(css_set, groups, dfl_cgrp)));
+	if ((!found || found->verdict == VERDICT_IGNORE) && settings.cgroup1_subsys >= 0) {
+		u64 state = read_word(ADDRESS(css_set, groups, subsys) +
+				      (u64)settings.cgroup1_subsys * sizeof(u64));
+
+		found = policy_of_scope(cgroup_id(WORD(cgroup_subsys_state, state, cgroup)) |
+					(u64)SCOPE_CGROUP1 << SCOPE_KIND_SHIFT);
+	}
+	if (found && found->verdict != VERDICT_IGNORE)
+		return found->verdict >= VERDICT_UNJUDGED ? found : NULL;
+	return settings.trace_host ? &host_policy : NULL;
+}
+
+static __always_inline u32 mount_namespace_of_task(u64 task)
+{
+	u64 proxy = WORD(task_struct, task, nsproxy);
+
+	return READ(mnt_namespace, WORD(nsproxy, proxy, mnt_ns), ns.inum);
+}
+
+static __always_inline u32 mount_namespace_of_executable(u64 task)
+{
+	u64 executable = WORD(mm_struct, WORD(task_struct, task, mm), exe_file);
+	u64 mnt = WORD(file, executable, f_path.mnt);
+
+	return READ(mnt_namespace, WORD(mount, mount_of(mnt), mnt_ns), ns.inum);
+}
+
+/*
+ * A runtime enters the container's group before it executes the container's program: until the
+ * first exec there, with a host program inside the container's mount namespace, or still in the
+ * host's while the container has its own, it is the runtime that opens.
+ */
+static __always_inline bool is_runtime_phase(u64 task, struct scope_policy *scope)
+{
+	u32 described = scope->described;
+	u32 own;
+
+	if (!described) {
+		struct scope_policy *container = policy_of_scope(scope->container);
+
+		if (!container || !container->described)
+			return true;
+		described = container->described;
+		scope->described = described;
+	}
+	own = mount_namespace_of_task(task);
+	if (own == settings.host_mnt_ns)
+		return described != own && described != 1;
+	return mount_namespace_of_executable(task) == settings.host_mnt_ns;
+}
+
+#endif

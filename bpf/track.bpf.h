@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* Begins and ends pairs: the only code that fills, publishes and frees a slot. */
+#ifndef FDSPAN_TRACK_BPF_H
+#define FDSPAN_TRACK_BPF_H
+
+#include "pair.bpf.h"
+
+static __always_inline struct pair_record *record_of(struct pending_open *slot)
+{
+	struct long_record *far = long_record_of(slot->long_index);
+
+	if (!slot->long_index)
+		return &slot->record;
+	return (struct pair_record *)far;
+}
+
+static __always_inline void free_slot(u64 *tag, struct pending_open *slot)
+{
+	struct long_record *far = long_record_of(slot->long_index);
+
+	if (far)
+		far->taken = 0;
+	/* After all other stores: the next owner may take the slot at once. */
+	__sync_lock_test_and_set(tag, 0);
+}
+
+/* Sends the record from where it lies. The slot is this program's own. */
+static __always_inline void send_pair(struct pending_open *slot)
+{
+	struct pair_record *record;
+	u64 bytes;
+	long error;
+
+	count(COUNTER_PAIRS_FINISHED);
+	if (slot->long_index) {
+		struct long_record *found = long_record_of(slot->long_index);
+
+		if (!found)
+			return;
+		record = &found->record;
+		bytes = sizeof(*record) + record->executable_bytes + record->path_bytes;
+		BARRIER(bytes);
+		if (bytes > sizeof(*record) + LONG_TAIL_BYTES)
+			return;
+	} else {
+		record = &slot->record;
+		bytes = sizeof(*record) + record->executable_bytes + record->path_bytes;
+		BARRIER(bytes);
+		if (bytes > sizeof(*record) + SLOT_TAIL_BYTES)
+			return;
+	}
+	error = send(record, bytes);
+	count(error ? COUNTER_RING_FULL : COUNTER_RECORDS_SENT);
+}
+
+/* Ends a pair once: the winner of the tag sends it. */
+static __always_inline bool end_pair(u64 file, struct found *found, u32 reason, u64 now)
+{
+	struct pending_open *slot = found->slot;
+	struct pair_record *record;
+	u32 *pending;
+
+	if (__sync_val_compare_and_swap(found->tag, file, file | TAG_BUSY) != file)
+		return false;
+	record = record_of(slot);
+	if (record) {
+		record->closed_boot_ns = now;
+		record->reason = reason;
+		if (reason != CLOSE_LOST)
+			record->size_bytes = WORD(inode, WORD(file, file, f_inode), i_size);
+	}
+	if (reason == CLOSE_LOST)
+		count(COUNTER_PAIRS_LOST);
+	pending = table_count(slot->files);
+	if (pending)
+		__sync_fetch_and_add(pending, -1);
+	send_pair(slot);
+	free_slot(found->tag, slot);
+	return true;
+}
+
+/*
+ * Decides where the record lies and writes executable and path. A path longer than the slot goes
+ * to a long buffer; when none is free, its tail is kept here, marked.
+ */
+__noinline int fill_names(struct pending_open *slot, u64 task, u64 file)
+{
+	struct executable executable;
+	struct path_of path;
+	struct tail to = { .slot = slot };
+	u32 index = 0, base, bytes = 0;
+	bool is_same = false;
+
+	if (!slot)
+		return 0;
+	executable_of(&executable, task);
+	path_of_file(&path, task, file);
+	base = executable.bytes;
+	slot->long_index = 0;
+	if (has_made_name(&path)) {
+		base = base > MADE_NAME_BASE_MAX ? MADE_NAME_BASE_MAX : base;
+		write_short_name(slot, 0, executable.name, base);
+		slot->record.executable_bytes = base;
+		slot->record.path_bytes =
+			write_made_name(slot, base, path.dentry, WORD(file, file, f_inode));
+		return 0;
+	}
+	for (int i = 0; i < 2 && !is_same; i++) {
+		measure_path(&path);
+		bytes = path.bytes;
+		if (!index && base + bytes > SLOT_TAIL_BYTES - WRITE_SLACK_BYTES) {
+			index = i ? 0 : take_long(bpf_get_prandom_u32());
+			to.far = long_record_of(index);
+			if (!to.far) {
+				count(COUNTER_PATHS_SHORTENED);
+				base = base > MADE_NAME_BASE_MAX ? MADE_NAME_BASE_MAX : base;
+				bytes = SLOT_TAIL_BYTES - WRITE_SLACK_BYTES - base;
+			}
+		}
+		is_same = write_path(&path, &to, base, bytes);
+	}
+	if (path.truncated)
+		slot->record.flags |= PAIR_PATH_TRUNCATED;
+	if (path.suffix_bytes)
+		slot->record.flags |= PAIR_DELETED;
+	if (!is_same)
+		slot->record.flags |= PAIR_PATH_RENAMED;
+	slot->record.executable_bytes = base;
+	slot->record.path_bytes = bytes;
+	write_name(&to, 0, executable.name, base);
+	if (to.far) {
+		slot->long_index = index;
+		to.far->record = slot->record;
+	}
+	return 0;
+}
+
+static __always_inline bool is_wanted_file(u64 file)
+{
+	u64 inode = WORD(file, file, f_inode);
+	u64 magic = WORD(super_block, WORD(inode, inode, i_sb), s_magic);
+	u32 type = (READ(inode, inode, i_mode) & S_IFMT) >> 12;
+
+	if (!(settings.file_types >> type & 1))
+		return false;
+	for (u32 i = 0; i < EXCLUDED_MAGICS_MAX; i++) {
+		if (i >= settings.excluded_magic_count)
+			return true;
+		if (settings.excluded_magics[i] == magic)
+			return false;
+	}
+	return true;
+}
+
+/* An address that is still in the table: its close was missed, or the iterator was here first. */
+static __always_inline bool replace_existing(const struct opening *opening, u64 now)
+{
+	struct found existing;
+	struct pair_record *record;
+
+	if (!find_pending(opening->file, &existing))
+		return false;
+	record = record_of(existing.slot);
+	if (record && record->flags & PAIR_ADOPTED &&
+	    record->opened_boot_ns >= opening->opened_boot_ns &&
+	    existing.slot->files == opening->files) {
+		record->flags &= ~PAIR_ADOPTED;
+		record->opened_boot_ns = opening->opened_boot_ns;
+		record->open_duration_ns = opening->duration_ns;
+		return true;
+	}
+	end_pair(opening->file, &existing, CLOSE_LOST, now);
+	return false;
+}
+
+/* Tracks an open file. Counts it whatever becomes of it. */
+static __always_inline void track(const struct opening *opening, u64 now)
+{
+	struct found taken;
+	struct pending_open *slot;
+	u32 *pending;
+
+	if (replace_existing(opening, now))
+		return;
+	count(COUNTER_OPENS_IN_SCOPE);
+	if (!take_slot(opening->file, &taken)) {
+		count(COUNTER_OPEN_TABLE_FULL);
+		return;
+	}
+	count(COUNTER_OPENS_TRACKED);
+	slot = taken.slot;
+	slot->generation++;
+	slot->files = opening->files;
+	slot->epoch = 0;
+	own_only(slot, opening->fd);
+	begin_record(&slot->record, opening);
+	fill_file(&slot->record, opening->file, opening->open_flags);
+	fill_names(slot, opening->task, opening->file);
+	pending = table_count(opening->files);
+	if (pending)
+		__sync_fetch_and_add(pending, 1);
+	__sync_lock_test_and_set(taken.tag, opening->file);
+}
+
+#endif
