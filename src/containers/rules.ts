@@ -1,0 +1,79 @@
+// Allow and deny rules: which containers are traced. Deny beats allow; no allow rule allows all.
+import { compileGlob, type Glob } from './glob.ts';
+
+/** A rule as users write it: globs, all of which must match. A rule without any matches nothing. */
+export interface ContainerRule {
+  readonly name?: string;
+  readonly image?: string;
+  /** Against `key=value` of each label. */
+  readonly label?: string;
+  readonly namespace?: string;
+  readonly pod?: string;
+  readonly runtime?: string;
+  readonly id?: string;
+  /** Against the path of the container's group, from the hierarchy's root. */
+  readonly cgroup?: string;
+}
+
+/** What is known of a container. A field that isn't known is left out, and matches no glob. */
+export interface ContainerFacts {
+  readonly name?: string;
+  readonly image?: string;
+  readonly labels?: readonly string[];
+  readonly namespace?: string;
+  readonly pod?: string;
+  readonly runtime?: string;
+  readonly id?: string;
+  readonly cgroup?: string;
+}
+
+export interface RuleVerdict {
+  readonly isAllowed: boolean;
+  /** What decided, as `deny[0]` or `allow[2]`; null where no rule did. */
+  readonly rule: string | null;
+}
+
+export interface ContainerRules {
+  judge(facts: ContainerFacts): RuleVerdict;
+}
+
+const FIELDS = ['name', 'image', 'label', 'namespace', 'pod', 'runtime', 'id', 'cgroup'] as const;
+
+type Matcher = (facts: ContainerFacts) => boolean;
+
+/** Compiles the rules. Throws a RangeError for a glob that is too long. */
+export function compileRules(
+  allow: readonly ContainerRule[],
+  deny: readonly ContainerRule[],
+): ContainerRules {
+  const allowMatchers = allow.map(compileRule);
+  const denyMatchers = deny.map(compileRule);
+  return {
+    judge(facts) {
+      const denied = denyMatchers.findIndex((matches) => matches(facts));
+      if (denied !== -1) return { isAllowed: false, rule: `deny[${denied}]` };
+      if (allowMatchers.length === 0) return { isAllowed: true, rule: null };
+      const allowed = allowMatchers.findIndex((matches) => matches(facts));
+      return allowed === -1
+        ? { isAllowed: false, rule: null }
+        : { isAllowed: true, rule: `allow[${allowed}]` };
+    },
+  };
+}
+
+function compileRule(rule: ContainerRule): Matcher {
+  const tests: { valuesOf: (facts: ContainerFacts) => readonly string[]; glob: Glob }[] = [];
+  for (const field of FIELDS) {
+    const pattern = rule[field];
+    if (pattern === undefined) continue;
+    const glob = compileGlob(pattern, field === 'cgroup' ? 'path' : 'name');
+    tests.push({ valuesOf: (facts) => valuesOf(facts, field), glob });
+  }
+  return (facts) => tests.length > 0 && tests.every(({ valuesOf, glob }) => valuesOf(facts).some(glob));
+}
+
+function valuesOf(facts: ContainerFacts, field: (typeof FIELDS)[number]): readonly string[] {
+  if (field === 'label') return facts.labels ?? [];
+  const value = facts[field];
+  return value === undefined ? [] : [value];
+}

@@ -1,0 +1,241 @@
+// Stage encode: one checked pair to one Span in the arena. The constant head, with the attributes of
+// fixed width, is copied from a template and patched; the rest follows in blocks.
+import { randomBytes } from 'node:crypto';
+import type { RecordCursor } from '../model/record-cursor.ts';
+import * as layout from '../model/record-layout.ts';
+import { AttributeBlocks, intAttribute } from './attribute-blocks.ts';
+import { INT32_VARINT_BYTES, INT64_VARINT_BYTES } from './protobuf.ts';
+import type { SpanArena } from './span-arena.ts';
+import { SpanNames } from './span-name.ts';
+
+/** No span is larger: path and directory at four bytes for each, names and numbers. */
+export const SPAN_BYTES_MAX = 8 * layout.PATH_BYTES_MAX + 4096;
+
+/** Where the head's values lie, from the span's first byte. */
+const LENGTH_AT = 1;
+const TRACE_ID_AT = 6;
+const SPAN_ID_AT = 24;
+const START_AT = 35;
+const END_AT = 44;
+const FD_NONE = 0;
+
+export interface SpanEncoderOptions {
+  readonly attributes: 'lean' | 'standard' | 'full';
+  readonly spanName: 'template' | 'operation';
+  readonly spanNamesMax: number;
+  readonly containersMax: number;
+  readonly bootIdLo: number;
+  readonly bootIdHi: number;
+}
+
+export class SpanEncoder {
+  /** Wall time minus boot time, applied to both ends of a span. */
+  offsetLo = 0;
+  offsetHi = 0;
+  readonly names: SpanNames;
+  private readonly blocks = new AttributeBlocks();
+  private readonly arena: SpanArena;
+  private readonly template: Uint8Array;
+  /** Ends, in the template, of the numbers of each level. */
+  private readonly numberEnds: Uint32Array;
+  private readonly isStandard: boolean;
+  private readonly isFull: boolean;
+  private readonly isNamed: boolean;
+  private readonly bootIdLo: number;
+  private readonly bootIdHi: number;
+  private readonly seeds = new Uint32Array(randomBytes(8).buffer.slice(0, 8));
+  private spanCount = 0;
+
+  constructor(options: SpanEncoderOptions, arena: SpanArena) {
+    this.arena = arena;
+    this.isFull = options.attributes === 'full';
+    this.isStandard = options.attributes !== 'lean';
+    this.isNamed = options.spanName === 'template';
+    this.names = new SpanNames(options.containersMax + 1, options.spanNamesMax);
+    this.bootIdLo = options.bootIdLo;
+    this.bootIdHi = options.bootIdHi;
+    const head = [0x12, 0x80, 0x80, 0, 0x0a, 16, ...new Array(16).fill(0), 0x12, 8, ...new Array(8).fill(0)];
+    head.push(0x30, 1, 0x39, ...new Array(8).fill(0), 0x41, ...new Array(8).fill(0));
+    const numbers = [
+      intAttribute('process.pid', INT32_VARINT_BYTES),
+      intAttribute('process.user.id', INT32_VARINT_BYTES),
+    ];
+    if (this.isStandard)
+      numbers.push(
+        intAttribute('fdspan.thread.tid', INT32_VARINT_BYTES),
+        intAttribute('fdspan.open.duration_ns', INT64_VARINT_BYTES),
+      );
+    if (this.isFull)
+      numbers.push(
+        intAttribute('process.vpid', INT32_VARINT_BYTES),
+        intAttribute('process.parent_pid', INT32_VARINT_BYTES),
+      );
+    const ends: number[] = [];
+    for (const number of numbers) {
+      head.push(...number);
+      ends.push(head.length);
+    }
+    this.template = Uint8Array.from(head);
+    this.numberEnds = Uint32Array.from(ends);
+  }
+
+  /** Appends the pair as a Span (field 2 of ScopeSpans); `namespaces` are the container's, 7 for each slot. */
+  write(cursor: RecordCursor, slot: number, namespaces: Uint32Array): void {
+    const { arena, blocks } = this;
+    const begin = arena.position;
+    arena.copy(this.template, 0, this.template.length);
+    this.patchIds(cursor, begin);
+    this.patchTime(begin + START_AT, cursor, layout.PAIR_RECORD_OPENED_BOOT_NS);
+    this.patchTime(begin + END_AT, cursor, layout.PAIR_RECORD_CLOSED_BOOT_NS);
+    this.patchNumbers(cursor, begin);
+    this.writePath(cursor, slot);
+    blocks.writeOpenFlags(arena, cursor.u32(layout.PAIR_RECORD_OPEN_FLAGS));
+    blocks.write(arena, blocks.reasons[cursor.u8(layout.PAIR_RECORD_REASON)]);
+    this.writeText(blocks.executable, cursor.bytes, cursor.executableOffset, cursor.executableBytes);
+    const fd = cursor.u32(layout.PAIR_RECORD_FD) | 0;
+    if (fd >= FD_NONE) blocks.writeInt32(arena, blocks.fd, fd);
+    else blocks.writeError(arena, -fd);
+    if (this.isStandard) this.writeStandard(cursor, fd < 0);
+    if (this.isFull && fd >= 0) {
+      const size = layout.PAIR_RECORD_SIZE_BYTES;
+      blocks.writeInt64(arena, blocks.size, cursor.u32(size), cursor.u32(size + 4));
+    }
+    this.writeNamespaces(cursor, slot, namespaces);
+    arena.patchLength(begin + LENGTH_AT, arena.position - begin - 4);
+  }
+
+  private patchIds(cursor: RecordCursor, begin: number): void {
+    const { arena } = this;
+    const started = layout.PAIR_RECORD_PROCESS_STARTED_BOOT_NS;
+    let a = mix(this.bootIdLo, cursor.u32(layout.PAIR_RECORD_PID));
+    let b = mix(this.bootIdHi ^ 0x5bd1e995, cursor.u32(layout.PAIR_RECORD_EXEC_COUNT));
+    a = mix(mix(mix(a, cursor.u32(started)), cursor.u32(started + 4)), b);
+    b = mix(
+      mix(mix(mix(b, cursor.u32(started + 4)), cursor.u32(layout.PAIR_RECORD_PID)), cursor.u32(started)),
+      this.bootIdLo,
+    );
+    arena.patchFixed32(begin + TRACE_ID_AT, mix(a, b));
+    arena.patchFixed32(begin + TRACE_ID_AT + 4, mix(b, a ^ 0x27d4eb2f));
+    arena.patchFixed32(begin + TRACE_ID_AT + 8, mix(a ^ 0x165667b1, b));
+    arena.patchFixed32(begin + TRACE_ID_AT + 12, mix(b ^ 0x3c6ef372, a) | 1);
+    this.spanCount += 1;
+    const low = this.spanCount >>> 0;
+    const high = Math.floor(this.spanCount / 0x100000000);
+    arena.patchFixed32(begin + SPAN_ID_AT, mix(this.seeds[0], low));
+    arena.patchFixed32(begin + SPAN_ID_AT + 4, mix(this.seeds[1] ^ low, high) | 1);
+  }
+
+  private patchTime(at: number, cursor: RecordCursor, field: number): void {
+    const lo = cursor.u32(field) + this.offsetLo;
+    const carry = lo > 0xffffffff ? 1 : 0;
+    this.arena.patchFixed32(at, lo);
+    this.arena.patchFixed32(at + 4, cursor.u32(field + 4) + this.offsetHi + carry);
+  }
+
+  private patchNumbers(cursor: RecordCursor, begin: number): void {
+    const { arena, numberEnds } = this;
+    arena.patchInt32(begin + numberEnds[0] - 5, cursor.u32(layout.PAIR_RECORD_PID));
+    arena.patchInt32(begin + numberEnds[1] - 5, cursor.u32(layout.PAIR_RECORD_USER_ID));
+    if (!this.isStandard) return;
+    const duration = layout.PAIR_RECORD_OPEN_DURATION_NS;
+    arena.patchInt32(begin + numberEnds[2] - 5, cursor.u32(layout.PAIR_RECORD_TID));
+    arena.patchInt64(begin + numberEnds[3] - 10, cursor.u32(duration), cursor.u32(duration + 4));
+    if (!this.isFull) return;
+    arena.patchInt32(begin + numberEnds[4] - 5, cursor.u32(layout.PAIR_RECORD_VPID));
+    arena.patchInt32(begin + numberEnds[5] - 5, cursor.u32(layout.PAIR_RECORD_PARENT_PID));
+  }
+
+  /** Writes file.path, and what is made of its text: the name and the directory. */
+  private writePath(cursor: RecordCursor, slot: number): void {
+    const { arena, blocks } = this;
+    arena.wasEscaped = false;
+    blocks.write(arena, blocks.path);
+    const begin = arena.position;
+    arena.text(cursor.bytes, cursor.pathOffset, cursor.pathOffset + cursor.pathBytes);
+    const end = arena.position;
+    blocks.endText(arena, blocks.path, begin);
+    if (arena.wasEscaped && this.isStandard) blocks.write(arena, blocks.isEscaped);
+    this.writeName(slot, begin, end);
+    if (!this.isFull) return;
+    let directoryEnd = end;
+    while (directoryEnd > begin && arena.bytes[directoryEnd - 1] !== 0x2f) directoryEnd -= 1;
+    if (directoryEnd === begin) return;
+    this.writeText(blocks.directory, arena.bytes, begin, Math.max(1, directoryEnd - begin - 1));
+  }
+
+  private writeName(slot: number, pathBegin: number, pathEnd: number): void {
+    const { arena } = this;
+    const begin = arena.position;
+    arena.bytes[begin] = 0x2a;
+    arena.bytes[begin + 4] = 0x6f;
+    arena.bytes[begin + 5] = 0x70;
+    arena.bytes[begin + 6] = 0x65;
+    arena.bytes[begin + 7] = 0x6e;
+    arena.position = begin + 8;
+    if (this.isNamed) this.names.write(arena, slot, pathBegin, pathEnd);
+    arena.patchLength(begin + 1, arena.position - begin - 4);
+  }
+
+  private writeStandard(cursor: RecordCursor, isFailed: boolean): void {
+    const { arena, blocks } = this;
+    const flags = cursor.u16(layout.PAIR_RECORD_FLAGS);
+    const comm = cursor.offset + layout.PAIR_RECORD_COMM;
+    let commBytes = 0;
+    while (commBytes < layout.COMM_BYTES && cursor.bytes[comm + commBytes] !== 0) commBytes += 1;
+    this.writeText(blocks.threadName, cursor.bytes, comm, commBytes);
+    if (!isFailed) this.writeFile(cursor);
+    if ((flags & layout.PAIR_PATH_TRUNCATED) !== 0) blocks.write(arena, blocks.isTruncated);
+    if ((flags & layout.PAIR_PATH_RENAMED) !== 0) blocks.write(arena, blocks.isRenamed);
+    if ((flags & layout.PAIR_ADOPTED) !== 0) blocks.write(arena, blocks.isAdopted);
+    if ((flags & layout.PAIR_START_MISSED) !== 0) blocks.write(arena, blocks.isStartMissed);
+    blocks.write(
+      arena,
+      (flags & layout.PAIR_RUNTIME_PHASE) !== 0 ? blocks.phaseRuntime : blocks.phaseContainer,
+    );
+  }
+
+  private writeFile(cursor: RecordCursor): void {
+    const { arena, blocks } = this;
+    const mode = cursor.u32(layout.PAIR_RECORD_MODE);
+    const device = cursor.u32(layout.PAIR_RECORD_DEVICE);
+    blocks.write(arena, blocks.fileTypes[(mode >>> 12) & 15]);
+    blocks.write(arena, blocks.inode);
+    let begin = arena.position;
+    arena.decimal64(cursor.u32(layout.PAIR_RECORD_INODE), cursor.u32(layout.PAIR_RECORD_INODE + 4));
+    blocks.endText(arena, blocks.inode, begin);
+    blocks.write(arena, blocks.mode);
+    begin = arena.position;
+    arena.octalMode(mode);
+    blocks.endText(arena, blocks.mode, begin);
+    blocks.write(arena, blocks.device);
+    begin = arena.position;
+    arena.decimal(device >>> 20);
+    arena.bytes[arena.position++] = 0x3a;
+    arena.decimal(device & 0xfffff);
+    blocks.endText(arena, blocks.device, begin);
+  }
+
+  private writeNamespaces(cursor: RecordCursor, slot: number, namespaces: Uint32Array): void {
+    const { arena, blocks } = this;
+    for (let index = 0; index < layout.NS_COUNT; index += 1) {
+      const own = cursor.u32(layout.PAIR_RECORD_NAMESPACES + 4 * index);
+      const usual = namespaces[slot * layout.NS_COUNT + index];
+      if (own !== 0 && usual !== 0 && own !== usual) blocks.writeInt32(arena, blocks.namespaces[index], own);
+    }
+  }
+
+  private writeText(block: number, from: Uint8Array, begin: number, bytes: number): void {
+    const { arena, blocks } = this;
+    blocks.write(arena, block);
+    const textBegin = arena.position;
+    arena.text(from, begin, begin + bytes);
+    blocks.endText(arena, block, textBegin);
+  }
+}
+
+/** One round of murmur3's mixing, finished. */
+function mix(state: number, word: number): number {
+  let hash = Math.imul(state ^ word ^ (word >>> 16), 0x85ebca6b) + 0x9e3779b9;
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
+  return hash ^ (hash >>> 16);
+}

@@ -1,0 +1,48 @@
+// The synchronous root: the pump's worker. Builds the stages from `workerData` and runs until told to stop.
+import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { checkRecord } from './decode/check-record.ts';
+import { OpenRequest } from './encode/request.ts';
+import { SpanArena } from './encode/span-arena.ts';
+import { ScopeTable } from './enrich/scope-table.ts';
+import { WaitingArea } from './enrich/waiting-area.ts';
+import { PairFilter } from './filter/pair-filter.ts';
+import type { FromPump, PumpOptions, ToPump } from './model/pump-messages.ts';
+import { Pump } from './pump/pump.ts';
+import { createRingViews, Waiter, WallClock } from './ring/libc.ts';
+import { RingReader } from './ring/ring-reader.ts';
+
+/** Scopes for each container: those of host services are told apart once, and remembered as ignored. */
+const SCOPES_PER_CONTAINER = 4;
+
+if (parentPort === null) throw new Error('pump-worker.ts is a worker: start it through the collector');
+const port = parentPort;
+const post = (message: FromPump, transfer?: ArrayBuffer[]): void => port.postMessage(message, transfer);
+
+try {
+  runPump(workerData as PumpOptions);
+} catch (error) {
+  const { message, stack } = error instanceof Error ? error : new Error(String(error));
+  post({ type: 'failed', message, stack: stack ?? '' });
+}
+
+function runPump(options: PumpOptions): void {
+  const waiter = new Waiter(options.ringFd, options.eventFd);
+  const request = new OpenRequest(options);
+  const pump = new Pump(options, {
+    ring: new RingReader(
+      createRingViews(options.consumerAddress, options.producerAddress, options.ringBytes),
+    ),
+    waiter,
+    clock: new WallClock(),
+    check: checkRecord,
+    scopes: new ScopeTable(Math.max(1024, SCOPES_PER_CONTAINER * options.containersMax)),
+    waiting: new WaitingArea(options.waitingRecordsMax),
+    filter: new PairFilter(options),
+    request,
+    sealInto: (buffer) => request.seal(new SpanArena(Buffer.from(buffer))),
+    receive: () => receiveMessageOnPort(port)?.message as ToPump | undefined,
+    post,
+  });
+  pump.run();
+  waiter.close();
+}

@@ -1,0 +1,299 @@
+// The pump's loop: from the ring to sealed requests, in one thread that never awaits. It stops reading
+// only while no request buffer is free; the kernel then counts `ring_full`.
+import type { ContainerUpdate } from '../model/container-slot.ts';
+import { counterIndex, gaugeIndex } from '../model/counters.ts';
+import type { FromPump, PumpOptions, ToPump } from '../model/pump-messages.ts';
+import { RecordCursor } from '../model/record-cursor.ts';
+import * as layout from '../model/record-layout.ts';
+
+/** Records of one drain: some 10 ms, so that messages and the requests' age are looked at in time. */
+const DRAIN_RECORDS_MAX = 8192;
+/** Longest wait: bounds what a wake-up that the kernel saved delays, and how old `pump_turned_ms` gets. */
+const WAIT_MS_MAX = 100;
+/** The wall clock drifts and is stepped; the boot clock isn't. */
+const CLOCK_INTERVAL_MS = 5000;
+const KEEP = -1;
+const UNKNOWN = -1;
+const WAITING = -2;
+const IGNORED = -3;
+
+const RECORDS_READ = counterIndex('records_read');
+const SPANS_ENCODED = counterIndex('spans_encoded');
+const RECORD_INVALID = counterIndex('record_invalid');
+const UNJUDGED_OVERFLOW = counterIndex('unjudged_overflow');
+const CONTAINER_DENIED = counterIndex('container_denied');
+const ENCODE_FAILED = counterIndex('encode_failed');
+const BYTES_ENCODED = counterIndex('bytes_encoded');
+const REQUESTS_SEALED = counterIndex('requests_sealed');
+const DRAINS = counterIndex('drains');
+const PUMP_STALLS = counterIndex('pump_stalls');
+const WAITING_GAUGE = gaugeIndex('waiting');
+const TURNED_GAUGE = gaugeIndex('pump_turned_ms');
+const FILL_GAUGE = gaugeIndex('ring_fill_bytes');
+
+/** The stages as the pump needs them; src/pump-worker.ts gives the real ones. */
+export interface PumpStages {
+  readonly ring: {
+    isDamaged: boolean;
+    next(cursor: RecordCursor): boolean;
+    release(): void;
+    fillBytes(): number;
+  };
+  readonly waiter: { waitForRecords(timeoutMs: number): void; waitForMessages(timeoutMs: number): void };
+  readonly clock: { readonly offsetLo: number; readonly offsetHi: number; measure(): void };
+  readonly check: (cursor: RecordCursor) => number;
+  readonly scopes: {
+    find(lo: number, hi: number): number;
+    set(lo: number, hi: number, state: number): boolean;
+    remove(lo: number, hi: number): void;
+  };
+  readonly waiting: {
+    readonly count: number;
+    add(cursor: RecordCursor): boolean;
+    startReplay(): void;
+    next(cursor: RecordCursor): boolean;
+    take(): void;
+    keep(): void;
+    endReplay(): void;
+  };
+  readonly filter: { judge(cursor: RecordCursor): number };
+  readonly request: {
+    readonly spanCount: number;
+    readonly encoder: { offsetLo: number; offsetHi: number; readonly names: { reset(slot: number): void } };
+    hasRoom(): boolean;
+    add(cursor: RecordCursor, slot: number): boolean;
+    update(update: ContainerUpdate): void;
+  };
+  /** Seals the open request into a buffer of requestBytesMax and returns its bytes. */
+  readonly sealInto: (buffer: ArrayBuffer) => number;
+  readonly receive: () => ToPump | undefined;
+  readonly post: (message: FromPump, transfer?: ArrayBuffer[]) => void;
+}
+
+export class Pump {
+  private readonly stages: PumpStages;
+  private readonly counters: Float64Array;
+  private readonly requestAgeMaxMs: number;
+  private readonly cursor = new RecordCursor();
+  private readonly buffers: ArrayBuffer[] = [];
+  private requestBegunMs = 0;
+  private clockMeasuredMs = 0;
+  private isReplayDue = false;
+  private isStalled = false;
+  private isRingEmpty = false;
+  private isDraining = false;
+  private isStopping = false;
+
+  constructor(options: PumpOptions, stages: PumpStages) {
+    this.stages = stages;
+    this.counters = new Float64Array(options.counters);
+    this.requestAgeMaxMs = options.requestAgeMaxMs;
+  }
+
+  /** Runs until a `stop` message was obeyed. */
+  run(): void {
+    this.stages.post({ type: 'ready' });
+    for (;;) {
+      this.turn();
+      if ((this.isDraining || this.isStopping) && this.isRingEmpty && !this.isStalled && this.finish())
+        return;
+      this.wait();
+    }
+  }
+
+  private turn(): void {
+    const now = Date.now();
+    this.counters[TURNED_GAUGE] = now;
+    if (now - this.clockMeasuredMs >= CLOCK_INTERVAL_MS) this.measureClock(now);
+    this.receiveMessages();
+    this.isStalled = false;
+    if (this.isReplayDue) this.replay();
+    if (!this.isStalled) this.drain();
+    const isOld = this.stages.request.spanCount > 0 && now - this.requestBegunMs >= this.requestAgeMaxMs;
+    if (isOld) this.seal();
+    if (this.isStalled) this.counters[PUMP_STALLS] += 1;
+    this.counters[WAITING_GAUGE] = this.stages.waiting.count;
+    this.counters[FILL_GAUGE] = this.stages.ring.fillBytes();
+  }
+
+  private wait(): void {
+    if (this.isStalled) return this.stages.waiter.waitForMessages(WAIT_MS_MAX);
+    if (!this.isRingEmpty || this.isReplayDue) return;
+    const ageMs = Date.now() - this.requestBegunMs;
+    const untilSealMs = this.stages.request.spanCount > 0 ? this.requestAgeMaxMs - ageMs : WAIT_MS_MAX;
+    this.stages.waiter.waitForRecords(Math.max(1, Math.min(WAIT_MS_MAX, untilSealMs)));
+  }
+
+  /** Answers a drain or a stop once all is sealed; true when the pump must end. */
+  private finish(): boolean {
+    if (this.isStopping) this.giveUpWaiting();
+    if (this.stages.request.spanCount > 0 && !this.seal()) {
+      this.isStalled = true;
+      return false;
+    }
+    if (this.isDraining) this.stages.post({ type: 'drained' });
+    this.isDraining = false;
+    if (this.isStopping) this.stages.post({ type: 'stopped' });
+    return this.isStopping;
+  }
+
+  private drain(): void {
+    const { ring, check } = this.stages;
+    this.isRingEmpty = false;
+    this.counters[DRAINS] += 1;
+    for (let count = 0; count < DRAIN_RECORDS_MAX; count += 1) {
+      if (!this.makeRoom()) break;
+      if (!ring.next(this.cursor)) {
+        this.isRingEmpty = true;
+        break;
+      }
+      const kind = check(this.cursor);
+      if (kind > layout.RECORD_PAIR) {
+        this.postScopeRecord();
+        continue;
+      }
+      this.counters[RECORDS_READ] += 1;
+      if (kind === layout.RECORD_PAIR) this.takePair();
+      else this.counters[RECORD_INVALID] += 1;
+    }
+    if (ring.isDamaged) {
+      ring.isDamaged = false;
+      this.counters[RECORDS_READ] += 1;
+      this.counters[RECORD_INVALID] += 1;
+    }
+    ring.release();
+  }
+
+  private takePair(): void {
+    const lo = this.cursor.u32(layout.PAIR_RECORD_SCOPE);
+    const hi = this.cursor.u32(layout.PAIR_RECORD_SCOPE + 4);
+    const state = this.stages.scopes.find(lo, hi);
+    if (state === UNKNOWN || state === WAITING) this.holdPair(lo, hi, state);
+    else this.finishPair(state);
+  }
+
+  private holdPair(lo: number, hi: number, state: number): void {
+    if (!this.ask(lo, hi, state) || !this.stages.waiting.add(this.cursor))
+      this.counters[UNJUDGED_OVERFLOW] += 1;
+  }
+
+  /** Asks the main thread about a scope, once; false when there is no place to remember that. */
+  private ask(lo: number, hi: number, state: number): boolean {
+    if (state === WAITING) return true;
+    if (!this.stages.scopes.set(lo, hi, WAITING)) return false;
+    this.stages.post({ type: 'scope-unknown', scopeLo: lo, scopeHi: hi });
+    return true;
+  }
+
+  private finishPair(state: number): void {
+    const { request } = this.stages;
+    const verdict = state === IGNORED ? CONTAINER_DENIED : this.stages.filter.judge(this.cursor);
+    if (verdict !== KEEP) {
+      this.counters[verdict] += 1;
+      return;
+    }
+    if (request.spanCount === 0) this.requestBegunMs = Date.now();
+    this.counters[request.add(this.cursor, state) ? SPANS_ENCODED : ENCODE_FAILED] += 1;
+  }
+
+  /** Goes through the waiting records; when it stalls, the rest stays and the replay stays due. */
+  private replay(): void {
+    const { waiting, scopes } = this.stages;
+    waiting.startReplay();
+    this.isReplayDue = false;
+    while (waiting.next(this.cursor)) {
+      this.stages.check(this.cursor);
+      const lo = this.cursor.u32(layout.PAIR_RECORD_SCOPE);
+      const hi = this.cursor.u32(layout.PAIR_RECORD_SCOPE + 4);
+      const state = scopes.find(lo, hi);
+      if (state === UNKNOWN || state === WAITING) {
+        this.ask(lo, hi, state);
+        waiting.keep();
+        continue;
+      }
+      if (!this.makeRoom()) {
+        this.isReplayDue = true;
+        break;
+      }
+      this.finishPair(state);
+      waiting.take();
+    }
+    waiting.endReplay();
+  }
+
+  private giveUpWaiting(): void {
+    const { waiting } = this.stages;
+    waiting.startReplay();
+    while (waiting.next(this.cursor)) {
+      waiting.take();
+      this.counters[UNJUDGED_OVERFLOW] += 1;
+    }
+    waiting.endReplay();
+    this.counters[WAITING_GAUGE] = 0;
+  }
+
+  private makeRoom(): boolean {
+    if (this.stages.request.hasRoom() || this.seal()) return true;
+    this.isStalled = true;
+    return false;
+  }
+
+  /** Seals the open request and hands it over; false when no buffer is free. */
+  private seal(): boolean {
+    const buffer = this.buffers.pop();
+    if (buffer === undefined) return false;
+    const spans = this.stages.request.spanCount;
+    const bytes = this.stages.sealInto(buffer);
+    this.counters[REQUESTS_SEALED] += 1;
+    this.counters[BYTES_ENCODED] += bytes;
+    this.stages.post({ type: 'request', buffer, bytes, spans }, [buffer]);
+    return true;
+  }
+
+  private postScopeRecord(): void {
+    const { bytes, offset, length } = this.cursor;
+    this.stages.post({ type: 'scope-record', record: bytes.slice(offset, offset + length) });
+  }
+
+  private measureClock(now: number): void {
+    const { clock, request } = this.stages;
+    clock.measure();
+    request.encoder.offsetLo = clock.offsetLo;
+    request.encoder.offsetHi = clock.offsetHi;
+    this.clockMeasuredMs = now;
+  }
+
+  private receiveMessages(): void {
+    for (let message = this.stages.receive(); message !== undefined; message = this.stages.receive()) {
+      this.obey(message);
+    }
+  }
+
+  private obey(message: ToPump): void {
+    const { request, scopes } = this.stages;
+    switch (message.type) {
+      case 'container':
+        return request.update(message.update);
+      case 'container-gone':
+        return request.encoder.names.reset(message.slot);
+      case 'scope': {
+        const { scopeLo, scopeHi, verdict, slot } = message.verdict;
+        scopes.set(scopeLo, scopeHi, verdict === 'trace' ? slot : IGNORED);
+        this.isReplayDue = true;
+        return;
+      }
+      case 'scope-gone':
+        scopes.remove(message.scopeLo, message.scopeHi);
+        this.isReplayDue = true;
+        return;
+      case 'buffer':
+        this.buffers.push(message.buffer);
+        return;
+      case 'drain':
+        this.isDraining = true;
+        return;
+      case 'stop':
+        this.isStopping = true;
+    }
+  }
+}
