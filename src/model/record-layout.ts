@@ -1,11 +1,19 @@
-// The layout of bpf/record.h: sizes, field offsets and enums. Made by `npm run generate` from the
-// compiled programs' BTF; a test compares both.
-
+// Generated from bpf/record.h by `npm run generate`: offsets and sizes in bytes. Do not edit.
+export const EXCLUDED_MAGICS_MAX = 32;
+export const ERRNO_WORDS = 3;
+export const OWNED_DESCRIPTORS = 4;
+export const SLOT_TAIL_BYTES = 168;
+export const SLOT_BYTES = 384;
+export const BUCKET_TAGS = 8;
+export const COMM_BYTES = 16;
+export const EXECUTABLE_BYTES_MAX = 255;
+export const PATH_BYTES_MAX = 4096;
+export const HOSTNAME_BYTES = 64;
+export const CGROUP_PATH_BYTES_MAX = 1024;
 export const RECORD_PAIR = 1;
 export const RECORD_SCOPE_CREATED = 2;
 export const RECORD_SCOPE_REMOVED = 3;
 export const RECORD_SCOPE_DESCRIBED = 4;
-
 export const CLOSE_FAILED = 0;
 export const CLOSE_CLOSE = 1;
 export const CLOSE_RANGE = 2;
@@ -14,29 +22,20 @@ export const CLOSE_EXEC = 4;
 export const CLOSE_EXIT = 5;
 export const CLOSE_STOP = 6;
 export const CLOSE_LOST = 7;
-
 export const PAIR_PATH_TRUNCATED = 1;
 export const PAIR_PATH_RENAMED = 2;
 export const PAIR_ADOPTED = 4;
 export const PAIR_START_MISSED = 8;
 export const PAIR_RUNTIME_PHASE = 16;
 export const PAIR_DELETED = 32;
-
 export const SCOPE_CGROUP2 = 0;
 export const SCOPE_CGROUP1 = 1;
 export const SCOPE_MNTNS = 2;
 export const SCOPE_PIDNS = 3;
-
 export const VERDICT_IGNORE = 1;
 export const VERDICT_DENY = 2;
 export const VERDICT_UNJUDGED = 3;
 export const VERDICT_TRACE = 4;
-
-export const SCOPE_POLICY_CONTAINER = 0;
-export const SCOPE_POLICY_VERDICT = 8;
-export const SCOPE_POLICY_DESCRIBED = 12;
-export const SCOPE_POLICY_BYTES = 16;
-
 export const NS_MNT = 0;
 export const NS_PID = 1;
 export const NS_UTS = 2;
@@ -45,13 +44,22 @@ export const NS_IPC = 4;
 export const NS_USER = 5;
 export const NS_CGROUP = 6;
 export const NS_COUNT = 7;
-
-export const COMM_BYTES = 16;
-export const EXECUTABLE_BYTES_MAX = 255;
-export const PATH_BYTES_MAX = 4096;
-export const HOSTNAME_BYTES = 64;
-export const CGROUP_PATH_BYTES_MAX = 4096;
-
+export const COUNTER_OPENS_IN_SCOPE = 0;
+export const COUNTER_OPENS_TRACKED = 1;
+export const COUNTER_UNSAMPLED = 2;
+export const COUNTER_OPEN_TABLE_FULL = 3;
+export const COUNTER_PAIRS_FINISHED = 4;
+export const COUNTER_RING_FULL = 5;
+export const COUNTER_RECORDS_SENT = 6;
+export const COUNTER_PAIRS_LOST = 7;
+export const COUNTER_UNSEEN_IO_URING = 8;
+export const COUNTER_UNSEEN_COMPAT = 9;
+export const COUNTER_UNSEEN_RACE = 10;
+export const COUNTER_OPENS_FAILED = 11;
+export const COUNTER_PATHS_SHORTENED = 12;
+export const COUNTER_SCOPE_RECORDS_LOST = 13;
+export const COUNTER_SCOPE_TABLE_FULL = 14;
+export const COUNTER_COUNT = 15;
 export const PAIR_RECORD_KIND = 0;
 export const PAIR_RECORD_REASON = 1;
 export const PAIR_RECORD_FLAGS = 2;
@@ -76,9 +84,7 @@ export const PAIR_RECORD_MODE = 96;
 export const PAIR_RECORD_DEVICE = 100;
 export const PAIR_RECORD_NAMESPACES = 104;
 export const PAIR_RECORD_COMM = 132;
-export const PAIR_RECORD_RESERVED = 148;
 export const PAIR_RECORD_BYTES = 152;
-
 export const SCOPE_CREATED_RECORD_KIND = 0;
 export const SCOPE_CREATED_RECORD_PATH_BYTES = 4;
 export const SCOPE_CREATED_RECORD_FLAGS = 6;
@@ -86,11 +92,9 @@ export const SCOPE_CREATED_RECORD_SCOPE = 8;
 export const SCOPE_CREATED_RECORD_CONTAINER = 16;
 export const SCOPE_CREATED_RECORD_VERDICT = 24;
 export const SCOPE_CREATED_RECORD_BYTES = 32;
-
 export const SCOPE_REMOVED_RECORD_KIND = 0;
 export const SCOPE_REMOVED_RECORD_SCOPE = 8;
 export const SCOPE_REMOVED_RECORD_BYTES = 16;
-
 export const SCOPE_DESCRIBED_RECORD_KIND = 0;
 export const SCOPE_DESCRIBED_RECORD_PID = 4;
 export const SCOPE_DESCRIBED_RECORD_SCOPE = 8;
@@ -98,3 +102,42 @@ export const SCOPE_DESCRIBED_RECORD_PROCESS_STARTED_BOOT_NS = 16;
 export const SCOPE_DESCRIBED_RECORD_NAMESPACES = 24;
 export const SCOPE_DESCRIBED_RECORD_HOSTNAME = 56;
 export const SCOPE_DESCRIBED_RECORD_BYTES = 120;
+export const SCOPE_POLICY_CONTAINER = 0;
+export const SCOPE_POLICY_VERDICT = 8;
+export const SCOPE_POLICY_DESCRIBED = 12;
+export const SCOPE_POLICY_BYTES = 16;
+export const SETTINGS_FAILED_ERRNOS = 0;
+export const SETTINGS_EXCLUDED_MAGICS = 24;
+export const SETTINGS_WAKE_BYTES = 280;
+export const SETTINGS_WAKE_STEP_BYTES = 288;
+export const SETTINGS_EXCLUDED_MAGIC_COUNT = 296;
+export const SETTINGS_FILE_TYPES = 300;
+export const SETTINGS_BUCKET_MASK = 304;
+export const SETTINGS_START_MASK = 308;
+export const SETTINGS_SELF_PID = 312;
+export const SETTINGS_HOST_MNT_NS = 316;
+export const SETTINGS_CGROUP1_SUBSYS = 320;
+export const SETTINGS_BY_CGROUP2 = 324;
+export const SETTINGS_TRACE_HOST = 325;
+export const SETTINGS_RUNTIME_PHASE = 326;
+export const SETTINGS_BYTES = 328;
+export const JUDGE_ARGUMENTS_SCOPE = 0;
+export const JUDGE_ARGUMENTS_CONTAINER = 8;
+export const JUDGE_ARGUMENTS_VERDICT = 16;
+export const JUDGE_ARGUMENTS_ONLY_NEW = 20;
+export const JUDGE_ARGUMENTS_BYTES = 24;
+export const SWEEP_ARGUMENTS_OPENED_UNTIL_BOOT_NS = 0;
+export const SWEEP_ARGUMENTS_FIRST_BUCKET = 8;
+export const SWEEP_ARGUMENTS_BUCKETS = 12;
+export const SWEEP_ARGUMENTS_REASON = 16;
+export const SWEEP_ARGUMENTS_EPOCH = 20;
+export const SWEEP_ARGUMENTS_BYTES = 24;
+export const PENDING_OPEN_FILES = 0;
+export const PENDING_OPEN_GENERATION = 8;
+export const PENDING_OPEN_EPOCH = 12;
+export const PENDING_OPEN_DESCRIPTORS = 16;
+export const PENDING_OPEN_MANY = 48;
+export const PENDING_OPEN_LONG_INDEX = 52;
+export const PENDING_OPEN_RECORD = 64;
+export const PENDING_OPEN_TAIL = 216;
+export const PENDING_OPEN_BYTES = 384;

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+/*
+ * Never loaded: its BTF holds every struct that user space shares, for `npm run generate`. The
+ * programs' own objects hold only those that a map or a function's signature names.
+ */
+#include "maps.bpf.h"
+
+struct pair_record pair_record;
+struct scope_created_record scope_created_record;
+struct scope_removed_record scope_removed_record;
+struct scope_described_record scope_described_record;
+struct scope_policy scope_policy;
+struct judge_arguments judge_arguments;
+struct sweep_arguments sweep_arguments;
+struct pending_open pending_open;

@@ -1,0 +1,70 @@
+// ESLint: typescript-eslint's rules with types, the limits of size, and the rule of the hot path.
+import { defineConfig, globalIgnores } from 'eslint/config';
+import tseslint from 'typescript-eslint';
+import { hotPathRule } from './scripts/lint/hot-path.ts';
+
+export default defineConfig([
+  globalIgnores(['dist/', 'dist.new/', 'build/', 'bpf/build/', '**/node_modules/', '**/*.cjs']),
+  {
+    files: ['**/*.ts'],
+    extends: [tseslint.configs.recommendedTypeChecked],
+    languageOptions: {
+      parserOptions: { project: ['./tsconfig.test.json'], tsconfigRootDir: import.meta.dirname },
+    },
+    linterOptions: { reportUnusedDisableDirectives: 'error' },
+    rules: {
+      eqeqeq: 'error',
+      'no-console': 'error',
+      'no-restricted-globals': ['error', 'escape', 'unescape'],
+      'prefer-const': 'error',
+      '@typescript-eslint/consistent-type-imports': 'error',
+      '@typescript-eslint/no-import-type-side-effects': 'error',
+      '@typescript-eslint/prefer-readonly': 'error',
+      '@typescript-eslint/switch-exhaustiveness-check': [
+        'error',
+        { considerDefaultExhaustiveForUnions: true },
+      ],
+      '@typescript-eslint/restrict-template-expressions': [
+        'error',
+        { allowNumber: true, allowBoolean: true, allowNullish: true },
+      ],
+    },
+  },
+  {
+    files: ['src/**/*.ts'],
+    rules: {
+      'max-lines': ['error', 299],
+      'max-lines-per-function': ['error', { max: 69, skipComments: true }],
+    },
+  },
+  {
+    files: ['src/main.ts'],
+    rules: { 'no-console': 'off' },
+  },
+  {
+    files: ['src/**/*.ts'],
+    ignores: ['src/main.ts'],
+    rules: {
+      'no-restricted-properties': [
+        'error',
+        { object: 'process', property: 'exit', message: 'Only src/main.ts ends the process.' },
+      ],
+    },
+  },
+  {
+    files: ['src/{ring,decode,enrich,filter,encode,pump}/**/*.ts'],
+    plugins: { fdspan: { rules: { 'hot-path': hotPathRule } } },
+    rules: { 'fdspan/hot-path': 'error' },
+  },
+  {
+    files: ['test/**/*.ts', 'scripts/**/*.ts'],
+    rules: {
+      'no-console': 'off',
+      // `test()` gives a promise that the runner itself waits for.
+      '@typescript-eslint/no-floating-promises': [
+        'error',
+        { allowForKnownSafeCalls: [{ from: 'package', name: ['test', 'it', 'describe', 'suite'], package: 'node:test' }] },
+      ],
+    },
+  },
+]);

@@ -1,0 +1,142 @@
+// One BPF object: opened, set up, loaded and attached through libbpf. All on the main thread.
+import { addressOf, libbpf, lastErrno, type Address } from './libbpf.ts';
+
+const OPEN_OPTIONS_BYTES = 80;
+const OPEN_OPTIONS_BTF_PATH = 48;
+const TEST_RUN_OPTIONS_BYTES = 80;
+const TEST_RUN_CONTEXT = 32;
+const TEST_RUN_CONTEXT_BYTES = 48;
+const TEST_RUN_RESULT = 56;
+const EPERM = 1;
+const EACCES = 13;
+/** Reason: the end of the verifier's words is what tells; more is of no use in a message. */
+const VERIFIER_LOG_BYTES = 64 * 1024;
+
+/** Why the kernel didn't take a program or map: `isPermission` tells a missing right from a missing feature. */
+export class BpfError extends Error {
+  readonly code = 'BPF_REFUSED';
+  readonly errno: number;
+
+  constructor(what: string, errno: number, detail = '') {
+    super(`${what}: errno ${errno}${detail === '' ? '' : `: ${detail}`}`);
+    this.errno = errno;
+  }
+
+  get isPermission(): boolean {
+    return this.errno === EPERM || this.errno === EACCES;
+  }
+}
+
+export class BpfObject {
+  readonly #object: Address;
+  readonly #links: Address[] = [];
+  readonly #logs = new Map<string, Buffer>();
+
+  /** Opens the object file; `btfPath` stands in for the kernel's own BTF. Throws {@link BpfError}. */
+  constructor(path: string, btfPath: string | null) {
+    const options = Buffer.alloc(OPEN_OPTIONS_BYTES);
+    const keptPath = btfPath === null ? null : Buffer.from(`${btfPath}\0`);
+    options.writeBigUInt64LE(BigInt(OPEN_OPTIONS_BYTES), 0);
+    if (keptPath !== null) options.writeBigUInt64LE(addressOf(keptPath), OPEN_OPTIONS_BTF_PATH);
+    const object = libbpf().objectOpenFile(path, options) as Address | null;
+    if (!object) throw new BpfError(`opening ${path}`, lastErrno());
+    this.#object = object;
+  }
+
+  setMaxEntries(map: string, entries: number): void {
+    this.#check(libbpf().mapSetMaxEntries(this.#map(map), entries), `sizing map ${map} to ${entries}`);
+  }
+
+  setInitialValue(map: string, value: Uint8Array): void {
+    this.#check(libbpf().mapSetInitialValue(this.#map(map), value, value.length), `setting map ${map}`);
+  }
+
+  setAutoload(program: string, isLoaded: boolean): void {
+    this.#check(libbpf().programSetAutoload(this.#program(program), isLoaded), `choosing ${program}`);
+  }
+
+  /** Loads maps and programs. Throws {@link BpfError} with the end of the verifier's log. */
+  load(programs: readonly string[]): void {
+    for (const program of programs) {
+      const log = Buffer.alloc(VERIFIER_LOG_BYTES);
+      this.#logs.set(program, log);
+      libbpf().programSetLogBuffer(this.#program(program), log, log.length);
+    }
+    const result = libbpf().objectLoad(this.#object) as number;
+    if (result !== 0) throw new BpfError('loading the BPF programs', -result, this.#lastLogLine());
+  }
+
+  /** Attaches a program to the hook that its section names; detached by {@link detach}. */
+  attach(program: string): void {
+    const link = libbpf().programAttach(this.#program(program)) as Address | null;
+    if (!link) throw new BpfError(`attaching ${program}`, lastErrno());
+    this.#links.push(link);
+  }
+
+  /** Detaches everything: no program runs any more when it returns. */
+  detach(): void {
+    for (const link of this.#links.splice(0)) libbpf().linkDestroy(link);
+  }
+
+  /** Opens an iterator program; reading the descriptor to its end runs it over everything. */
+  openIterator(program: string): { fd: number; close: () => void } {
+    const link = libbpf().programAttachIter(this.#program(program), null) as Address | null;
+    if (!link) throw new BpfError(`attaching the iterator ${program}`, lastErrno());
+    const fd = libbpf().iterCreate(libbpf().linkFd(link)) as number;
+    if (fd < 0) {
+      libbpf().linkDestroy(link);
+      throw new BpfError(`opening the iterator ${program}`, -fd);
+    }
+    return { fd, close: () => libbpf().linkDestroy(link) };
+  }
+
+  mapFd(map: string): number {
+    return libbpf().mapFd(this.#map(map)) as number;
+  }
+
+  programFd(program: string): number {
+    return libbpf().programFd(this.#program(program)) as number;
+  }
+
+  /** Runs a program of section `syscall` with its arguments; returns what it returned. */
+  run(program: string, programArguments: Uint8Array): number {
+    const options = Buffer.alloc(TEST_RUN_OPTIONS_BYTES);
+    options.writeBigUInt64LE(BigInt(TEST_RUN_OPTIONS_BYTES), 0);
+    options.writeBigUInt64LE(addressOf(programArguments), TEST_RUN_CONTEXT);
+    options.writeUInt32LE(programArguments.length, TEST_RUN_CONTEXT_BYTES);
+    const result = libbpf().testRun(this.programFd(program), options) as number;
+    if (result !== 0) throw new BpfError(`running ${program}`, -result);
+    return options.readUInt32LE(TEST_RUN_RESULT);
+  }
+
+  close(): void {
+    this.detach();
+    libbpf().objectClose(this.#object);
+  }
+
+  #map(name: string): Address {
+    const map = libbpf().findMap(this.#object, name) as Address | null;
+    if (!map) throw new BpfError(`finding map ${name}`, lastErrno());
+    return map;
+  }
+
+  #program(name: string): Address {
+    const program = libbpf().findProgram(this.#object, name) as Address | null;
+    if (!program) throw new BpfError(`finding program ${name}`, lastErrno());
+    return program;
+  }
+
+  #check(result: unknown, what: string): void {
+    if (result !== 0) throw new BpfError(what, -(result as number));
+  }
+
+  /** Only the program that failed leaves a log that doesn't end as a success does. */
+  #lastLogLine(): string {
+    for (const [program, log] of this.#logs) {
+      const text = log.toString('latin1', 0, log.indexOf(0)).trim();
+      const lines = text.split('\n').filter((line) => !line.startsWith('processed '));
+      if (lines.length > 0 && lines[0] !== '') return `${program}: ${lines.slice(-3).join(' | ')}`;
+    }
+    return '';
+  }
+}

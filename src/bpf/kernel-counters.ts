@@ -1,0 +1,76 @@
+// The counters of the kernel stage: per-CPU sums, read by the main thread, and the programs' own misses.
+import * as layout from '../model/record-layout.ts';
+import { BpfError, type BpfObject } from './bpf-object.ts';
+import { libbpf } from './libbpf.ts';
+
+const PROGRAM_INFO_BYTES = 256;
+/** struct bpf_prog_info.recursion_misses (5.12+). */
+const PROGRAM_INFO_RECURSION_MISSES = 208;
+
+const NAMES = [
+  'OPENS_IN_SCOPE',
+  'OPENS_TRACKED',
+  'UNSAMPLED',
+  'OPEN_TABLE_FULL',
+  'PAIRS_FINISHED',
+  'RING_FULL',
+  'RECORDS_SENT',
+  'PAIRS_LOST',
+  'UNSEEN_IO_URING',
+  'UNSEEN_COMPAT',
+  'UNSEEN_RACE',
+  'OPENS_FAILED',
+  'PATHS_SHORTENED',
+  'SCOPE_RECORDS_LOST',
+  'SCOPE_TABLE_FULL',
+] as const;
+
+export class KernelCounters {
+  readonly #object: BpfObject;
+  readonly #programs: readonly string[];
+  readonly #perCpu: BigUint64Array;
+
+  constructor(object: BpfObject, programs: readonly string[]) {
+    this.#object = object;
+    this.#programs = programs;
+    this.#perCpu = new BigUint64Array(libbpf().numPossibleCpus() as number);
+  }
+
+  /** Returns every counter by the name that the documents use. Between two keys the kernel goes on. */
+  read(): Record<string, number> {
+    const fd = this.#object.mapFd('counters');
+    const key = Buffer.alloc(4);
+    const values: Record<string, number> = {};
+    const bytes = new Uint8Array(this.#perCpu.buffer);
+    for (const name of NAMES) {
+      key.writeUInt32LE(layout[`COUNTER_${name}`]);
+      const result = libbpf().mapLookup(fd, key, bytes) as number;
+      if (result !== 0) throw new BpfError(`reading counter ${name}`, -result);
+      values[name.toLowerCase()] = Number(this.#perCpu.reduce((sum, value) => sum + value, 0n));
+    }
+    values['recursion_misses'] = this.#recursionMisses();
+    return values;
+  }
+
+  /** Writes one entry of an array map. */
+  updateArray(map: string, index: number, value: Uint8Array): void {
+    const key = Buffer.alloc(4);
+    key.writeUInt32LE(index);
+    const result = libbpf().mapUpdate(this.#object.mapFd(map), key, value, 0) as number;
+    if (result !== 0) throw new BpfError(`writing map ${map}`, -result);
+  }
+
+  #recursionMisses(): number {
+    const info = Buffer.alloc(PROGRAM_INFO_BYTES);
+    const bytes = Buffer.alloc(4);
+    let misses = 0;
+    for (const program of this.#programs) {
+      info.fill(0);
+      bytes.writeUInt32LE(info.length);
+      if (libbpf().objectInfo(this.#object.programFd(program), info, bytes) === 0) {
+        misses += Number(info.readBigUInt64LE(PROGRAM_INFO_RECURSION_MISSES));
+      }
+    }
+    return misses;
+  }
+}

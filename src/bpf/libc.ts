@@ -1,0 +1,69 @@
+// The libc calls of the main thread: mapping the ring and the table of pending opens, an eventfd to wake
+// the pump, and datagrams to the service manager. Addresses are owned by whoever mapped them.
+import koffi from 'koffi';
+
+const PROT_READ = 1;
+const PROT_WRITE = 2;
+const MAP_SHARED = 1;
+const EFD_NONBLOCK = 0o4000;
+const EFD_CLOEXEC = 0o2000000;
+const AF_UNIX = 1;
+const SOCK_DGRAM = 2;
+const SOCK_CLOEXEC = 0o2000000;
+const SOCKET_ADDRESS_BYTES = 110;
+const MAP_FAILED = 0xffffffffffffffffn;
+
+const libc = koffi.load(null);
+const mmap = libc.func(
+  'uintptr_t mmap(uintptr_t hint, size_t bytes, int protection, int flags, int fd, int64_t offset)',
+);
+const munmap = libc.func('int munmap(uintptr_t address, size_t bytes)');
+const eventfd = libc.func('int eventfd(unsigned int value, int flags)');
+const writeDescriptor = libc.func('long write(int fd, const void *data, size_t bytes)');
+const socket = libc.func('int socket(int family, int type, int protocol)');
+const sendto = libc.func(
+  'long sendto(int fd, const void *data, size_t bytes, int flags, const void *address, uint32_t address_bytes)',
+);
+const closeSocket = libc.func('int close(int fd)');
+
+const ONE = new Uint8Array(new BigUint64Array([1n]).buffer);
+
+/** Maps a part of a BPF map. Throws when the kernel refuses; the result must be given to {@link unmap}. */
+export function mapShared(fd: number, bytes: number, offset: number, isWritable: boolean): bigint {
+  const protection = isWritable ? PROT_READ | PROT_WRITE : PROT_READ;
+  const address = BigInt(mmap(0, bytes, protection, MAP_SHARED, fd, offset));
+  if (address === MAP_FAILED) {
+    throw new Error(`mapping ${bytes} bytes of descriptor ${fd} at ${offset}: errno ${koffi.errno()}`);
+  }
+  return address;
+}
+
+/** Unmaps what {@link mapShared} mapped. Any view of it that is read later ends the process. */
+export function unmap(address: bigint, bytes: number): void {
+  munmap(address, bytes);
+}
+
+/** Makes an eventfd that wakes the pump. */
+export function makeEventFd(): number {
+  const fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC) as number;
+  if (fd < 0) throw new Error(`eventfd: errno ${koffi.errno()}; raise the limit of open files`);
+  return fd;
+}
+
+/** Wakes whoever waits for the eventfd. */
+export function wake(eventFd: number): void {
+  writeDescriptor(eventFd, ONE, ONE.length);
+}
+
+/** Sends one datagram to a unix socket, as sd_notify(3) does. Failures are ignored: nobody listens then. */
+export function sendDatagram(path: string, text: string): void {
+  const fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0) as number;
+  if (fd < 0) return;
+  const address = Buffer.alloc(SOCKET_ADDRESS_BYTES);
+  address.writeUInt16LE(AF_UNIX, 0);
+  const name = Buffer.from(path.startsWith('@') ? `\0${path.slice(1)}` : path).subarray(0, 107);
+  name.copy(address, 2);
+  const data = Buffer.from(text);
+  sendto(fd, data, data.length, 0, address, 2 + name.length);
+  closeSocket(fd);
+}

@@ -1,0 +1,78 @@
+// What the programs are told before they are loaded: struct settings of bpf/record.h.
+import * as layout from '../model/record-layout.ts';
+import type { Btf } from './btf.ts';
+
+export interface TracerOptions {
+  readonly objectPath: string;
+  /** A file that stands in for /sys/kernel/btf/vmlinux; null: the kernel's own. */
+  readonly btfPath: string | null;
+  /** Bytes of the ring: a power of two, at least a page. */
+  readonly ringBytes: number;
+  readonly openFilesMax: number;
+  readonly pidMax: number;
+  readonly selfPid: number;
+  readonly hostMountNamespace: number;
+  /** errnos (positive) whose failed opens are told. */
+  readonly failedErrnos: readonly number[];
+  /** S_IFMT >> 12 of the wanted types. */
+  readonly fileTypes: readonly number[];
+  readonly excludedMagics: readonly number[];
+  readonly byCgroup2: boolean;
+  /** Controller whose v1 hierarchy is asked, by its name in the kernel (`memory`); null: none. */
+  readonly cgroup1Controller: string | null;
+  readonly isHostTraced: boolean;
+  readonly isRuntimePhaseTraced: boolean;
+}
+
+/** Reason: 32 bytes each; threads whose ids differ by more than this share an entry, and a start may be missed. */
+const START_ENTRIES_MAX = 262_144;
+/** Names of v1 controllers as users see them, where the kernel's enum differs. */
+const KERNEL_CONTROLLERS: Readonly<Record<string, string>> = { blkio: 'io' };
+
+/** Returns how many tasks can be inside an open at once without sharing an entry: a power of two. */
+export function startEntriesOf(pidMax: number): number {
+  let entries = 4096;
+  while (entries < Math.min(pidMax, START_ENTRIES_MAX)) entries *= 2;
+  return entries;
+}
+
+/** Encodes the settings. Throws when a controller isn't in the kernel's BTF. */
+export function encodeSettings(
+  options: TracerOptions,
+  kernel: Btf,
+  buckets: number,
+  startEntries: number,
+): Uint8Array {
+  const settings = Buffer.alloc(layout.SETTINGS_BYTES);
+  for (const errno of options.failedErrnos) setBit(settings, layout.SETTINGS_FAILED_ERRNOS, errno);
+  const magics = options.excludedMagics.slice(0, layout.EXCLUDED_MAGICS_MAX);
+  magics.forEach((magic, index) => {
+    settings.writeBigUInt64LE(BigInt(magic), layout.SETTINGS_EXCLUDED_MAGICS + 8 * index);
+  });
+  settings.writeUInt32LE(magics.length, layout.SETTINGS_EXCLUDED_MAGIC_COUNT);
+  for (const type of options.fileTypes) setBit(settings, layout.SETTINGS_FILE_TYPES, type);
+  settings.writeBigUInt64LE(BigInt(options.ringBytes / 4), layout.SETTINGS_WAKE_BYTES);
+  settings.writeBigUInt64LE(BigInt(options.ringBytes / 16), layout.SETTINGS_WAKE_STEP_BYTES);
+  settings.writeUInt32LE(buckets - 1, layout.SETTINGS_BUCKET_MASK);
+  settings.writeUInt32LE(startEntries - 1, layout.SETTINGS_START_MASK);
+  settings.writeUInt32LE(options.selfPid, layout.SETTINGS_SELF_PID);
+  settings.writeUInt32LE(options.hostMountNamespace, layout.SETTINGS_HOST_MNT_NS);
+  settings.writeInt32LE(subsystemIndex(options.cgroup1Controller, kernel), layout.SETTINGS_CGROUP1_SUBSYS);
+  settings.writeUInt8(options.byCgroup2 ? 1 : 0, layout.SETTINGS_BY_CGROUP2);
+  settings.writeUInt8(options.isHostTraced ? 1 : 0, layout.SETTINGS_TRACE_HOST);
+  settings.writeUInt8(options.isRuntimePhaseTraced ? 1 : 0, layout.SETTINGS_RUNTIME_PHASE);
+  return settings;
+}
+
+function setBit(bytes: Buffer, base: number, bit: number): void {
+  bytes[base + (bit >> 3)] |= 1 << (bit & 7);
+}
+
+/** The place in css_set.subsys: from the kernel's BTF, as /proc/cgroups has another order on v2 kernels. */
+function subsystemIndex(controller: string | null, kernel: Btf): number {
+  if (controller === null) return -1;
+  const name = `${KERNEL_CONTROLLERS[controller] ?? controller}_cgrp_id`;
+  const index = kernel.enumValues('cgroup_subsys_id')?.get(name);
+  if (index === undefined) throw new Error(`the kernel's BTF has no cgroup controller ${controller}`);
+  return index;
+}

@@ -1,0 +1,51 @@
+// Compresses requests on libuv's threads, so that the main thread never waits for it.
+import { promisify } from 'node:util';
+import { constants, gunzip, gzip, zstdCompress, zstdDecompress } from 'node:zlib';
+import type { Compression } from './export-options.ts';
+
+/** As in content-encoding and grpc-encoding. */
+export type Encoding = 'zstd' | 'gzip' | 'identity';
+
+/** What is tried next when a backend refuses an encoding: each is understood by more backends. */
+const FALLBACK: Record<Encoding, Encoding | null> = { zstd: 'gzip', gzip: 'identity', identity: null };
+
+/** One step of the stream; the default of 16 KiB costs 64 trips to the thread pool per request. */
+const CHUNK_BYTES = 256 * 1024;
+
+const gzipAsync = promisify(gzip) as unknown as Codec;
+const gunzipAsync = promisify(gunzip) as unknown as Codec;
+const zstdAsync = promisify(zstdCompress) as unknown as Codec;
+const unzstdAsync = promisify(zstdDecompress) as unknown as Codec;
+type Codec = (bytes: Uint8Array, options: object) => Promise<Buffer>;
+
+/** Returns the encoding to begin with. */
+export function firstEncoding(compression: Compression, isLoopback: boolean): Encoding {
+  if (compression === 'auto') return isLoopback ? 'identity' : 'zstd';
+  return compression === 'none' ? 'identity' : compression;
+}
+
+/** Returns the encoding to try after `refused`; null: there is none simpler. */
+export function fallbackOf(refused: Encoding): Encoding | null {
+  return FALLBACK[refused];
+}
+
+/** Returns `bytes` in another buffer, compressed at level 1: spans repeat so much that higher levels don't pay. */
+export function compress(bytes: Uint8Array, encoding: Encoding): Promise<Buffer> {
+  if (encoding === 'gzip') return gzipAsync(bytes, { level: 1, chunkSize: CHUNK_BYTES });
+  if (encoding === 'identity') return Promise.resolve(Buffer.from(bytes));
+  return zstdAsync(bytes, { params: { [constants.ZSTD_c_compressionLevel]: 1 }, chunkSize: CHUNK_BYTES });
+}
+
+/** Returns a waiting request in the encoding that the backend takes now. */
+export async function recompress(body: Buffer, from: Encoding, to: Encoding): Promise<Buffer> {
+  const options = { chunkSize: CHUNK_BYTES };
+  if (from === to) return body;
+  if (from === 'gzip') return compress(await gunzipAsync(body, options), to);
+  if (from === 'zstd') return compress(await unzstdAsync(body, options), to);
+  return compress(body, to);
+}
+
+/** Tells whether a refusal's text is about the compression; the words are those of grpc-go, grpc-java, tonic, grpc-js and the Collector. */
+export function isEncodingRefusal(text: string): boolean {
+  return /content-encoding|grpc-encoding|unsupported encoding|decompress|compress(?:ed|ion)|zstd|gzip/i.test(text);
+}

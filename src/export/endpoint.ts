@@ -1,0 +1,48 @@
+// Reads `export.endpoint` as the OTLP exporter specification does.
+import type { ExportOptions } from './export-options.ts';
+
+export interface Endpoint {
+  readonly url: URL;
+  readonly isSecure: boolean;
+  /** On this host: compression would cost more than it saves. */
+  readonly isLoopback: boolean;
+  /** For logs: without user, password and query. */
+  readonly display: string;
+}
+
+/** Thrown for an endpoint that can't be sent to. */
+export class EndpointError extends Error {
+  readonly code = 'BAD_ENDPOINT';
+}
+
+/**
+ * Returns where to send. Without a scheme it is https; the scheme decides over the TLS files. For
+ * http/protobuf an empty path becomes /v1/traces; for grpc the path is the method's and any other is refused.
+ */
+export function parseEndpoint(endpoint: string, protocol: ExportOptions['protocol']): Endpoint {
+  const text = endpoint.trim();
+  const url = URL.parse(/^[a-z][a-z0-9+.-]*:\/\//i.test(text) ? text : `https://${text}`);
+  if (url === null || url.hostname === '') {
+    throw new EndpointError(`endpoint "${endpoint}" is no address: write http://host:port or https://host:port`);
+  }
+  if (url.protocol !== 'http:' && url.protocol !== 'https:') {
+    throw new EndpointError(`endpoint "${endpoint}" has scheme "${url.protocol}": use http:// or https://`);
+  }
+  const hasPath = url.pathname !== '' && url.pathname !== '/';
+  if (protocol === 'grpc' && hasPath) {
+    throw new EndpointError(
+      `endpoint "${endpoint}" has a path, which grpc has no place for: leave it out, or set export.protocol to http/protobuf`,
+    );
+  }
+  if (protocol === 'http/protobuf' && !hasPath) url.pathname = '/v1/traces';
+  return {
+    url,
+    isSecure: url.protocol === 'https:',
+    isLoopback: isLoopbackHost(url.hostname),
+    display: `${url.protocol}//${url.host}${protocol === 'grpc' ? '' : url.pathname}`,
+  };
+}
+
+function isLoopbackHost(hostname: string): boolean {
+  return hostname === 'localhost' || hostname === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(hostname);
+}

@@ -1,0 +1,113 @@
+// The counters of all stages under the names of the documents, flat, and the law of conservation over
+// them: what must hold once the collector has stopped. Pure; the roots bring the numbers.
+
+/** Every counter by its name. A name that is missing counts as 0. */
+export type Counters = Readonly<Record<string, number>>;
+
+/** What is neither the kernel's nor the shared block's: amounts at this moment. */
+export interface Amounts {
+  /** Opens in the kernel's table that have not ended. */
+  readonly stillOpen: number;
+  /** Records that the ring held when it was unmapped. */
+  readonly ringUnread: number;
+  /** Spans encoded, but neither accepted nor dropped nor spooled. */
+  readonly inFlight: number;
+  readonly spooled: number;
+  readonly spoolRecovered: number;
+}
+
+export const KERNEL_DROPS = ['unsampled', 'open_table_full', 'ring_full', 'ring_unread'] as const;
+export const FILTER_DROPS = ['path_excluded', 'too_short', 'container_denied', 'rate_limited'] as const;
+export const EXPORT_DROPS = [
+  'queue_full',
+  'rejected',
+  'retries_exhausted',
+  'shutdown',
+  'spool_damaged',
+] as const;
+
+export interface Drop {
+  readonly stage: 'kernel' | 'ring' | 'decode' | 'enrich' | 'filter' | 'encode' | 'export';
+  readonly reason: string;
+}
+
+/** Every way to lose a record or span, by the stage that counts it. */
+export const DROPS: readonly Drop[] = [
+  { stage: 'kernel', reason: 'unsampled' },
+  { stage: 'kernel', reason: 'open_table_full' },
+  { stage: 'kernel', reason: 'ring_full' },
+  { stage: 'ring', reason: 'ring_unread' },
+  { stage: 'decode', reason: 'record_invalid' },
+  { stage: 'enrich', reason: 'unjudged_overflow' },
+  ...FILTER_DROPS.map((reason) => ({ stage: 'filter', reason }) as const),
+  { stage: 'encode', reason: 'encode_failed' },
+  ...EXPORT_DROPS.map((reason) => ({ stage: 'export', reason }) as const),
+];
+
+/** Gauges of the shared block that describe a moment, and would only mislead in a summary. */
+const MOMENTS = new Set(['pump_turned_ms', 'ring_fill_bytes']);
+
+/**
+ * Puts the kernel's counters (by name), those of the shared block (`readCounters`) and the amounts of
+ * this moment into one flat object.
+ */
+export function summarize(kernel: Counters, shared: Counters, amounts: Amounts): Record<string, number> {
+  const counters: Record<string, number> = { ...kernel };
+  for (const [name, value] of Object.entries(shared)) {
+    if (!MOMENTS.has(name)) counters[name] = value;
+  }
+  counters.still_open = amounts.stillOpen;
+  counters.ring_unread = amounts.ringUnread;
+  counters.in_flight = amounts.inFlight;
+  counters.spooled = amounts.spooled;
+  counters.spool_recovered = amounts.spoolRecovered;
+  return counters;
+}
+
+interface Equation {
+  readonly left: readonly string[];
+  readonly right: readonly string[];
+}
+
+const LAW: readonly Equation[] = [
+  { left: ['opens_in_scope'], right: ['opens_tracked', 'unsampled', 'open_table_full'] },
+  { left: ['opens_tracked'], right: ['pairs_finished', 'still_open'] },
+  { left: ['pairs_finished'], right: ['records_read', 'ring_full', 'ring_unread'] },
+  {
+    left: ['records_read'],
+    right: [
+      'spans_encoded',
+      ...FILTER_DROPS,
+      'unjudged_overflow',
+      'record_invalid',
+      'encode_failed',
+      'waiting',
+    ],
+  },
+  {
+    left: ['spans_encoded', 'spool_recovered'],
+    right: ['spans_accepted', ...EXPORT_DROPS, 'in_flight', 'spooled'],
+  },
+];
+
+function sum(counters: Counters, names: readonly string[]): number {
+  return names.reduce((total, name) => total + (counters[name] ?? 0), 0);
+}
+
+function stated(counters: Counters, names: readonly string[]): string {
+  return names.map((name) => `${name} ${counters[name] ?? 0}`).join(' + ');
+}
+
+/**
+ * Returns each equation of the law of conservation that doesn't hold, with its numbers; empty when all
+ * hold. While the collector runs, the stages are read at different moments: only a stop is exact.
+ */
+export function lawViolations(counters: Counters): string[] {
+  const violations: string[] = [];
+  for (const { left, right } of LAW) {
+    const difference = sum(counters, left) - sum(counters, right);
+    if (difference === 0) continue;
+    violations.push(`${stated(counters, left)} = ${stated(counters, right)} is off by ${difference}`);
+  }
+  return violations;
+}

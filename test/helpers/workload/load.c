@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Loads too large to list span by span: totals are printed instead, one line for each thread. */
+#define _GNU_SOURCE
+#include "workload.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define HAMMER_THREADS 8
+#define HAMMER_FILES 7
+#define HOLD_FILES 97
+#define HOLD_PER_PROCESS 19000 /* below the usual limit of 20,000 descriptors where it can't be raised */
+
+struct hammer {
+	int number, opens;
+	char *paths[HAMMER_FILES];
+};
+
+static void *hammer_thread(void *argument)
+{
+	struct hammer *own = argument;
+	uint64_t before = boot_ns();
+
+	for (int i = 0; i < own->opens; i++) {
+		int fd = open(own->paths[i % HAMMER_FILES], O_RDONLY);
+
+		if (fd < 0 || close(fd) < 0)
+			die("hammer");
+	}
+	dprintf(1, "{\"thread\":%d,\"pid\":%d,\"tid\":%d,\"opens\":%d,\"prefix\":\"%s/hammer-%d-\",\"files\":%d,"
+		   "\"between\":[\"%llu\",\"%llu\"]}\n",
+		own->number, getpid(), (int)syscall(SYS_gettid), own->opens, work_dir, own->number, HAMMER_FILES,
+		(unsigned long long)before, (unsigned long long)boot_ns());
+	return NULL;
+}
+
+/* COUNT opens by 8 threads of one table, so that numbers are reused at once; file k of a thread follows k - 1. */
+static void hammer(int count)
+{
+	pthread_t threads[HAMMER_THREADS];
+	struct hammer own[HAMMER_THREADS];
+
+	for (int t = 0; t < HAMMER_THREADS; t++) {
+		own[t].number = t;
+		own[t].opens = count / HAMMER_THREADS + (t < count % HAMMER_THREADS);
+		for (int k = 0; k < HAMMER_FILES; k++)
+			own[t].paths[k] = make_file(format("hammer-%d", t), k);
+	}
+	for (int t = 0; t < HAMMER_THREADS; t++)
+		if (pthread_create(&threads[t], NULL, hammer_thread, &own[t]))
+			die("pthread_create");
+	for (int t = 0; t < HAMMER_THREADS; t++)
+		pthread_join(threads[t], NULL);
+}
+
+static void hold_in_child(int opens, int held_pipe, int end_pipe)
+{
+	char byte = 0;
+
+	for (int i = 0; i < opens; i++)
+		must(open(make_file("held", i % HOLD_FILES), O_RDONLY), "open");
+	must(write(held_pipe, &byte, 1), "write");
+	close(held_pipe);
+	if (read(end_pipe, &byte, 1) < 0)
+		die("read");
+	_exit(0);
+}
+
+/* COUNT files held open by as many processes as it takes, until the next byte arrives. */
+static void hold(int count)
+{
+	int held[2], end[2], processes = 0;
+	char byte;
+
+	must(pipe2(held, O_CLOEXEC), "pipe");
+	must(pipe2(end, O_CLOEXEC), "pipe");
+	for (int left = count; left > 0; left -= HOLD_PER_PROCESS, processes++) {
+		if (must(fork(), "fork") == 0) {
+			close(end[1]);
+			hold_in_child(left < HOLD_PER_PROCESS ? left : HOLD_PER_PROCESS, held[1], end[0]);
+		}
+	}
+	for (int i = 0; i < processes; i++)
+		if (read(held[0], &byte, 1) != 1)
+			die("a child failed");
+	dprintf(1, "{\"holding\":%d}\n", count);
+	wait_for_go();
+	close(end[1]);
+	while (processes-- > 0)
+		wait(NULL);
+}
+
+/* Opens before the collector is there; closes when told. */
+static void adopted(int count)
+{
+	struct expected *entries[1024];
+	int fds[1024];
+
+	for (int i = 0; i < count; i++) {
+		fds[i] = open_new("adopted", i, i % 2 ? O_RDWR : O_RDONLY, &entries[i]);
+		if (i % 3 == 0) /* a second number in the same table: one span all the same */
+			must(dup(fds[i]), "dup");
+		entries[i]->adopted = 1;
+	}
+	wait_for_go();
+	for (int i = 0; i < count; i++) {
+		if (i % 3 == 0)
+			must(syscall(SYS_close_range, fds[i] + 1, fds[i] + 1, 0), "close_range");
+		close_traced(fds[i], entries[i]);
+	}
+}
+
+/* COUNT opens and closes as fast as they go. */
+static void burst(int count)
+{
+	char *path = make_file("burst", 0);
+
+	for (int i = 0; i < count; i++)
+		if (close(open(path, O_RDONLY)) < 0)
+			die("burst");
+	dprintf(1, "{\"opens\":%d}\n", count);
+}
+
+/* Files that are open when the collector stops: listed with reason "stop", then closed unseen. */
+static void left_open(int count)
+{
+	struct expected *entry;
+
+	for (int i = 0; i < count; i++) {
+		open_new("left", i, O_RDONLY, &entry);
+		close_begins(entry);
+	}
+	report_print();
+	wait_for_go();
+	_exit(0);
+}
+
+const struct scenario load_scenarios[] = {
+	{ "hammer", hammer, 0 }, { "hold", hold, 0 },		{ "adopted", adopted, 1 },
+	{ "burst", burst, 0 },	 { "left-open", left_open, 0 }, { 0 },
+};

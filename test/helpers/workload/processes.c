@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Ends that a process makes as a whole: exec, exit, a signal, with and without threads. */
+#define _GNU_SOURCE
+#include "workload.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum exec_case { EXEC_CLOEXEC, EXEC_KEPT, EXEC_FCNTL, EXEC_RANGE, EXEC_DUPLICATE, EXEC_CASES };
+
+static void mark_close_on_exec(int fd, enum exec_case how)
+{
+	if (how == EXEC_FCNTL)
+		must(fcntl(fd, F_SETFD, FD_CLOEXEC), "fcntl");
+	if (how == EXEC_RANGE)
+		must(syscall(SYS_close_range, fd, fd, CLOSE_RANGE_CLOEXEC), "close_range");
+	if (how == EXEC_DUPLICATE)
+		must(dup(fd), "dup");
+}
+
+static void exec_once(int index, enum exec_case how)
+{
+	int flags = how == EXEC_CLOEXEC || how == EXEC_DUPLICATE ? O_RDONLY | O_CLOEXEC : O_RDONLY;
+	char *path = make_file("exec", index * EXEC_CASES + (int)how);
+	struct expected *entry = open_begins("openat", flags);
+	int pid = must(fork(), "fork");
+
+	if (pid == 0) {
+		entry->pid = entry->tid = getpid();
+		int fd = open_ended(entry, openat(AT_FDCWD, path, flags));
+
+		mark_close_on_exec(fd, how);
+		char *nothing[] = { NULL };
+
+		if (execve("/nonexistent", nothing, nothing) == 0)
+			die("execve of nothing");
+		close_begins(entry);
+		exec_noop();
+		die("execve");
+	}
+	wait_for_child(pid);
+	/* What isn't closed by the exec ends with the program that was executed. */
+	close_ended(entry, how == EXEC_KEPT || how == EXEC_DUPLICATE ? "exit" : "exec");
+}
+
+static void execs(int count)
+{
+	for (int i = 0; i < count; i++)
+		for (int how = 0; how < EXEC_CASES; how++)
+			exec_once(i, (enum exec_case)how);
+}
+
+static void exits(int count)
+{
+	for (int i = 0; i < count; i++) {
+		char *path = make_file("exit", i);
+		struct expected *entry = open_begins("openat", O_RDWR);
+		int pid = must(fork(), "fork");
+
+		if (pid == 0) {
+			entry->pid = entry->tid = getpid();
+			open_ended(entry, openat(AT_FDCWD, path, O_RDWR));
+			close_begins(entry);
+			_exit(0);
+		}
+		wait_for_child(pid);
+		close_ended(entry, "exit");
+	}
+}
+
+static void *wait_for_ever(void *argument)
+{
+	(void)argument;
+	for (;;)
+		pause();
+	return NULL;
+}
+
+static void *exit_group_at_once(void *entry)
+{
+	close_begins(entry);
+	syscall(SYS_exit_group, 0);
+	return NULL;
+}
+
+/* A process of two threads with one file open, ended by exit_group from the second or by SIGKILL. */
+static void end_of_threads(const char *path, int killed)
+{
+	int ends[2];
+	char byte = 0;
+	struct expected *entry = open_begins("openat", O_RDONLY);
+
+	must(pipe(ends), "pipe");
+	int pid = must(fork(), "fork");
+
+	if (pid == 0) {
+		pthread_t thread;
+
+		entry->pid = entry->tid = getpid();
+		entry->opened_before_ns = boot_ns();
+		open_ended(entry, openat(AT_FDCWD, path, O_RDONLY));
+		if (pthread_create(&thread, NULL, killed ? wait_for_ever : exit_group_at_once, entry))
+			die("pthread_create");
+		must(write(ends[1], &byte, 1), "write");
+		wait_for_ever(NULL);
+	}
+	must(close(ends[1]), "close");
+	/* The end may come before the byte: exit_group races with the write, on purpose. */
+	must(read(ends[0], &byte, 1), "read");
+	if (killed) {
+		close_begins(entry);
+		must(kill(pid, SIGKILL), "kill");
+	}
+	must(waitpid(pid, NULL, 0), "waitpid");
+	close_ended(entry, "exit");
+	must(close(ends[0]), "close");
+}
+
+static void group_exits(int count)
+{
+	char *path = make_file("group", 0);
+
+	for (int i = 0; i < count; i++)
+		end_of_threads(path, 0);
+}
+
+static void kills(int count)
+{
+	char *path = make_file("killed", 0);
+
+	for (int i = 0; i < count; i++)
+		end_of_threads(path, 1);
+}
+
+/* The leader ends first (pthread_exit), the other thread closes: the leader's exit isn't an end. */
+static void *outlive_leader(void *argument)
+{
+	struct expected *entry = argument;
+
+	usleep(1000);
+	close_traced(entry->fd, entry);
+	_exit(0);
+}
+
+static void leader_exits(int count)
+{
+	for (int i = 0; i < count; i++) {
+		char *path = make_file("leader", i);
+		struct expected *entry = open_begins("openat", O_RDONLY);
+		int pid = must(fork(), "fork");
+
+		if (pid == 0) {
+			pthread_t thread;
+
+			entry->pid = entry->tid = getpid();
+			open_ended(entry, openat(AT_FDCWD, path, O_RDONLY));
+			if (pthread_create(&thread, NULL, outlive_leader, entry))
+				die("pthread_create");
+			syscall(SYS_exit, 0);
+		}
+		wait_for_child(pid);
+	}
+}
+
+const struct scenario process_scenarios[] = {
+	{ "execs", execs, 0 }, { "exits", exits, 0 },		    { "group-exits", group_exits, 0 },
+	{ "kills", kills, 0 }, { "leader-exits", leader_exits, 0 }, { 0 },
+};
