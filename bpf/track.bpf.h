@@ -66,6 +66,7 @@ static __always_inline bool end_pair(u64 file, struct found *found, u32 reason, 
 	if (record) {
 		record->closed_boot_ns = now;
 		record->reason = reason;
+		slot->record.reason = reason; /* user space finds pending ones by reason 0 */
 		if (reason != CLOSE_LOST)
 			record->size_bytes = WORD(inode, WORD(file, file, f_inode), i_size);
 	}

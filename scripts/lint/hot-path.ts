@@ -13,7 +13,7 @@ const MESSAGE =
 
 interface SyntaxNode {
   readonly type: string;
-  readonly parent?: SyntaxNode;
+  readonly parent?: SyntaxNode | null;
   readonly kind?: string;
   readonly id?: { readonly name?: string } | null;
   readonly key?: { readonly name?: string };
@@ -32,7 +32,7 @@ function isConstructor(node: SyntaxNode): boolean {
 /** Module level, constructors, functions named as cold, and the making of an error that ends the run. */
 function isCold(node: SyntaxNode): boolean {
   let isInFunction = false;
-  for (let at = node.parent; at !== undefined; at = at.parent) {
+  for (let at = node.parent; at; at = at.parent) {
     if (at.type === 'ThrowStatement') return true;
     if (!FUNCTION_TYPES.has(at.type)) continue;
     if (isConstructor(at) || COLD_NAME.test(nameOf(at))) return true;

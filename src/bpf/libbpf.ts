@@ -11,7 +11,7 @@ export class LibbpfMissingError extends Error {
 
 const LIBRARY_NAMES = ['libbpf.so.1'];
 
-function loadLibrary(): koffi.IKoffiLib {
+function loadLibrary(): ReturnType<typeof koffi.load> {
   for (const name of LIBRARY_NAMES) {
     try {
       return koffi.load(name);

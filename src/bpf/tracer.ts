@@ -37,7 +37,6 @@ export class Tracer {
   /** Which optional hooks this kernel has. */
   readonly hooks: readonly string[];
   readonly #object: BpfObject;
-  readonly #options: TracerOptions;
   readonly #buckets: number;
   readonly #slotsAddress: bigint;
   readonly #slotsBytes: number;
@@ -45,7 +44,6 @@ export class Tracer {
 
   /** Opens and loads. Throws {@link KernelUnfitError} or {@link BpfError}. */
   constructor(options: TracerOptions) {
-    this.#options = options;
     const kernel = openKernelBtf(options.btfPath);
     try {
       this.hooks = chooseHooks(kernel);

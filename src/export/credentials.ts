@@ -80,7 +80,7 @@ export function parseHeaders(text: string, path: string): Record<string, string>
       if (colon < 1) throw new Error('no colon');
       validateHeaderName(name);
       validateHeaderValue(name, value);
-    } catch (error) {
+    } catch {
       // The line may be a bare token: it must not get into a log, nor the error that quotes it.
       throw new CredentialError(`export.headers_file ${path}, line ${index + 1} isn't "Name: value"`);
     }

@@ -47,5 +47,7 @@ export async function recompress(body: Buffer, from: Encoding, to: Encoding): Pr
 
 /** Tells whether a refusal's text is about the compression; the words are those of grpc-go, grpc-java, tonic, grpc-js and the Collector. */
 export function isEncodingRefusal(text: string): boolean {
-  return /content-encoding|grpc-encoding|unsupported encoding|decompress|compress(?:ed|ion)|zstd|gzip/i.test(text);
+  return /content-encoding|grpc-encoding|unsupported encoding|decompress|compress(?:ed|ion)|zstd|gzip/i.test(
+    text,
+  );
 }

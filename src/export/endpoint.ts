@@ -23,7 +23,9 @@ export function parseEndpoint(endpoint: string, protocol: ExportOptions['protoco
   const text = endpoint.trim();
   const url = URL.parse(/^[a-z][a-z0-9+.-]*:\/\//i.test(text) ? text : `https://${text}`);
   if (url === null || url.hostname === '') {
-    throw new EndpointError(`endpoint "${endpoint}" is no address: write http://host:port or https://host:port`);
+    throw new EndpointError(
+      `endpoint "${endpoint}" is no address: write http://host:port or https://host:port`,
+    );
   }
   if (url.protocol !== 'http:' && url.protocol !== 'https:') {
     throw new EndpointError(`endpoint "${endpoint}" has scheme "${url.protocol}": use http:// or https://`);

@@ -21,14 +21,19 @@ export function judgeHttpAnswer(answer: HttpAnswer, encoding: Encoding): SendRes
   if (status >= 200 && status < 300) return judgeSuccess(answer);
   const reason = `HTTP ${status}${describe(answer)}`;
   if (RETRYABLE_STATUS.has(status)) {
-    const cure = status === 429 ? 'the backend throttles: raise its limits or lower sampling.ratio' : 'check the backend';
+    const cure =
+      status === 429
+        ? 'the backend throttles: raise its limits or lower sampling.ratio'
+        : 'check the backend';
     return retryable(reason, cure, parseRetryAfter(answer.retryAfter, Date.now()));
   }
   if (encoding !== 'identity' && (status === 415 || (status === 400 && isEncodingRefusal(reason)))) {
     return refused(reason, 'set export.compression to what the backend takes', { isEncodingRefused: true });
   }
   if (status === 401 || status === 403) {
-    return refused(reason, 'check export.headers or export.headers_file', { isUnauthenticated: status === 401 });
+    return refused(reason, 'check export.headers or export.headers_file', {
+      isUnauthenticated: status === 401,
+    });
   }
   if (status === 404 || status === 405 || (status >= 300 && status < 400)) {
     return refused(reason, "correct export.endpoint's path and port (usually :4318/v1/traces)");
@@ -43,7 +48,10 @@ function judgeSuccess(answer: HttpAnswer): SendResult {
   if (answer.contentType.includes('json')) return { kind: 'success', oddity: null };
   const partial = answer.isCut ? null : readPartialSuccess(answer.body);
   if (partial === null) {
-    return { kind: 'success', oddity: `HTTP ${answer.status} with a body that is no OTLP answer${describe(answer)}` };
+    return {
+      kind: 'success',
+      oddity: `HTTP ${answer.status} with a body that is no OTLP answer${describe(answer)}`,
+    };
   }
   if (partial.rejectedSpans > 0) {
     return { kind: 'partial', rejectedSpans: partial.rejectedSpans, reason: boundedText(partial.reason) };

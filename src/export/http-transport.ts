@@ -63,8 +63,11 @@ export class HttpTransport implements Transport {
     return new Promise((resolve, reject) => {
       const { request: open } = this.#endpoint.isSecure ? https : http;
       const request = open(this.#endpoint.url, requestOptions);
-      const timer = setTimeout(() => request.destroy(timeoutError(timeoutMs)), timeoutMs);
-      const abort = (): void => void request.destroy(new Error('given up by the exporter'));
+      // Destroying a request whose answer has begun fails the answer with a reset: this is the true cause.
+      let cause: Error | null = null;
+      const stop = (error: Error): void => void request.destroy((cause = error));
+      const timer = setTimeout(() => stop(timeoutError(timeoutMs)), timeoutMs);
+      const abort = (): void => stop(new Error('given up by the exporter'));
       signal.addEventListener('abort', abort, { once: true });
       const end = (): void => {
         clearTimeout(timer);
@@ -73,8 +76,9 @@ export class HttpTransport implements Transport {
       let isAnswered = false;
       request.on('error', (error: NodeJS.ErrnoException) => {
         end();
-        const isStale = request.reusedSocket && !isAnswered && (error.code === 'ECONNRESET' || error.code === 'EPIPE');
-        reject(isStale ? new StaleConnectionError('', { cause: error }) : error);
+        const isStale =
+          request.reusedSocket && !isAnswered && (error.code === 'ECONNRESET' || error.code === 'EPIPE');
+        reject(isStale ? new StaleConnectionError('', { cause: error }) : (cause ?? error));
       });
       request.on('response', (response) => {
         isAnswered = true;
@@ -87,7 +91,7 @@ export class HttpTransport implements Transport {
           },
           (error: unknown) => {
             end();
-            reject(error as Error);
+            reject(cause ?? (error as Error));
           },
         );
       });

@@ -39,7 +39,11 @@ export function retryable(reason: string, cure: string, retryAfterMs: number | n
   return { kind: 'retryable', reason, cure, retryAfterMs };
 }
 
-export function permanent(reason: string, cure: string, flags: Pick<Permanent, 'isEncodingRefused' | 'isUnauthenticated'>): Permanent {
+export function permanent(
+  reason: string,
+  cure: string,
+  flags: Pick<Permanent, 'isEncodingRefused' | 'isUnauthenticated'>,
+): Permanent {
   return { kind: 'permanent', reason, cure, ...flags };
 }
 
@@ -51,6 +55,9 @@ const BACKEND_TEXT_MAX = 300;
 
 /** Returns a backend's text on one line, without control characters, cut to a sentence's length. */
 export function boundedText(text: string): string {
-  const line = text.slice(0, BACKEND_TEXT_MAX * 2).replace(/[\p{Cc}\p{Cf}\s]+/gu, ' ').trim();
+  const line = text
+    .slice(0, BACKEND_TEXT_MAX * 2)
+    .replace(/[\p{Cc}\p{Cf}\s]+/gu, ' ')
+    .trim();
   return line.length > BACKEND_TEXT_MAX ? `${line.slice(0, BACKEND_TEXT_MAX)}…` : line;
 }

@@ -23,10 +23,19 @@ const CURES: readonly (readonly [RegExp, string])[] = [
   [/TIMEOUT|ETIMEDOUT/, 'check the backend and its load balancer; export.timeout is the limit'],
   [/ALTNAME/, "use the host name that the backend's certificate names in export.endpoint"],
   [/CERT_HAS_EXPIRED/, "renew the backend's certificate"],
-  [/SELF_SIGNED|UNABLE_TO_|CERT_UNTRUSTED/, "set export.tls.ca to the authority of the backend's certificate"],
-  [/CERTIFICATE_REQUIRED|ALERT|BAD_CERTIFICATE/i, 'set export.tls.cert and export.tls.key to a certificate that the backend takes'],
+  [
+    /SELF_SIGNED|UNABLE_TO_|CERT_UNTRUSTED/,
+    "set export.tls.ca to the authority of the backend's certificate",
+  ],
+  [
+    /CERTIFICATE_REQUIRED|ALERT|BAD_CERTIFICATE/i,
+    'set export.tls.cert and export.tls.key to a certificate that the backend takes',
+  ],
   [/EPROTO|WRONG_VERSION|ERR_SSL/, 'the port may not speak TLS: try http:// in export.endpoint'],
-  [/HPE_|ERR_HTTP2|Protocol error/, 'the port may speak the other protocol: see export.protocol (grpc 4317, http/protobuf 4318)'],
+  [
+    /HPE_|ERR_HTTP2|Protocol error/,
+    'the port may speak the other protocol: see export.protocol (grpc 4317, http/protobuf 4318)',
+  ],
   [/BAD_CREDENTIAL/, 'make the file readable for fdspan, in the form that the documentation tells'],
 ];
 
@@ -37,7 +46,8 @@ export function connectionFailure(error: unknown): Retryable {
   const errors = (error as AggregateError).errors as NodeJS.ErrnoException[] | undefined;
   const text = message || errors?.map((each) => each.message).join(', ') || code;
   const all = [code, text, inner?.code, inner?.message].join(' ');
-  const cure = CURES.find(([pattern]) => pattern.test(all))?.[1] ?? 'see the reason; the request is sent again';
+  const cure =
+    CURES.find(([pattern]) => pattern.test(all))?.[1] ?? 'see the reason; the request is sent again';
   return retryable(inner?.message ? `${text}: ${inner.message}` : text, cure);
 }
 

@@ -19,13 +19,15 @@ export class WatchedFile {
 
   /** Returns the content, as new as a second ago. Throws when the file can't be read and never could be. */
   async read(): Promise<Buffer> {
-    if (this.#content !== null && performance.now() - this.#lookedAtMs < LOOK_INTERVAL_MS) return this.#content;
+    if (this.#content !== null && performance.now() - this.#lookedAtMs < LOOK_INTERVAL_MS)
+      return this.#content;
     this.#lookedAtMs = performance.now();
     try {
       const { ino, size, mtimeMs } = await stat(this.path);
       const identity = `${ino}:${size}:${mtimeMs}`;
       if (this.#content === null || identity !== this.#identity) {
-        if (size > FILE_BYTES_MAX) throw new Error(`${this.path} has ${size} bytes, at most ${FILE_BYTES_MAX} are read`);
+        if (size > FILE_BYTES_MAX)
+          throw new Error(`${this.path} has ${size} bytes, at most ${FILE_BYTES_MAX} are read`);
         this.#content = await readFile(this.path);
         this.#identity = identity;
       }

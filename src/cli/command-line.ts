@@ -1,0 +1,74 @@
+// The command line: which command, and what every command shares. Commands are loaded when called, so
+// that `--version` is quick.
+import { readFileSync } from 'node:fs';
+import { EXIT_OK, EXIT_USAGE } from './exit-codes.ts';
+
+export interface CommandIo {
+  readonly stdin: NodeJS.ReadStream;
+  readonly stdout: NodeJS.WriteStream;
+  readonly stderr: NodeJS.WriteStream;
+  readonly env: NodeJS.ProcessEnv;
+}
+
+type Command = (args: readonly string[], io: CommandIo) => Promise<number>;
+
+const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  run: async () => (await import('./run.ts')).run,
+  check: async () => (await import('./check.ts')).check,
+  doctor: async () => (await import('./doctor.ts')).doctor,
+  tail: async () => (await import('./tail.ts')).tail,
+  status: async () => (await import('./status.ts')).status,
+  identify: async () => (await import('./identify.ts')).identify,
+};
+
+/** Commands of the contract that later versions bring. */
+const NOT_YET_BUILT = ['containers', 'open'];
+
+export const HELP = `fdspan: one OpenTelemetry span for every open…close pair in a container
+
+Usage: fdspan COMMAND [OPTIONS]
+
+  run       trace, and send spans by OTLP
+            --config FILE  --set KEY=VALUE (any number of times)
+  check     validate the configuration and print it with the source of each value
+            --config FILE  --set KEY=VALUE
+  doctor    what this host can do, and the cure for what it can't
+  tail      a live table of spans, from the running collector
+  status    counters of the running collector
+  identify  what fdspan makes of a process: [PID | -]
+  --help, --version
+
+Exit codes: 0 ok, 1 fit with warnings, 64 usage, 69 the kernel lacks something, 70 a bug,
+77 not permitted, 78 bad configuration.
+Configuration: every key is documented in config/default.yaml.
+`;
+
+/** Returns the version of package.json. */
+export function version(): string {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(text) as { version: string }).version;
+}
+
+/** Runs the command that the arguments name, and returns the exit code. */
+export async function runCommandLine(args: readonly string[], io: CommandIo): Promise<number> {
+  const [name, ...rest] = args;
+  if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
+    (name === undefined ? io.stderr : io.stdout).write(HELP);
+    return name === undefined ? EXIT_USAGE : EXIT_OK;
+  }
+  if (name === '--version' || name === '-V') {
+    io.stdout.write(`fdspan ${version()}\n`);
+    return EXIT_OK;
+  }
+  const load = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  if (load === undefined) {
+    const why = NOT_YET_BUILT.includes(name) ? "isn't built yet" : 'is no command of fdspan';
+    io.stderr.write(`fdspan: ${JSON.stringify(name)} ${why}; see fdspan --help\n`);
+    return EXIT_USAGE;
+  }
+  if (rest.includes('--help') || rest.includes('-h')) {
+    io.stdout.write(HELP);
+    return EXIT_OK;
+  }
+  return (await load())(rest, io);
+}

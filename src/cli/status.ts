@@ -1,0 +1,98 @@
+// `fdspan status`: what the running collector says of itself over the control socket.
+import { parseArgs } from 'node:util';
+import { askControl } from '../telemetry/control-client.ts';
+import { CONTROL_SOCKET_DEFAULT, ControlError } from '../telemetry/control-protocol.ts';
+import { DROPS, lawViolations } from '../telemetry/summary.ts';
+import { escapeControls, escapeJsonControls } from '../telemetry/terminal-text.ts';
+import type { CommandStreams } from './identify.ts';
+
+const EXIT_OK = 0;
+const EXIT_USAGE = 64;
+const EXIT_UNAVAILABLE = 69;
+const EXIT_NOT_PERMITTED = 77;
+
+/** What the collector's `status` handler answers. */
+export interface CollectorStatus {
+  readonly version: string;
+  readonly pid: number;
+  readonly uptimeSeconds: number;
+  readonly attachMode: string;
+  /** What tasks are attributed by, as `scope.by` names it. */
+  readonly scope: string;
+  readonly endpoint: string;
+  readonly counters: Readonly<Record<string, number>>;
+  readonly containers: number;
+  readonly queue: { readonly bytes: number; readonly bytesMax: number; readonly requests: number };
+}
+
+/** The exit code for an error of the control socket. */
+export function exitCodeOf(error: ControlError): number {
+  return error.code === 'not_permitted' ? EXIT_NOT_PERMITTED : EXIT_UNAVAILABLE;
+}
+
+/** Shows seconds as `3d 4h`, `4h 5m`, `5m 6s` or `6s`. */
+function uptimeText(seconds: number): string {
+  const units: readonly [string, number][] = [
+    ['d', 86_400],
+    ['h', 3600],
+    ['m', 60],
+    ['s', 1],
+  ];
+  const parts: string[] = [];
+  let rest = Math.floor(seconds);
+  for (const [unit, size] of units) {
+    const count = Math.floor(rest / size);
+    rest %= size;
+    if (count > 0 || parts.length > 0 || unit === 's') parts.push(`${count}${unit}`);
+  }
+  return parts.slice(0, 2).join(' ');
+}
+
+const BYTES_PER_MEBIBYTE = 1 << 20;
+
+function mebibytes(bytes: number): string {
+  return `${(bytes / BYTES_PER_MEBIBYTE).toFixed(1)} MiB`;
+}
+
+function lines(status: CollectorStatus): string[] {
+  const { counters, queue } = status;
+  const facts: readonly [string, string][] = [
+    ['version', `${status.version} (pid ${status.pid}, up ${uptimeText(status.uptimeSeconds)})`],
+    ['attached', `${status.attachMode}, scope by ${status.scope}`],
+    ['backend', status.endpoint],
+    ['containers', String(status.containers)],
+    ['queue', `${queue.requests} requests, ${mebibytes(queue.bytes)} of ${mebibytes(queue.bytesMax)}`],
+    ['opens', `${counters.opens_in_scope ?? 0} in scope, ${counters.still_open ?? 0} still open`],
+    ['spans', `${counters.spans_encoded ?? 0} encoded, ${counters.spans_accepted ?? 0} accepted`],
+  ];
+  const drops = DROPS.filter(({ reason }) => (counters[reason] ?? 0) > 0);
+  const dropText = drops.map(({ stage, reason }) => `${reason} ${counters[reason]} (${stage})`).join(', ');
+  const text = facts.map(([name, fact]) => `${name.padEnd(11)}${escapeControls(fact)}`);
+  text.push(`${'drops'.padEnd(11)}${dropText === '' ? 'none' : dropText}`);
+  return text;
+}
+
+/** Runs the command and returns its exit code: 0, 64, 69 when no collector runs, 77. */
+export async function status(args: readonly string[], io: CommandStreams): Promise<number> {
+  let values: { socket?: string; json?: boolean };
+  try {
+    const options = { socket: { type: 'string' }, json: { type: 'boolean' } } as const;
+    ({ values } = parseArgs({ args: [...args], options, allowPositionals: false }));
+  } catch (error) {
+    io.stderr.write(`fdspan status: ${(error as Error).message}\n`);
+    return EXIT_USAGE;
+  }
+  try {
+    const path = values.socket ?? CONTROL_SOCKET_DEFAULT;
+    const answer = (await askControl(path, { command: 'status' })) as CollectorStatus;
+    const text = values.json
+      ? escapeJsonControls(JSON.stringify({ ...answer, lawViolations: lawViolations(answer.counters) }))
+      : lines(answer).join('\n');
+    io.stdout.write(`${text}\n`);
+    return EXIT_OK;
+  } catch (error) {
+    if (!(error instanceof ControlError)) throw error;
+    io.stderr.write(`fdspan status: ${escapeControls(error.message)}\n`);
+    return exitCodeOf(error);
+  }
+}

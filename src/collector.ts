@@ -1,0 +1,220 @@
+// The asynchronous root: builds kernel side, pump, registry and exporter, starts them in order, and stops
+// them so that every record is accounted for. It must never block: the pump waits for its buffers.
+import { readFile } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Tracer, hostMountNamespace } from './bpf/tracer.ts';
+import { oldestBootNs } from './bpf/pending-opens.ts';
+import { findHierarchies, layoutOf } from './containers/cgroup-mounts.ts';
+import { scanTree } from './containers/cgroup-tree.ts';
+import { hostAttributes } from './containers/host.ts';
+import { ContainerRegistry, type RegistryVerdict } from './containers/registry.ts';
+import { compileRules } from './containers/rules.ts';
+import { chooseScope, type ScopeChoice } from './containers/scope-choice.ts';
+import { scopeOfCgroup } from './containers/scope.ts';
+import { decodeScopeRecord } from './containers/scope-records.ts';
+import type { Config } from './config/schema.ts';
+import { kernelOptions, pumpOptions } from './config/options.ts';
+import { encodeResource } from './encode/resource.ts';
+import * as layout from './model/record-layout.ts';
+import type { Attributes } from './model/attributes.ts';
+import { PumpThread } from './pump-thread.ts';
+import { summarize } from './telemetry/summary.ts';
+import type { Logger } from './telemetry/log.ts';
+
+const TICK_MS = 1000;
+/** Reason: what it finds was missed already; it costs a look at every open file of the host. */
+const SWEEP_EVERY_MS = 60_000;
+const VERDICTS: Readonly<Record<RegistryVerdict, number>> = {
+  trace: layout.VERDICT_TRACE,
+  deny: layout.VERDICT_DENY,
+  ignore: layout.VERDICT_IGNORE,
+};
+const FOR_EVER = 0xffff_ffff_ffff_ffffn;
+
+/** Where sealed requests go. */
+export interface RequestSink {
+  /** Resolves when the bytes are no longer needed. */
+  enqueue(request: Uint8Array, spans: number): Promise<void> | void;
+  flush(deadlineMs: number): Promise<void>;
+  close(): void;
+  readonly inFlightSpans: number;
+}
+
+export interface CollectorParts {
+  readonly config: Config;
+  readonly version: string;
+  readonly log: Logger;
+  readonly makeSink: (counters: Float64Array) => RequestSink;
+}
+
+export class Collector {
+  readonly #parts: CollectorParts;
+  readonly #tracer: Tracer;
+  readonly #pump: PumpThread;
+  readonly #registry: ContainerRegistry;
+  readonly #sink: RequestSink;
+  readonly #created = new Set<bigint>();
+  readonly #timers: NodeJS.Timeout[] = [];
+  readonly scope: ScopeChoice;
+
+  private constructor(parts: CollectorParts, tracer: Tracer, scope: ScopeChoice, host: Attributes) {
+    const { config } = parts;
+    this.#parts = parts;
+    this.#tracer = tracer;
+    this.scope = scope;
+    this.#pump = new PumpThread(pumpOptions(config, tracer.ring, parts.version), {
+      request: (bytes, spans) => this.#sink.enqueue(bytes, spans),
+      scopeRecord: (record) => this.#takeScopeRecord(record),
+      scopeUnknown: () => void this.#scan(),
+    });
+    this.#sink = parts.makeSink(this.#pump.counters);
+    this.#registry = new ContainerRegistry({
+      containersMax: config.limits.containers,
+      keepAfterExitMs: config.containers.keepAfterExitMs,
+      hostAttributes: host,
+      extraAttributes: config.resource,
+      distroVersion: parts.version,
+      rules: compileRules(config.containers.allow, config.containers.deny),
+      encodeResource,
+      listener: {
+        container: (update) => this.#pump.send({ type: 'container', update }),
+        containerGone: (slot) => this.#pump.send({ type: 'container-gone', slot }),
+        scope: (found, verdict, slot, container) => this.#judge(found, verdict, slot, container),
+        scopeGone: (gone) => {
+          this.#created.delete(gone);
+          this.#pump.send({ type: 'scope-gone', ...wordsOf(gone) });
+        },
+        containersFull: (max) =>
+          parts.log.warn('no room for another container; raise limits.containers', { containers: max }),
+      },
+    });
+  }
+
+  /**
+   * Loads, attaches and finds what runs already. Throws `KernelUnfitError`, `BpfError` or
+   * `LibbpfMissingError` when this host can't be traced.
+   */
+  static async start(parts: CollectorParts): Promise<Collector> {
+    const hierarchies = findHierarchies(await readFile('/proc/self/mountinfo', 'latin1'));
+    const scope = chooseScope(parts.config.scope.by, hierarchies, layoutOf(hierarchies));
+    const tracer = new Tracer(await kernelOptions(parts.config, scope, await hostMountNamespace()));
+    const collector = new Collector(parts, tracer, scope, await hostAttributes());
+    try {
+      await collector.#begin();
+    } catch (error) {
+      await collector.#pump.stop();
+      tracer.close();
+      throw error;
+    }
+    return collector;
+  }
+
+  /** Every counter of now, by name. */
+  counters(): Record<string, number> {
+    return this.#summarize(this.#tracer.counters.read());
+  }
+
+  /** Rejects when the pump dies; there is no going on then. */
+  get failed(): Promise<never> {
+    return this.#pump.failed;
+  }
+
+  /** Stops in order and returns the last counters. Nothing is unmapped before the pump has ended. */
+  async stop(): Promise<Record<string, number>> {
+    const { limits } = this.#parts.config;
+    for (const timer of this.#timers) clearInterval(timer);
+    this.#tracer.detach();
+    await this.#pump.drained();
+    const kernel = this.#tracer.counters.read();
+    const pending = kernel['opens_tracked'] - kernel['pairs_finished'];
+    const until =
+      limits.stopSpans === 0 || pending <= limits.stopSpans
+        ? FOR_EVER
+        : oldestBootNs(this.#tracer.slots, limits.stopSpans);
+    await this.#tracer.stopPending(until, () => this.#pump.drained());
+    await this.#pump.stop();
+    await this.#sink.flush(limits.stopDeadlineMs);
+    const counters = this.counters();
+    this.#sink.close();
+    this.#tracer.close();
+    return counters;
+  }
+
+  async #begin(): Promise<void> {
+    await this.#pump.ready;
+    this.#pump.send({
+      type: 'scope',
+      verdict: { scopeLo: 0, scopeHi: 0, verdict: 'trace', slot: 0 },
+    });
+    this.#tracer.attachGroups();
+    await this.#scan();
+    await this.#tracer.describeTasks();
+    this.#tracer.attachCalls();
+    if (this.#parts.config.scope.adoptOpen) await this.#tracer.adoptFiles();
+    this.#timers.push(
+      setInterval(() => this.#registry.tick(Date.now()), TICK_MS),
+      setInterval(() => void this.#sweep(), SWEEP_EVERY_MS),
+    );
+  }
+
+  /** Reads the trees of the watched hierarchies: at start, and when a record's scope is unknown. */
+  async #scan(): Promise<void> {
+    for (const hierarchy of this.scope.hierarchies) {
+      const { groups, leftOut } = await scanTree(hierarchy.mountPoint);
+      for (const { id, path } of groups) {
+        const { version } = hierarchy;
+        this.#registry.scopeFound({ scope: scopeOfCgroup(id, version), path, version });
+      }
+      if (leftOut > 0) this.#parts.log.warn('more control groups than are scanned', { left_out: leftOut });
+    }
+  }
+
+  async #sweep(): Promise<void> {
+    const kernel = this.#tracer.counters.read();
+    if (kernel['opens_tracked'] === kernel['pairs_finished']) return;
+    const nowBootNs = process.hrtime.bigint();
+    await sleep(TICK_MS);
+    await this.#tracer.sweepLost(nowBootNs);
+  }
+
+  /** The kernel first: a group made inside of it meanwhile then inherits. */
+  #judge(scope: bigint, verdict: RegistryVerdict, slot: number, container: bigint): void {
+    const isStranger = verdict === 'ignore' && !this.#created.has(scope);
+    if (!isStranger && !this.#tracer.judge(scope, container, VERDICTS[verdict], false)) {
+      this.#parts.log.warn('the policy map is full: a container is not traced', { scope: String(scope) });
+    }
+    this.#pump.send({
+      type: 'scope',
+      verdict: { ...wordsOf(scope), verdict: verdict === 'trace' ? 'trace' : 'ignore', slot },
+    });
+  }
+
+  #takeScopeRecord(bytes: Uint8Array): void {
+    const record = decodeScopeRecord(bytes);
+    if (record === null) return;
+    if (record.type === 'created') {
+      const version = record.scope >> 62n === 0n ? 'v2' : 'v1';
+      this.#created.add(record.scope);
+      this.#registry.scopeFound({ ...record, version });
+    } else if (record.type === 'described') {
+      this.#registry.scopeDescribed(record);
+    } else {
+      this.#registry.scopeRemoved(record.scope);
+    }
+  }
+
+  #summarize(kernel: Record<string, number>): Record<string, number> {
+    const shared = this.#pump.readCounters();
+    return summarize(kernel, shared, {
+      stillOpen: kernel['opens_tracked'] - kernel['pairs_finished'],
+      ringUnread: Math.max(0, kernel['records_sent'] - shared.records_read),
+      inFlight: this.#sink.inFlightSpans,
+      spooled: 0,
+      spoolRecovered: 0,
+    });
+  }
+}
+
+function wordsOf(scope: bigint): { scopeLo: number; scopeHi: number } {
+  return { scopeLo: Number(scope & 0xffff_ffffn), scopeHi: Number(scope >> 32n) };
+}

@@ -1,0 +1,63 @@
+// What users write → what each stage gets.
+import { readFile } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import { constants as osConstants } from 'node:os';
+import type { TracerOptions } from '../bpf/settings.ts';
+import type { RingMapping } from '../bpf/tracer.ts';
+import type { ScopeChoice } from '../containers/scope-choice.ts';
+import type { PumpSettings } from '../pump-thread.ts';
+import type { Config } from './schema.ts';
+import { magicOf } from './file-systems.ts';
+
+/** S_IFMT >> 12. */
+const FILE_TYPE_BITS: Readonly<Record<string, number>> = {
+  fifo: 1, character_device: 2, directory: 4, block_device: 6, regular: 8, symlink: 10,
+};
+/** Reason: under the 4 MiB that grpc-go takes by default, with room for resources. */
+const REQUEST_BYTES_MAX = 2 << 20;
+/** Reason: from 2,048 spans on, a larger request costs no less per span. */
+const REQUEST_SPANS_MAX = 2048;
+/** Reason: close to accepted within 1 s, of which the ring takes 100 ms. */
+const REQUEST_AGE_MAX_MS = 200;
+const BUFFERS_MAX = 8;
+
+export async function kernelOptions(config: Config, scope: ScopeChoice, hostMountNamespace: number): Promise<TracerOptions> {
+  return {
+    objectPath: new URL('../../bpf/build/fdspan.bpf.o', import.meta.url).pathname,
+    btfPath: config.kernel.btf,
+    ringBytes: config.limits.ring,
+    openFilesMax: config.limits.openFiles,
+    pidMax: Number(await readFile('/proc/sys/kernel/pid_max', 'utf8')),
+    selfPid: process.pid,
+    hostMountNamespace,
+    failedErrnos: config.spans.failedOpens.map((name) => osConstants.errno[name as 'EPERM']),
+    fileTypes: config.files.types.map((type) => FILE_TYPE_BITS[type]),
+    excludedMagics: config.files.excludeFilesystems.map(magicOf),
+    byCgroup2: scope.byCgroup2,
+    cgroup1Controller: scope.cgroup1Controller,
+    isHostTraced: config.scope.host,
+    isRuntimePhaseTraced: config.containers.runtimePhase,
+  };
+}
+
+export function pumpOptions(config: Config, ring: RingMapping, version: string): PumpSettings {
+  const bootId = randomBytes(8);
+  return {
+    ...ring,
+    bootIdLo: bootId.readUInt32LE(0),
+    bootIdHi: bootId.readUInt32LE(4),
+    requestBytesMax: REQUEST_BYTES_MAX,
+    requestSpansMax: REQUEST_SPANS_MAX,
+    requestAgeMaxMs: REQUEST_AGE_MAX_MS,
+    buffersMax: BUFFERS_MAX,
+    containersMax: config.limits.containers,
+    waitingRecordsMax: config.limits.waitingRecords,
+    attributes: config.spans.attributes,
+    spanName: config.spans.name,
+    spanNamesMax: config.spans.namesMax,
+    minDurationNs: config.spans.minDurationMs * 1e6,
+    excludeGlobs: config.files.exclude,
+    includeGlobs: config.files.include,
+    scopeVersion: version,
+  };
+}

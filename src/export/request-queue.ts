@@ -1,0 +1,124 @@
+// The requests that wait: bounded in bytes, the oldest dropped first, those that failed apart.
+import type { Encoding } from './encoding.ts';
+
+export interface WaitingRequest {
+  /** Grows with each request: the age for dropping. */
+  readonly sequence: number;
+  readonly spans: number;
+  body: Buffer;
+  encoding: Encoding;
+  attempts: number;
+  /** When the first send began; 0 before. */
+  firstTriedMs: number;
+  /** Not before this moment: the request's own backoff. */
+  readyAtMs: number;
+}
+
+/** Requests given up at the front before the array is cut: keeps the cost of taking one constant. */
+const COMPACT_AFTER = 256;
+
+export class RequestQueue {
+  readonly #bytesMax: number;
+  /** Never sent, oldest first; what lies before #head is gone. */
+  #fresh: (WaitingRequest | undefined)[] = [];
+  #head = 0;
+  /** Failed at least once, oldest first. Few: while the backend is down, one request is tried at a time. */
+  readonly #failed: WaitingRequest[] = [];
+  #bytes = 0;
+  #spans = 0;
+
+  /** `bytesMax` 0: no limit. */
+  constructor(bytesMax: number) {
+    this.#bytesMax = bytesMax;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  get spans(): number {
+    return this.#spans;
+  }
+
+  get length(): number {
+    return this.#fresh.length - this.#head + this.#failed.length;
+  }
+
+  /** Adds a request, and returns the spans of those dropped for it: the oldest, or the request itself if it can never fit. */
+  add(request: WaitingRequest): number {
+    if (this.#bytesMax > 0 && request.body.length > this.#bytesMax) return request.spans;
+    this.#bytes += request.body.length;
+    this.#spans += request.spans;
+    if (request.attempts === 0) this.#fresh.push(request);
+    else this.#failed.splice(this.#placeAmongFailed(request), 0, request);
+    let droppedSpans = 0;
+    while (this.#bytesMax > 0 && this.#bytes > this.#bytesMax) droppedSpans += this.#dropOldest();
+    return droppedSpans;
+  }
+
+  /**
+   * Takes the next request to send; null when none may be sent yet. `prefersFresh` after a failure of a
+   * failed one: a request that the backend can't stand must not hold up the others.
+   */
+  take(nowMs: number, prefersFresh: boolean): WaitingRequest | null {
+    const ready = this.#failed.findIndex((request) => request.readyAtMs <= nowMs);
+    if (ready !== -1 && !(prefersFresh && this.#head < this.#fresh.length)) {
+      const [request] = this.#failed.splice(ready, 1);
+      return this.#leave(request);
+    }
+    const request = this.#shiftFresh();
+    return request === undefined ? null : this.#leave(request);
+  }
+
+  /** Returns when the first failed request may be sent again; Infinity when none waits. */
+  nextReadyMs(): number {
+    return this.#failed.reduce((earliest, request) => Math.min(earliest, request.readyAtMs), Infinity);
+  }
+
+  /** Lets every failed request be sent again at once (at stop: there is no later). */
+  hurry(): void {
+    for (const request of this.#failed) request.readyAtMs = 0;
+  }
+
+  /** Empties the queue and returns the spans that were in it. */
+  clear(): number {
+    const spans = this.#spans;
+    this.#fresh = [];
+    this.#head = 0;
+    this.#failed.length = 0;
+    this.#bytes = 0;
+    this.#spans = 0;
+    return spans;
+  }
+
+  #placeAmongFailed(request: WaitingRequest): number {
+    const index = this.#failed.findIndex((other) => other.sequence > request.sequence);
+    return index === -1 ? this.#failed.length : index;
+  }
+
+  #dropOldest(): number {
+    const fresh = this.#fresh[this.#head];
+    const failed = this.#failed.at(0);
+    const isFailedOlder = failed !== undefined && (fresh === undefined || failed.sequence < fresh.sequence);
+    const oldest = isFailedOlder ? this.#failed.shift() : this.#shiftFresh();
+    return oldest === undefined ? 0 : this.#leave(oldest).spans;
+  }
+
+  #shiftFresh(): WaitingRequest | undefined {
+    if (this.#head === this.#fresh.length) return undefined;
+    const request = this.#fresh[this.#head];
+    this.#fresh[this.#head] = undefined;
+    this.#head += 1;
+    if (this.#head >= COMPACT_AFTER && this.#head * 2 >= this.#fresh.length) {
+      this.#fresh.splice(0, this.#head);
+      this.#head = 0;
+    }
+    return request;
+  }
+
+  #leave(request: WaitingRequest): WaitingRequest {
+    this.#bytes -= request.body.length;
+    this.#spans -= request.spans;
+    return request;
+  }
+}

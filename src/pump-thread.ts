@@ -1,0 +1,94 @@
+// The pump as the main thread sees it: a worker that is sent buffers and verdicts, and gives requests.
+import { Worker } from 'node:worker_threads';
+import { makeEventFd, wake } from './bpf/libc.ts';
+import { COUNTER_BLOCK_BYTES, readCounters } from './model/counters.ts';
+import type { FromPump, PumpOptions, ToPump } from './model/pump-messages.ts';
+
+export type PumpSettings = Omit<PumpOptions, 'eventFd' | 'counters'>;
+
+export interface PumpListener {
+  /** The bytes are the caller's until what it returns is resolved. */
+  request(bytes: Uint8Array, spans: number): Promise<void> | void;
+  scopeRecord(record: Uint8Array): void;
+  scopeUnknown(): void;
+}
+
+export class PumpThread {
+  readonly counters: Float64Array;
+  readonly ready: Promise<void>;
+  readonly failed: Promise<never>;
+  readonly #worker: Worker;
+  readonly #listener: PumpListener;
+  readonly #eventFd: number;
+  readonly #ended: Promise<void>;
+  readonly #drains: (() => void)[] = [];
+  #markReady: () => void = () => {};
+  #fail: (error: Error) => void = () => {};
+
+  constructor(settings: PumpSettings, listener: PumpListener) {
+    this.#listener = listener;
+    this.#eventFd = makeEventFd();
+    const shared = new SharedArrayBuffer(COUNTER_BLOCK_BYTES);
+    this.counters = new Float64Array(shared);
+    this.ready = new Promise((resolve) => (this.#markReady = resolve));
+    this.failed = new Promise((_resolve, reject) => (this.#fail = reject));
+    this.failed.catch(() => {});
+    const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
+    const workerData: PumpOptions = { ...settings, eventFd: this.#eventFd, counters: shared };
+    this.#worker = new Worker(new URL(`./pump-worker.${extension}`, import.meta.url), { workerData });
+    this.#ended = new Promise((resolve) => this.#worker.on('exit', () => resolve()));
+    this.#worker.on('message', (message: FromPump) => this.#take(message));
+    this.#worker.on('error', (error) => this.#fail(error));
+    for (let made = 0; made < settings.buffersMax; made += 1) {
+      const buffer = new ArrayBuffer(settings.requestBytesMax);
+      this.send({ type: 'buffer', buffer }, [buffer]);
+    }
+  }
+
+  /** Posts a message and wakes the pump. */
+  send(message: ToPump, transfer: ArrayBuffer[] = []): void {
+    this.#worker.postMessage(message, transfer);
+    wake(this.#eventFd);
+  }
+
+  /** Resolves when the pump has read all that the ring held. */
+  drained(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#drains.push(resolve);
+      this.send({ type: 'drain' });
+    });
+  }
+
+  /** Drains, seals and ends the worker: nobody reads the ring when it resolves. */
+  async stop(): Promise<void> {
+    this.send({ type: 'stop' });
+    await Promise.race([this.#ended, this.failed.catch(() => this.#worker.terminate())]);
+  }
+
+  readCounters(): ReturnType<typeof readCounters> {
+    return readCounters(this.counters);
+  }
+
+  #take(message: FromPump): void {
+    if (message.type === 'ready') this.#markReady();
+    else if (message.type === 'request') void this.#takeRequest(message);
+    else if (message.type === 'scope-record') this.#listener.scopeRecord(message.record);
+    else if (message.type === 'scope-unknown') this.#listener.scopeUnknown();
+    else if (message.type === 'drained') this.#drains.shift()?.();
+    else if (message.type === 'failed') {
+      const error = new Error(`the pump failed: ${message.message}`);
+      error.stack = message.stack;
+      this.#fail(error);
+    }
+  }
+
+  async #takeRequest(message: FromPump & { type: 'request' }): Promise<void> {
+    const { buffer, bytes, spans } = message;
+    try {
+      await this.#listener.request(new Uint8Array(buffer, 0, bytes), spans);
+    } catch (error) {
+      this.#fail(error as Error);
+    }
+    this.send({ type: 'buffer', buffer }, [buffer]);
+  }
+}
