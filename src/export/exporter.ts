@@ -1,5 +1,6 @@
 // The export stage, on the main thread: sealed requests in, spans accepted by a backend out. Every span
 // given to it ends in exactly one counter, or still waits; nothing here may block.
+import { setMaxListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { counterIndex, type CounterName } from '../model/counters.ts';
 import { backoffMs } from './backoff.ts';
@@ -54,6 +55,7 @@ export class Exporter {
     this.#queue = new RequestQueue(options.queueBytesMax);
     this.#report = new ExportReport(log, this.#endpoint.display);
     this.#encoding = firstEncoding(options.compression, this.#endpoint.isLoopback);
+    setMaxListeners(0, this.#abort.signal); // one per request under way
     this.#firstMs = options.backoff?.firstMs ?? BACKOFF_FIRST_MS;
     this.#maxMs = options.backoff?.maxMs ?? BACKOFF_MAX_MS;
   }
@@ -206,10 +208,10 @@ export class Exporter {
         if (result.oddity !== null)
           this.#report.trouble('the backend took the spans with a remark', result.oddity, {}, request.spans);
         this.#count('spans_accepted', request.spans);
-        return this.#worked();
+        return this.#worked(startedMs);
       case 'partial':
         this.#settlePartial(request, result);
-        return this.#worked();
+        return this.#worked(startedMs);
       case 'retryable':
         return this.#retry(request, result, startedMs);
       case 'permanent':
@@ -245,7 +247,7 @@ export class Exporter {
       { cure: result.cure },
       request.spans,
     );
-    this.#worked();
+    this.#worked(startedMs);
   }
 
   #fallBack(simpler: Encoding, result: Permanent): void {
@@ -285,7 +287,9 @@ export class Exporter {
     return backoffMs(this.#isFlushing ? 1 : failures, this.#firstMs, this.#maxMs);
   }
 
-  #worked(): void {
+  /** A request that was under way before the last failure says nothing about what came after it. */
+  #worked(startedMs: number): void {
+    if (startedMs < this.#failedAtMs) return;
     this.#failures = 0;
     this.#notBeforeMs = 0;
     this.#report.worked();
