@@ -6,7 +6,8 @@ module.exports = {
   forbidden: [
     {
       name: 'stage-knows-no-other',
-      comment: 'A stage imports neither another stage nor a root: src/collector.ts and src/pump-worker.ts compose.',
+      comment:
+        'A stage imports neither another stage nor a root: src/collector.ts and src/pump-worker.ts compose.',
       severity: 'error',
       from: { path: `^src/(${STAGES})/` },
       to: { path: '^src/', pathNot: '^src/(model|$1)/' },
@@ -41,7 +42,8 @@ module.exports = {
     },
     {
       name: 'sockets-have-a-home',
-      comment: 'Sockets only in containers (runtimes), export (backends) and telemetry (scrapes, control socket).',
+      comment:
+        'Sockets only in containers (runtimes), export (backends) and telemetry (scrapes, control socket).',
       severity: 'error',
       from: { path: '^src/', pathNot: '^src/(containers|export|telemetry)/' },
       to: { path: '^(node:)?(net|http|https|http2|tls|dgram)$' },

@@ -9,7 +9,8 @@
 #include "scope.bpf.h"
 
 #define S_IFMT 0170000
-#define O_CREATION_FLAGS 01700 /* O_CREAT, O_EXCL, O_NOCTTY, O_TRUNC: the file doesn't keep them */
+/* Flags of the call that the file does not keep: O_CREAT, O_EXCL, O_NOCTTY, O_TRUNC, O_CLOEXEC. */
+#define O_CALL_FLAGS 02001700
 
 struct opening {
 	u64 task;
@@ -79,14 +80,14 @@ static __always_inline void fill_task(struct pair_record *record, u64 task)
 	*(u64 *)(record->comm + 8) = read_word(comm + 8);
 }
 
-static __always_inline void fill_file(struct pair_record *record, u64 file, u32 creation_flags)
+static __always_inline void fill_file(struct pair_record *record, u64 file, u32 call_flags)
 {
 	u64 inode = WORD(file, file, f_inode);
 
 	record->inode = WORD(inode, inode, i_ino);
 	record->mode = READ(inode, inode, i_mode);
 	record->device = READ(super_block, WORD(inode, inode, i_sb), s_dev);
-	record->open_flags = READ(file, file, f_flags) | (creation_flags & O_CREATION_FLAGS);
+	record->open_flags = READ(file, file, f_flags) | (call_flags & O_CALL_FLAGS);
 	record->size_bytes = 0;
 }
 

@@ -21,7 +21,8 @@ const STRUCTS = [
 
 function constants(): string[] {
   const lines: string[] = [];
-  for (const [, name, value] of header.matchAll(/^#define (\w+) (\d+)\b/gm)) lines.push(`export const ${name} = ${value};`);
+  for (const [, name, value] of header.matchAll(/^#define (\w+) (\d+)\b/gm))
+    lines.push(`export const ${name} = ${value};`);
   for (const [, body] of header.matchAll(/^enum \w+ \{([^}]*)\}/gm)) {
     for (const [, name, value, shift] of body.matchAll(/^\s*(\w+) = (\d+)(?: << (\d+))?/gm)) {
       lines.push(`export const ${name} = ${Number(value) << Number(shift ?? 0)};`);
@@ -33,7 +34,8 @@ function constants(): string[] {
 function offsets(btf: Btf): string[] {
   return STRUCTS.flatMap((name) => {
     const struct = btf.struct(name);
-    if (struct === undefined) throw new Error(`struct ${name} isn't in the object's BTF: use it in a program`);
+    if (struct === undefined)
+      throw new Error(`struct ${name} isn't in the object's BTF: use it in a program`);
     const prefix = name.toUpperCase();
     return [
       ...struct.members

@@ -45,7 +45,13 @@ const PATH_COLUMNS_MIN = 20;
 const ACCESS_TEXT: Readonly<Record<string, string>> = { read: 'read', write: 'write', read_write: 'rd+wr' };
 const END_TEXT: Readonly<Record<string, string>> = { close_range: 'range' };
 
-const STYLES = { dim: '\x1b[2m', bold: '\x1b[1m', red: '\x1b[31m', yellow: '\x1b[33m', cyan: '\x1b[36m' } as const;
+const STYLES = {
+  dim: '\x1b[2m',
+  bold: '\x1b[1m',
+  red: '\x1b[31m',
+  yellow: '\x1b[33m',
+  cyan: '\x1b[36m',
+} as const;
 const STYLE_END = '\x1b[0m';
 
 export class TailTable {

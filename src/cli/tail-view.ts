@@ -64,8 +64,9 @@ export class TailView {
 
   /** Writes one message; resolves when the reader of stdout has room again. */
   async show(message: TailMessage): Promise<void> {
+    if (this.#out.destroyed) return;
     const text = message.type === 'rows' ? this.#rowsText(message.rows) : this.#statsText(message.stats);
-    if (text === '' || this.#out.write(text) || this.#out.destroyed) return;
+    if (text === '' || this.#out.write(text)) return;
     await new Promise<void>((resolve) => {
       const done = (): void => {
         this.#out.off('drain', done).off('close', done).off('error', done);
@@ -77,7 +78,7 @@ export class TailView {
 
   /** Leaves the cursor on a line of its own. */
   end(): void {
-    if (this.#options.form === 'terminal') this.#out.write(this.#statusText === '' ? '' : '\n');
+    if (this.#statusText !== '' && !this.#out.destroyed) this.#out.write('\n');
   }
 
   /** What the reader missed, in one sentence; null when nothing. */

@@ -81,7 +81,10 @@ function hasColors(form: TailForm, { environment = process.env }: TailIo): boole
 }
 
 /** Ends the stream at Ctrl-C, SIGTERM, --seconds, or when stdout's reader is gone. */
-function endings(seconds: number, stdout: Writable): { signal: AbortSignal; end: () => void; dispose: () => void } {
+function endings(
+  seconds: number,
+  stdout: Writable,
+): { signal: AbortSignal; end: () => void; dispose: () => void } {
   const controller = new AbortController();
   const end = (): void => controller.abort();
   const timer = seconds > 0 ? setTimeout(end, seconds * MS_PER_SECOND) : null;
@@ -106,7 +109,9 @@ async function openSource(
   } catch (error) {
     const isMissing = error instanceof ControlError && error.code === 'not_running';
     if (!isMissing || options.isSocketGiven || seams.startLocal === null) throw error;
-    io.stderr.write(`fdspan tail: no collector answers on ${options.socket}; starting one without a backend\n`);
+    io.stderr.write(
+      `fdspan tail: no collector answers on ${options.socket}; starting one without a backend\n`,
+    );
     return openLocal(seams.startLocal, signal, (cause) => {
       io.stderr.write(`fdspan tail: stopping the collector: ${escapeControls(String(cause))}\n`);
     });

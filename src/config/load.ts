@@ -67,7 +67,7 @@ export function loadConfig(sources: ConfigSources): LoadedConfig {
 
 /** One key through convict: its own validate() stops early on more, and can't tell where a value came from. */
 function judged(key: string, value: unknown): unknown {
-  const { doc, default: standard, format } = KEYS[key];
+  const { doc, format } = KEYS[key];
   let result: unknown;
   let reason: Error | undefined;
   const check = (candidate: unknown): void => {
@@ -78,7 +78,8 @@ function judged(key: string, value: unknown): unknown {
       throw error;
     }
   };
-  const one = convict({ value: { doc, default: standard as never, format: check as never, nullable: true } });
+  // No default here: convict would split and parse texts after the default's type.
+  const one = convict({ value: { doc, default: null, format: check as never, nullable: true } });
   try {
     one.load({ value } as never).validate();
   } catch (error) {

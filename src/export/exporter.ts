@@ -70,7 +70,6 @@ export class Exporter {
     return this.#queue.spans + this.#compressingSpans;
   }
 
-  /** Compressed bytes that wait. */
   get queuedBytes(): number {
     return this.#queue.bytes;
   }
@@ -122,8 +121,8 @@ export class Exporter {
   }
 
   /** Gives up what is left, counted as `shutdown`, and closes the connections. */
-  async close(): Promise<void> {
-    await this.flush(0);
+  close(): Promise<void> {
+    return this.flush(0);
   }
 
   #idle(): Promise<void> {

@@ -142,7 +142,7 @@ export class GrpcTransport implements Transport {
         return;
       }
       stream.cork();
-      stream.write(framePrefix(body.length));
+      stream.write(framePrefix(body.length, headers['grpc-encoding'] !== undefined));
       stream.end(body);
       stream.uncork();
     });
@@ -154,8 +154,9 @@ function wasUnprocessed(stream: http2.ClientHttp2Stream, session: Session): bool
 }
 
 /** Five bytes before each message: whether it is compressed, and its length. */
-function framePrefix(bodyBytes: number): Buffer {
+function framePrefix(bodyBytes: number, isCompressed: boolean): Buffer {
   const prefix = Buffer.alloc(5);
+  prefix[0] = isCompressed ? 1 : 0;
   prefix.writeUInt32BE(bodyBytes, 1);
   return prefix;
 }

@@ -59,7 +59,9 @@ function parse(line: string, path: string): unknown {
   try {
     return JSON.parse(line);
   } catch (cause) {
-    throw new ControlError('failed', `${path} answered with what is not JSON: is it fdspan's socket?`, { cause });
+    throw new ControlError('failed', `${path} answered with what is not JSON: is it fdspan's socket?`, {
+      cause,
+    });
   }
 }
 
@@ -87,7 +89,8 @@ export async function askControl(
   } finally {
     clearTimeout(deadline);
   }
-  if (isLate) throw new ControlError('timeout', `${path} gave no answer to ${request.command} in ${deadlineMs} ms`);
+  if (isLate)
+    throw new ControlError('timeout', `${path} gave no answer to ${request.command} in ${deadlineMs} ms`);
   throw new ControlError('failed', `${path} closed without an answer to ${request.command}`);
 }
 

@@ -1,7 +1,12 @@
 // One client of the control socket, at the server: reads its request within size and time, writes
 // answers, and drops rows instead of holding them when the client reads slowly.
 import type { Socket } from 'node:net';
-import { LineSplitter, REQUEST_BYTES_MAX, type ControlRequest, type TailMessage } from './control-protocol.ts';
+import {
+  LineSplitter,
+  REQUEST_BYTES_MAX,
+  type ControlRequest,
+  type TailMessage,
+} from './control-protocol.ts';
 import type { DecodedRows } from './span-rows.ts';
 
 /** Reason: two seconds of rows at 400 bytes; overflow: rows are dropped, and the client is told. */

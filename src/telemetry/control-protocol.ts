@@ -13,8 +13,7 @@ export const RESPONSE_BYTES_MAX = 16 << 20;
 export type ControlRequest = Readonly<Record<string, unknown>> & { readonly command: string };
 
 export type ControlResponse =
-  | { readonly ok: true; readonly result: unknown }
-  | { readonly ok: false; readonly error: string };
+  { readonly ok: true; readonly result: unknown } | { readonly ok: false; readonly error: string };
 
 /** Totals since the stream began, so that a lost line loses nothing. */
 export interface TailStats {

@@ -100,7 +100,9 @@ export class ControlServer {
       await removeStale(options.path);
     } catch (cause) {
       if (cause instanceof ControlError) throw cause;
-      throw new ControlError('failed', `preparing control socket ${options.path}: ${String(cause)}`, { cause });
+      throw new ControlError('failed', `preparing control socket ${options.path}: ${String(cause)}`, {
+        cause,
+      });
     }
     const control = new ControlServer(options);
     await listen(control.#server, options.path);

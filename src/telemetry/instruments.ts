@@ -70,7 +70,10 @@ export function registerInstruments(
   address: ExporterAddress,
 ): void {
   const counters = COUNTERS.map((it) => ({ ...it, instrument: meter.createObservableCounter(it.name, it) }));
-  const gauges = GAUGES.map((it) => ({ ...it, instrument: meter.createObservableUpDownCounter(it.name, it) }));
+  const gauges = GAUGES.map((it) => ({
+    ...it,
+    instrument: meter.createObservableUpDownCounter(it.name, it),
+  }));
   const exported = meter.createObservableCounter('otel.sdk.exporter.span.exported', {
     unit: '{span}',
     description: 'File spans whose export has ended, with error.type where it failed',

@@ -14,7 +14,11 @@ export interface MetricsOptions {
   /** All counters and amounts by name, as in the summary. Called once per export. */
   readonly snapshot: () => MetricsSnapshot;
   /** When and how the collector attached: becomes the span `fdspan start`. */
-  readonly start: { readonly beganUnixMs: number; readonly attachedUnixMs: number; readonly attributes: Attributes };
+  readonly start: {
+    readonly beganUnixMs: number;
+    readonly attachedUnixMs: number;
+    readonly attributes: Attributes;
+  };
   /** Told of the first error only; the SDK's exporters repeat them with every export. */
   readonly onError: (error: unknown) => void;
   readonly exportIntervalMs?: number;
@@ -124,7 +128,10 @@ export async function startMetrics(options: MetricsOptions): Promise<Metrics> {
   let stopped: Promise<void> | null = null;
 
   async function stop(deadlineMs: number): Promise<void> {
-    const stopSpan = tracer.startSpan('fdspan stop', { root: true, attributes: { 'fdspan.uptime': uptimeSeconds() } });
+    const stopSpan = tracer.startSpan('fdspan stop', {
+      root: true,
+      attributes: { 'fdspan.uptime': uptimeSeconds() },
+    });
     stopSpan.end();
     try {
       await within(sdk.shutdown(), deadlineMs);

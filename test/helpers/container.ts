@@ -2,7 +2,18 @@
 // removes again, so that the host's own podman, its locks and its images are never touched.
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { chmod, copyFile, mkdir, mkdtemp, readdir, readFile, rm, rmdir, symlink, writeFile } from 'node:fs/promises';
+import {
+  chmod,
+  copyFile,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rm,
+  rmdir,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -87,9 +98,12 @@ export async function startContainer(options: ContainerOptions): Promise<Running
     return describeContainer(options, { store, podman, id, pid, cgroupText });
   } catch (error) {
     await removeStore(store, podman, options.name);
-    throw new Error(`starting container ${options.name} with podman and ${options.runtime}: ${messageOf(error)}`, {
-      cause: error,
-    });
+    throw new Error(
+      `starting container ${options.name} with podman and ${options.runtime}: ${messageOf(error)}`,
+      {
+        cause: error,
+      },
+    );
   }
 }
 
@@ -191,11 +205,24 @@ async function importImage(store: string, podman: Podman): Promise<void> {
   for (const applet of applets.split('\n').filter((line) => line !== '' && line !== 'busybox')) {
     await symlink('busybox', join(rootfs, 'bin', applet));
   }
-  await writeFile(join(rootfs, 'etc/passwd'), 'root:x:0:0:root:/root:/bin/sh\napp:x:1000:1000:app:/srv:/bin/sh\n');
+  await writeFile(
+    join(rootfs, 'etc/passwd'),
+    'root:x:0:0:root:/root:/bin/sh\napp:x:1000:1000:app:/srv:/bin/sh\n',
+  );
   await writeFile(join(rootfs, 'etc/group'), 'root:x:0:\napp:x:1000:\n');
   await writeFile(join(rootfs, 'etc/shadow'), 'root:*:20000:0:99999:7:::\n', { mode: 0o600 });
   const archive = join(store, 'image.tar');
-  await run('tar', ['--create', '--owner=0', '--group=0', '--numeric-owner', '-f', archive, '-C', rootfs, '.']);
+  await run('tar', [
+    '--create',
+    '--owner=0',
+    '--group=0',
+    '--numeric-owner',
+    '-f',
+    archive,
+    '-C',
+    rootfs,
+    '.',
+  ]);
   await podman(['import', '--quiet', archive, IMAGE_NAME]);
 }
 
@@ -208,7 +235,9 @@ async function removeStore(store: string, podman: Podman, container: string): Pr
 
 /** Podman may leave its storage mounted; removing a mounted tree would remove what is mounted there. */
 async function unmountBelow(folder: string): Promise<void> {
-  const mounts = (await readFile('/proc/self/mounts', 'utf8')).split('\n').map((line) => line.split(' ')[1] ?? '');
+  const mounts = (await readFile('/proc/self/mounts', 'utf8'))
+    .split('\n')
+    .map((line) => line.split(' ')[1] ?? '');
   for (const mount of mounts.filter((path) => path.startsWith(`${folder}/`)).reverse()) {
     await run('umount', [mount]);
   }

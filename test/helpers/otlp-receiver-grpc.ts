@@ -120,7 +120,10 @@ function end(
   retryDelayMs?: number,
   isTrailersOnly = true,
 ): void {
-  if (stream.destroyed || stream.headersSent) return stream.destroy();
+  if (stream.destroyed || stream.headersSent) {
+    stream.destroy();
+    return;
+  }
   const status: http2.OutgoingHttpHeaders = {
     'grpc-status': String(code),
     'grpc-message': encodeURIComponent(message),

@@ -70,7 +70,8 @@ function httpServer(take: Take): { server: Server; end: () => void } {
     const chunks: Buffer[] = [];
     request.on('data', (chunk: Buffer) => chunks.push(chunk));
     request.on('end', () => {
-      const isOtlp = request.url === '/v1/traces' && request.headers['content-type'] === 'application/x-protobuf';
+      const isOtlp =
+        request.url === '/v1/traces' && request.headers['content-type'] === 'application/x-protobuf';
       if (isOtlp) take(Buffer.concat(chunks), request.headers['content-encoding'] ?? 'identity');
       response.writeHead(isOtlp ? 200 : 404, { 'content-type': 'application/x-protobuf' }).end();
     });

@@ -18,7 +18,10 @@ function filesBelow(folder: string): string[] {
   });
 }
 
-const files = filesBelow(root).map((path) => ({ path: relative(root, path), text: readFileSync(path, 'utf8') }));
+const files = filesBelow(root).map((path) => ({
+  path: relative(root, path),
+  text: readFileSync(path, 'utf8'),
+}));
 
 function packageFile(path: string): Record<string, Record<string, string> | undefined> {
   return JSON.parse(readFileSync(join(root, path), 'utf8')) as Record<string, Record<string, string>>;
@@ -69,7 +72,14 @@ test('the links of the documents lead to files that exist', () => {
 });
 
 test('what is started by hand is executable and parses', () => {
-  for (const path of ['bin/fdspan', '.ci/run', 'scripts/setup.sh', 'scripts/build.sh', 'scripts/demo.sh', 'scripts/test.sh']) {
+  for (const path of [
+    'bin/fdspan',
+    '.ci/run',
+    'scripts/setup.sh',
+    'scripts/build.sh',
+    'scripts/demo.sh',
+    'scripts/test.sh',
+  ]) {
     assert.notEqual(statSync(join(root, path)).mode & 0o111, 0, `${path} is executable`);
     const shell = path === 'bin/fdspan' ? 'sh' : 'bash';
     const { status, stderr } = spawnSync(shell, ['-n', path], { cwd: root, encoding: 'utf8' });

@@ -1,0 +1,84 @@
+// How control groups are laid out here, where the containers have theirs, and so which scope would be used.
+import { readFile } from 'node:fs/promises';
+import { findHierarchies, layoutOf, type CgroupHierarchy } from '../containers/cgroup-mounts.ts';
+import { containerOfPath } from '../containers/cgroup-path.ts';
+import { scanTree } from '../containers/cgroup-tree.ts';
+import { textOfBytes } from '../containers/byte-text.ts';
+import { ok, problem, warning, type Check, type DoctorHost } from './doctor-check.ts';
+
+interface Counted {
+  readonly hierarchy: CgroupHierarchy;
+  readonly containers: number;
+}
+
+/** A container's nested groups are counted once. */
+async function countContainers(host: DoctorHost, hierarchy: CgroupHierarchy): Promise<Counted> {
+  const ids = new Set<string>();
+  try {
+    const { groups } = await scanTree(host.root + hierarchy.mountPoint);
+    for (const { path } of groups) {
+      const container = containerOfPath(path);
+      if (container !== null) ids.add(container.containerId);
+    }
+  } catch {
+    // A hierarchy that can't be read shows no containers.
+  }
+  return { hierarchy, containers: ids.size };
+}
+
+function hierarchyName({ version, controllers }: CgroupHierarchy): string {
+  return version === 'v2' ? 'v2' : `v1 ${controllers.join(',')}`;
+}
+
+function describe({ hierarchy, containers }: Counted): string {
+  const place = textOfBytes(hierarchy.mountPoint);
+  return `${hierarchyName(hierarchy)} at ${place} (${containers} containers)`;
+}
+
+function scopeCheck(layout: string, counted: readonly Counted[]): Check {
+  const name = 'scope';
+  const [most] = counted.toSorted((a, b) => b.containers - a.containers);
+  if (layout === 'v2') return ok(name, 'cgroup v2 id: the only hierarchy');
+  if (most.containers === 0) {
+    return ok(name, `decided when a container starts: none runs now, and the layout is ${layout}`);
+  }
+  const inV2 = counted.find(({ hierarchy }) => hierarchy.version === 'v2')?.containers ?? 0;
+  if (inV2 >= most.containers) return ok(name, 'cgroup v2 id: each container has a group of its own there');
+  const reason =
+    layout === 'v1' ? 'there is no v2 hierarchy' : `v2 shows ${inV2} of ${most.containers} containers`;
+  return ok(name, `cgroup id in ${hierarchyName(most.hierarchy)}: ${reason}`);
+}
+
+/** Tells layout, mount points, and the scope that `scope.by: auto` would take, with the reason. */
+export async function checkScope(host: DoctorHost): Promise<Check[]> {
+  let mountinfo: string;
+  try {
+    mountinfo = await readFile(`${host.root}/proc/self/mountinfo`, 'latin1');
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    return [warning('cgroups', `/proc/self/mountinfo: ${code}`, 'Mount /proc.')];
+  }
+  const hierarchies = findHierarchies(mountinfo);
+  const layout = layoutOf(hierarchies);
+  if (layout === null) {
+    const cure = 'Mount cgroup2 on /sys/fs/cgroup, or mount the host’s into this container.';
+    return [problem('cgroups', 'kernel', 'no cgroup hierarchy is mounted', cure)];
+  }
+  const counted = await Promise.all(hierarchies.map((hierarchy) => countContainers(host, hierarchy)));
+  const shown = counted.filter(({ hierarchy, containers }) => hierarchy.version === 'v2' || containers > 0);
+  const hidden = counted.length - shown.length;
+  const rest =
+    hidden === 0 ? '' : `${shown.length === 0 ? '' : '; '}${hidden} v1 hierarchies without containers`;
+  const checks = [
+    ok('cgroups', `${layout}: ${shown.map(describe).join('; ')}${rest}`),
+    scopeCheck(layout, counted),
+  ];
+  const partial = hierarchies.filter(({ root }) => root !== '/');
+  if (partial.length > 0) {
+    const cure = 'Mount the host’s /sys/fs/cgroup, or run in the host’s cgroup namespace.';
+    checks.push(
+      warning('cgroup view', `only a part of the tree is mounted (${textOfBytes(partial[0].root)})`, cure),
+    );
+  }
+  return checks;
+}
