@@ -37,7 +37,7 @@ module.exports = {
       name: 'native-code-in-bpf-and-ring',
       comment: 'A wrong pointer ends the process; it is looked for in two folders.',
       severity: 'error',
-      from: { path: '^src/', pathNot: '^src/(bpf|ring)/' },
+      from: { path: '^src/', pathNot: '^src/(bpf|ring)/|^src/cli/doctor' },
       to: { path: '(^|node_modules/)koffi' },
     },
     {
@@ -45,7 +45,7 @@ module.exports = {
       comment:
         'Sockets only in containers (runtimes), export (backends) and telemetry (scrapes, control socket).',
       severity: 'error',
-      from: { path: '^src/', pathNot: '^src/(containers|export|telemetry)/' },
+      from: { path: '^src/', pathNot: '^src/(containers|export|telemetry)/|^src/cli/doctor' },
       to: { path: '^(node:)?(net|http|https|http2|tls|dgram)$' },
     },
     {

@@ -92,7 +92,7 @@ struct table_walk {
 	u64 now;
 	u32 base;
 	u32 action; /* enum table_action */
-	u32 first; /* RELEASE_RANGE: inclusive */
+	u32 first;  /* RELEASE_RANGE: inclusive */
 	u32 last;
 	u32 pid; /* END_PROCESS */
 	u32 reserved;

@@ -69,7 +69,8 @@ __noinline int fill_failed_path(struct long_record *far, u64 task, s32 dirfd, u6
 	if (!user_path || bpf_probe_read_user(&first, 1, (void *)user_path))
 		return 0;
 	if (first == '/') {
-		bytes = bpf_probe_read_user_str(far->tail + base, PATH_BYTES_MAX, (void *)user_path);
+		bytes = bpf_probe_read_user_str(far->tail + base, PATH_BYTES_MAX,
+						(void *)user_path);
 		far->record.path_bytes = bytes > 0 ? bytes - 1 : 0;
 		return 0;
 	}
@@ -88,7 +89,8 @@ __noinline int fill_failed_path(struct long_record *far, u64 task, s32 dirfd, u6
 }
 
 /* Tells a failed open. A slot is taken for the moment: it is the memory that the record needs. */
-static __always_inline void tell_failed(const struct opening *opening, s32 dirfd, u64 user_path, u64 now)
+static __always_inline void tell_failed(const struct opening *opening, s32 dirfd, u64 user_path,
+					u64 now)
 {
 	struct found taken;
 	struct long_record *far;

@@ -155,7 +155,8 @@ static __always_inline u32 flags_of_call(struct pt_regs *regs, u32 number)
 	}
 }
 
-static __always_inline void exit_failed(struct opening *opening, struct pt_regs *regs, u32 number, u64 now)
+static __always_inline void exit_failed(struct opening *opening, struct pt_regs *regs, u32 number,
+					u64 now)
 {
 	s32 dirfd = AT_FDCWD;
 	u64 path = ARGUMENT_0(regs);
@@ -304,6 +305,26 @@ int BPF_PROG(sys_exit, struct pt_regs *regs, long result)
 	return 0;
 }
 
+/* An open that a handler interrupted and that isn't restarted: it failed with EINTR. */
+static __always_inline void exit_interrupted(struct call_start *start)
+{
+	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
+	u64 now = bpf_ktime_get_boot_ns();
+	struct opening opening = {
+		.task = bpf_get_current_task(),
+		.fd = -EINTR,
+		.container = start->container,
+		.opened_boot_ns = start->boot_ns,
+		.duration_ns = now - start->boot_ns,
+	};
+	u32 number = start->number;
+
+	start->tid = 0;
+	opening.files = WORD(task_struct, opening.task, files);
+	opening.open_flags = flags_of_call(regs, number);
+	exit_failed(&opening, regs, number, now);
+}
+
 /* Without SA_RESTART an interrupted open fails with EINTR: the next one is another call. */
 SEC("tp_btf/signal_deliver")
 int BPF_PROG(signal_deliver, int signal, void *info, struct k_sigaction *action)
@@ -318,7 +339,7 @@ int BPF_PROG(signal_deliver, int signal, void *info, struct k_sigaction *action)
 	if (start->restart == ERESTARTNOINTR)
 		return 0;
 	if (start->restart != ERESTARTSYS || !(WORD(k_sigaction, action, sa.sa_flags) & SA_RESTART))
-		start->tid = 0;
+		exit_interrupted(start);
 	return 0;
 }
 
@@ -376,7 +397,7 @@ int BPF_PROG(sched_process_exec, struct task_struct *executed)
 	return 0;
 }
 
-#define IORING_OP_OPENAT 18
+#define IORING_OP_OPENAT  18
 #define IORING_OP_OPENAT2 28
 
 SEC("tp_btf/io_uring_submit_req")
@@ -455,7 +476,8 @@ struct sweep {
 	u32 reserved;
 };
 
-static __always_inline void sweep_tag(struct sweep *sweep, struct bucket *bucket, u32 number, u32 tag)
+static __always_inline void sweep_tag(struct sweep *sweep, struct bucket *bucket, u32 number,
+				      u32 tag)
 {
 	u64 file = bucket->tags[tag & (BUCKET_TAGS - 1)];
 	struct found found = { .tag = &bucket->tags[tag & (BUCKET_TAGS - 1)] };

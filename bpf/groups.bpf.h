@@ -84,7 +84,8 @@ struct {
 	__type(value, struct created_buffer);
 } created_buffers SEC(".maps");
 
-static __always_inline void tell_created(u64 scope, const struct scope_policy *given, const char *path)
+static __always_inline void tell_created(u64 scope, const struct scope_policy *given,
+					 const char *path)
 {
 	u32 zero = 0;
 	struct created_buffer *buffer = bpf_map_lookup_elem(&created_buffers, &zero);
@@ -160,7 +161,8 @@ SEC("syscall")
 int judge_scope(struct judge_arguments *arguments)
 {
 	u64 scope = arguments->scope;
-	struct scope_policy given = { .container = arguments->container, .verdict = arguments->verdict };
+	struct scope_policy given = { .container = arguments->container,
+				      .verdict = arguments->verdict };
 	struct scope_policy *found = policy_of_scope(scope);
 
 	if (found) {

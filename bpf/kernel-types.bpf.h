@@ -258,7 +258,6 @@ struct task_struct {
 	struct css_set *cgroups;
 };
 
-
 struct sigaction {
 	void *sa_handler;
 	unsigned long sa_flags;

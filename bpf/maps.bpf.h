@@ -10,11 +10,11 @@
 const volatile struct settings settings SEC(".rodata.settings") = {};
 
 struct pending_open {
-	u64 files; /* address of the owner: the descriptor table that the open went into */
+	u64 files;	/* address of the owner: the descriptor table that the open went into */
 	u32 generation; /* grows each time the slot is taken */
-	u32 epoch; /* of the last sweep that saw the file in its owner's table */
+	u32 epoch;	/* of the last sweep that saw the file in its owner's table */
 	u64 descriptors[OWNED_DESCRIPTORS]; /* generation << 32 | number; NO_DESCRIPTOR: free */
-	u32 many; /* more descriptors than fit: the owner's table is searched at each close */
+	u32 many;	/* more descriptors than fit: the owner's table is searched at each close */
 	u32 long_index; /* entry of long_records + 1; 0: the record is here */
 	u64 reserved;
 	struct pair_record record;
@@ -24,8 +24,8 @@ struct pending_open {
 _Static_assert(sizeof(struct pending_open) == SLOT_BYTES, "six cache lines");
 
 #define WRITE_SLACK_BYTES 8 /* names are written in words of 8 bytes */
-#define LONG_TAIL_BYTES (PATH_BYTES_MAX + 256 + WRITE_SLACK_BYTES)
-#define LONG_RECORDS 2048 /* 9 MiB; a longer path than fits a slot is cut when all are taken */
+#define LONG_TAIL_BYTES	  (PATH_BYTES_MAX + 256 + WRITE_SLACK_BYTES)
+#define LONG_RECORDS	  2048 /* 9 MiB; a longer path than fits a slot is cut when all are taken */
 
 /* The record is first: its address is the entry's, which the verifier wants checked before it grows. */
 struct long_record {
@@ -39,10 +39,10 @@ struct long_record {
 struct call_start {
 	u64 boot_ns;
 	u64 container; /* scope */
-	u64 target; /* struct file that dup2 or dup3 will close */
-	u32 tid; /* 0: none */
-	u16 number; /* of the system call */
-	u16 restart; /* -errno with which the kernel will restart the call; 0: none */
+	u64 target;    /* struct file that dup2 or dup3 will close */
+	u32 tid;       /* 0: none */
+	u16 number;    /* of the system call */
+	u16 restart;   /* -errno with which the kernel will restart the call; 0: none */
 };
 
 struct bucket {

@@ -161,7 +161,7 @@ static __always_inline struct long_record *long_record_of(u32 index_plus_one)
 	return index_plus_one ? bpf_map_lookup_elem(&long_records, &index) : NULL;
 }
 
-#define MADE_NAME_BASE_MAX 63
+#define MADE_NAME_BASE_MAX  63
 #define MADE_NAME_BYTES_MAX 80
 
 static __always_inline void put(u8 *tail, u32 at, u8 byte)

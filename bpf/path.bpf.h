@@ -10,9 +10,9 @@
 #include "maps.bpf.h"
 
 #define NAME_BYTES_MAX 255
-#define NAME_WORDS 32
+#define NAME_WORDS     32
 #define WALK_STEPS_MAX 4096 /* a path of 4,096 bytes has at most 2,048 names, and as many mounts */
-#define NSFS_MAGIC 0x6e736673
+#define NSFS_MAGIC     0x6e736673
 
 /* Where names go: the long buffer where there is one, else the slot. */
 struct tail {
@@ -26,11 +26,11 @@ struct walk {
 	u64 root_dentry;
 	u64 root_mnt;
 	struct tail to;
-	u64 seen; /* of dentries and their sequence numbers: both passes must see the same */
-	u32 bytes; /* first pass: the length so far */
+	u64 seen;     /* of dentries and their sequence numbers: both passes must see the same */
+	u32 bytes;    /* first pass: the length so far */
 	u32 position; /* second pass: bytes that are still to be written, before what is */
-	u32 base; /* second pass: where in the tail the path begins */
-	u32 cut; /* second pass: the first name was cut or names were left out */
+	u32 base;     /* second pass: where in the tail the path begins */
+	u32 cut;      /* second pass: the first name was cut or names were left out */
 };
 
 static __always_inline u64 mount_of(u64 vfsmount)
@@ -187,7 +187,7 @@ struct path_of {
 	u64 root_mnt;
 	u64 root_dentry;
 	u32 suffix_bytes; /* of " (deleted)" */
-	u32 bytes; /* of the whole path, at most PATH_BYTES_MAX */
+	u32 bytes;	  /* of the whole path, at most PATH_BYTES_MAX */
 	u64 seen;
 	u32 truncated;
 	u32 reserved;

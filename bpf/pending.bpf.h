@@ -9,7 +9,7 @@
 
 #include "maps.bpf.h"
 
-#define TAG_BUSY 1ULL
+#define TAG_BUSY      1ULL
 #define NO_DESCRIPTOR 0xffffffffULL
 
 struct found {

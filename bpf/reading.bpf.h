@@ -10,7 +10,7 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
 
-#define OFFSET(type, field) __builtin_preserve_field_info(((struct type *)0)->field, 0)
+#define OFFSET(type, field)	      __builtin_preserve_field_info(((struct type *)0)->field, 0)
 #define ADDRESS(type, address, field) ((u64)(address) + OFFSET(type, field))
 
 #ifdef FDSPAN_PROBE_READS

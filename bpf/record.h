@@ -31,11 +31,11 @@ enum close_reason {
 
 enum pair_flag {
 	PAIR_PATH_TRUNCATED = 1 << 0, /* the tail was kept */
-	PAIR_PATH_RENAMED = 1 << 1, /* a rename was seen during both walks */
-	PAIR_ADOPTED = 1 << 2, /* open before fdspan started */
-	PAIR_START_MISSED = 1 << 3, /* opened_boot_ns is the exit of the open call */
-	PAIR_RUNTIME_PHASE = 1 << 4, /* opened by the container runtime, before exec */
-	PAIR_DELETED = 1 << 5, /* the path ends in " (deleted)", put there by fdspan */
+	PAIR_PATH_RENAMED = 1 << 1,   /* a rename was seen during both walks */
+	PAIR_ADOPTED = 1 << 2,	      /* open before fdspan started */
+	PAIR_START_MISSED = 1 << 3,   /* opened_boot_ns is the exit of the open call */
+	PAIR_RUNTIME_PHASE = 1 << 4,  /* opened by the container runtime, before exec */
+	PAIR_DELETED = 1 << 5,	      /* the path ends in " (deleted)", put there by fdspan */
 };
 
 /* The scope's kind, in the two highest bits of a scope (bits 62 and 63). */
@@ -48,8 +48,8 @@ enum scope_kind {
 
 /* What the policy map says of a scope. A scope that isn't in it is ignored. */
 enum scope_verdict {
-	VERDICT_IGNORE = 1, /* not a container: another hierarchy may know it */
-	VERDICT_DENY = 2, /* a container that must not be traced */
+	VERDICT_IGNORE = 1,   /* not a container: another hierarchy may know it */
+	VERDICT_DENY = 2,     /* a container that must not be traced */
 	VERDICT_UNJUDGED = 3, /* traced; its records wait in user space */
 	VERDICT_TRACE = 4,
 };
@@ -62,20 +62,20 @@ struct scope_policy {
 };
 
 #define EXCLUDED_MAGICS_MAX 32
-#define ERRNO_WORDS 3 /* errnos 0 to 191 */
+#define ERRNO_WORDS	    3 /* errnos 0 to 191 */
 
 /* Set before load, constant after it (section .rodata.settings). */
 struct settings {
-	__u64 failed_errnos[ERRNO_WORDS]; /* bit per errno whose failed opens are told */
+	__u64 failed_errnos[ERRNO_WORDS];	    /* bit per errno whose failed opens are told */
 	__u64 excluded_magics[EXCLUDED_MAGICS_MAX]; /* file systems' s_magic */
-	__u64 wake_bytes; /* a quarter of the ring */
-	__u64 wake_step_bytes; /* wake again at each further step */
+	__u64 wake_bytes;			    /* a quarter of the ring */
+	__u64 wake_step_bytes;			    /* wake again at each further step */
 	__u32 excluded_magic_count;
-	__u32 file_types; /* bit per S_IFMT >> 12 */
-	__u32 bucket_mask; /* buckets of the open table - 1, a power of two - 1 */
-	__u32 start_mask; /* entries of the start table - 1 */
-	__u32 self_pid; /* never traced */
-	__u32 host_mnt_ns; /* inode */
+	__u32 file_types;     /* bit per S_IFMT >> 12 */
+	__u32 bucket_mask;    /* buckets of the open table - 1, a power of two - 1 */
+	__u32 start_mask;     /* entries of the start table - 1 */
+	__u32 self_pid;	      /* never traced */
+	__u32 host_mnt_ns;    /* inode */
 	__s32 cgroup1_subsys; /* index in css_set.subsys of the v1 hierarchy; -1: none */
 	__u8 by_cgroup2;
 	__u8 trace_host;
@@ -101,9 +101,9 @@ struct sweep_arguments {
 
 /* One pending open, in front of its record, in the map `slots`. */
 #define OWNED_DESCRIPTORS 4
-#define SLOT_TAIL_BYTES 168
-#define SLOT_BYTES 384
-#define BUCKET_TAGS 8
+#define SLOT_TAIL_BYTES	  168
+#define SLOT_BYTES	  384
+#define BUCKET_TAGS	  8
 
 enum namespace_index {
 	NS_MNT = 0,
@@ -116,10 +116,10 @@ enum namespace_index {
 	NS_COUNT = 7,
 };
 
-#define COMM_BYTES 16
-#define EXECUTABLE_BYTES_MAX 255
-#define PATH_BYTES_MAX 4096
-#define HOSTNAME_BYTES 64
+#define COMM_BYTES	      16
+#define EXECUTABLE_BYTES_MAX  255
+#define PATH_BYTES_MAX	      4096
+#define HOSTNAME_BYTES	      64
 #define CGROUP_PATH_BYTES_MAX 1024 /* the kernel's buffer for cgroup tracepoints */
 
 /*
@@ -132,7 +132,7 @@ struct pair_record {
 	__u16 flags; /* enum pair_flag */
 	__u16 executable_bytes;
 	__u16 path_bytes;
-	__u64 scope; /* of the container */
+	__u64 scope;	      /* of the container */
 	__u64 opened_boot_ns; /* entry of the open call */
 	__u64 closed_boot_ns;
 	__u64 open_duration_ns; /* time in the open call; 0 when its start was missed */
@@ -145,10 +145,10 @@ struct pair_record {
 	__u32 parent_pid;
 	__u32 user_id;
 	__u32 exec_count; /* with pid and start: one process execution */
-	__s32 fd; /* what the open returned; negative: -errno */
+	__s32 fd;	  /* what the open returned; negative: -errno */
 	__u32 open_flags; /* O_* */
-	__u32 mode; /* st_mode; 0 for a failed open */
-	__u32 device; /* kernel's dev_t: major << 20 | minor */
+	__u32 mode;	  /* st_mode; 0 for a failed open */
+	__u32 device;	  /* kernel's dev_t: major << 20 | minor */
 	__u32 namespaces[NS_COUNT];
 	char comm[COMM_BYTES]; /* the thread's, NUL-padded */
 	__u32 reserved;
@@ -162,7 +162,7 @@ struct scope_created_record {
 	__u16 flags; /* PAIR_PATH_TRUNCATED */
 	__u64 scope;
 	__u64 container; /* the judged scope it inherits from, or the scope itself */
-	__u32 verdict; /* what the policy map holds for it now */
+	__u32 verdict;	 /* what the policy map holds for it now */
 	__u32 reserved2;
 };
 
@@ -197,8 +197,8 @@ enum kernel_counter {
 	COUNTER_UNSEEN_IO_URING = 8,
 	COUNTER_UNSEEN_COMPAT = 9,
 	COUNTER_UNSEEN_RACE = 10,
-	COUNTER_OPENS_FAILED = 11, /* failed opens among opens_tracked */
-	COUNTER_PATHS_SHORTENED = 12, /* long path, but no long buffer was free */
+	COUNTER_OPENS_FAILED = 11,	 /* failed opens among opens_tracked */
+	COUNTER_PATHS_SHORTENED = 12,	 /* long path, but no long buffer was free */
 	COUNTER_SCOPE_RECORDS_LOST = 13, /* ring full for a scope's record */
 	COUNTER_SCOPE_TABLE_FULL = 14,
 	COUNTER_COUNT = 15,

@@ -8,7 +8,9 @@
 #define SCOPE_KIND_SHIFT 62
 
 /* scope.host: what belongs to no container. */
-static struct scope_policy host_policy = { .container = 0, .verdict = VERDICT_TRACE, .described = 1 }; /* 1: traced in every phase */
+static struct scope_policy host_policy = { .container = 0,
+					   .verdict = VERDICT_TRACE,
+					   .described = 1 }; /* 1: traced in every phase */
 
 static __always_inline u64 cgroup_id(u64 cgroup)
 {

@@ -35,9 +35,9 @@ static __always_inline bool is_compat(u64 task)
 }
 
 #define SYSCALL_NUMBER(regs) ((long)READ(pt_regs, regs, orig_ax))
-#define ARGUMENT_0(regs) READ(pt_regs, regs, di)
-#define ARGUMENT_1(regs) READ(pt_regs, regs, si)
-#define ARGUMENT_2(regs) READ(pt_regs, regs, dx)
+#define ARGUMENT_0(regs)     READ(pt_regs, regs, di)
+#define ARGUMENT_1(regs)     READ(pt_regs, regs, si)
+#define ARGUMENT_2(regs)     READ(pt_regs, regs, dx)
 
 #else
 
@@ -62,7 +62,7 @@ enum {
 	COMPAT_OPENAT2 = 437,
 };
 
-#define TIF_32BIT (1UL << 22)
+#define TIF_32BIT	     (1UL << 22)
 
 static __always_inline bool is_compat(u64 task)
 {
@@ -71,24 +71,25 @@ static __always_inline bool is_compat(u64 task)
 
 #define SYSCALL_NUMBER(regs) ((long)READ(pt_regs, regs, syscallno))
 /* x0 holds the result at exit, so the first argument comes from orig_x0. */
-#define ARGUMENT_0(regs) READ(pt_regs, regs, orig_x0)
-#define ARGUMENT_1(regs) read_word(ADDRESS(pt_regs, regs, regs) + 8)
-#define ARGUMENT_2(regs) read_word(ADDRESS(pt_regs, regs, regs) + 16)
+#define ARGUMENT_0(regs)     READ(pt_regs, regs, orig_x0)
+#define ARGUMENT_1(regs)     read_word(ADDRESS(pt_regs, regs, regs) + 8)
+#define ARGUMENT_2(regs)     read_word(ADDRESS(pt_regs, regs, regs) + 16)
 
 #endif
 
-#define F_DUPFD 0
-#define F_DUPFD_CLOEXEC 1030
+#define F_DUPFD		    0
+#define F_DUPFD_CLOEXEC	    1030
 #define CLOSE_RANGE_UNSHARE 2
 #define CLOSE_RANGE_CLOEXEC 4
-#define AT_FDCWD -100
+#define AT_FDCWD	    -100
+#define EINTR		    4
 
 /* The kernel's own errnos for calls that it restarts after a signal. */
-#define ERESTARTSYS 512
-#define ERESTARTNOINTR 513
-#define ERESTARTNOHAND 514
+#define ERESTARTSYS	      512
+#define ERESTARTNOINTR	      513
+#define ERESTARTNOHAND	      514
 #define ERESTART_RESTARTBLOCK 516
-#define SA_RESTART 0x10000000UL
+#define SA_RESTART	      0x10000000UL
 
 static __always_inline bool is_open_call(u32 number)
 {

@@ -22,9 +22,10 @@ make --no-print-directory -s -C bpf
 stamp=dist/.built
 if [ ! -e "$stamp" ] || [ -n "$(find src tsconfig.json package-lock.json -newer "$stamp" -print -quit)" ]; then
   rm -rf dist.new
-  begun=$(mktemp build/begun.XXXXXX)
+  # Made first: a source that changes while tsc runs is newer.
+  touch build/begun
   tsc -p tsconfig.json --outDir dist.new
-  mv "$begun" dist.new/.built
+  mv build/begun dist.new/.built
   rm -rf dist
   mv dist.new dist
 fi

@@ -93,7 +93,7 @@ async function demonstrate({ seconds, runtime }: DemoOptions): Promise<void> {
     if (collector.exitCode !== 0) throw new Error(`fdspan ended with exit code ${collector.exitCode}`);
   } finally {
     for (const stop of started.reverse())
-      await stop().catch((error: unknown) => console.error(`demo: ${error}`));
+      await stop().catch((error: unknown) => console.error('demo:', error));
   }
 }
 

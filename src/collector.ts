@@ -29,6 +29,7 @@ const VERDICTS: Readonly<Record<RegistryVerdict, number>> = {
   deny: layout.VERDICT_DENY,
   ignore: layout.VERDICT_IGNORE,
 };
+const QUEUE_LOOK_MS = 10;
 const FOR_EVER = 0xffff_ffff_ffff_ffffn;
 
 /** Where sealed requests go. */
@@ -38,6 +39,7 @@ export interface RequestSink {
   flush(deadlineMs: number): Promise<void>;
   close(): void;
   readonly inFlightSpans: number;
+  readonly queuedBytes: number;
 }
 
 export interface CollectorParts {
@@ -45,6 +47,8 @@ export interface CollectorParts {
   readonly version: string;
   readonly log: Logger;
   readonly makeSink: (counters: Float64Array) => RequestSink;
+  /** Sees each sealed request before the sink does; must not keep the bytes. */
+  readonly tap?: (request: Uint8Array) => void;
 }
 
 export class Collector {
@@ -56,14 +60,19 @@ export class Collector {
   readonly #created = new Set<bigint>();
   readonly #timers: NodeJS.Timeout[] = [];
   readonly scope: ScopeChoice;
+  readonly hostAttributes: Attributes;
 
   private constructor(parts: CollectorParts, tracer: Tracer, scope: ScopeChoice, host: Attributes) {
     const { config } = parts;
     this.#parts = parts;
     this.#tracer = tracer;
     this.scope = scope;
+    this.hostAttributes = host;
     this.#pump = new PumpThread(pumpOptions(config, tracer.ring, parts.version), {
-      request: (bytes, spans) => this.#sink.enqueue(bytes, spans),
+      request: (bytes, spans) => {
+        parts.tap?.(bytes);
+        return this.#sink.enqueue(bytes, spans);
+      },
       scopeRecord: (record) => this.#takeScopeRecord(record),
       scopeUnknown: () => void this.#scan(),
     });
@@ -114,6 +123,17 @@ export class Collector {
     return this.#summarize(this.#tracer.counters.read());
   }
 
+  /** The containers that are known now. */
+  containers(): ReturnType<ContainerRegistry['list']> {
+    return this.#registry.list();
+  }
+
+  /** What waits to be sent. */
+  queue(): { readonly spans: number; readonly bytes: number; readonly bytesMax: number } {
+    const { bytesMax } = this.#parts.config.export.queue;
+    return { spans: this.#sink.inFlightSpans, bytes: this.#sink.queuedBytes, bytesMax };
+  }
+
   /** Rejects when the pump dies; there is no going on then. */
   get failed(): Promise<never> {
     return this.#pump.failed;
@@ -131,13 +151,21 @@ export class Collector {
       limits.stopSpans === 0 || pending <= limits.stopSpans
         ? FOR_EVER
         : oldestBootNs(this.#tracer.slots, limits.stopSpans);
-    await this.#tracer.stopPending(until, () => this.#pump.drained());
+    const deadlineMs = Date.now() + limits.stopDeadlineMs;
+    await this.#tracer.stopPending(until, () => this.#portionSent(deadlineMs));
     await this.#pump.stop();
     await this.#sink.flush(limits.stopDeadlineMs);
     const counters = this.counters();
     this.#sink.close();
     this.#tracer.close();
     return counters;
+  }
+
+  /** The next portion waits for room in the queue: it must not push out what came before. */
+  async #portionSent(deadlineMs: number): Promise<void> {
+    await this.#pump.drained();
+    const roomBytes = this.#parts.config.export.queue.bytesMax / 2;
+    while (this.#sink.queuedBytes > roomBytes && Date.now() < deadlineMs) await sleep(QUEUE_LOOK_MS);
   }
 
   async #begin(): Promise<void> {

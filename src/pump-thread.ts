@@ -38,7 +38,7 @@ export class PumpThread {
     this.#worker = new Worker(new URL(`./pump-worker.${extension}`, import.meta.url), { workerData });
     this.#ended = new Promise((resolve) => this.#worker.on('exit', () => resolve()));
     this.#worker.on('message', (message: FromPump) => this.#take(message));
-    this.#worker.on('error', (error) => this.#fail(error));
+    this.#worker.on('error', (error: Error) => this.#fail(error));
     for (let made = 0; made < settings.buffersMax; made += 1) {
       const buffer = new ArrayBuffer(settings.requestBytesMax);
       this.send({ type: 'buffer', buffer }, [buffer]);

@@ -8,7 +8,7 @@ import { WaitingArea } from './enrich/waiting-area.ts';
 import { PairFilter } from './filter/pair-filter.ts';
 import type { FromPump, PumpOptions, ToPump } from './model/pump-messages.ts';
 import { Pump } from './pump/pump.ts';
-import { createRingViews, Waiter, WallClock } from './ring/libc.ts';
+import { createRingViews, preferThisThread, Waiter, WallClock } from './ring/libc.ts';
 import { RingReader } from './ring/ring-reader.ts';
 
 /** Scopes for each container: those of host services are told apart once, and remembered as ignored. */
@@ -26,6 +26,7 @@ try {
 }
 
 function runPump(options: PumpOptions): void {
+  preferThisThread();
   const waiter = new Waiter(options.ringFd, options.eventFd);
   const request = new OpenRequest(options);
   const pump = new Pump(options, {

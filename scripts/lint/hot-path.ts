@@ -17,6 +17,8 @@ interface SyntaxNode {
   readonly kind?: string;
   readonly id?: { readonly name?: string } | null;
   readonly key?: { readonly name?: string };
+  readonly value?: { readonly type: string } | null;
+  readonly callee?: { readonly property?: { readonly name?: string } };
 }
 
 function nameOf(node: SyntaxNode): string {
@@ -29,11 +31,17 @@ function isConstructor(node: SyntaxNode): boolean {
   return node.parent?.type === 'MethodDefinition' && node.parent.kind === 'constructor';
 }
 
-/** Module level, constructors, functions named as cold, and the making of an error that ends the run. */
+/** A message to the main thread must be an object; there is one for a request or a scope, not for a record. */
+function isPost(node: SyntaxNode): boolean {
+  return node.type === 'CallExpression' && node.callee?.property?.name === 'post';
+}
+
+/** Module level, constructors, fields, functions named as cold, messages, and the making of an error that ends the run. */
 function isCold(node: SyntaxNode): boolean {
   let isInFunction = false;
   for (let at = node.parent; at; at = at.parent) {
-    if (at.type === 'ThrowStatement') return true;
+    if (at.type === 'ThrowStatement' || isPost(at)) return true;
+    if (at.type === 'PropertyDefinition' && !FUNCTION_TYPES.has(at.value?.type ?? '')) return true;
     if (!FUNCTION_TYPES.has(at.type)) continue;
     if (isConstructor(at) || COLD_NAME.test(nameOf(at))) return true;
     isInFunction = true;

@@ -79,7 +79,7 @@ export function lastErrno(): number {
 
 /** The address of a buffer; it is valid for as long as the caller keeps the buffer. */
 export function addressOf(bytes: Uint8Array): Address {
-  return koffi.address(bytes) as Address;
+  return koffi.address(bytes);
 }
 
 /** Views native memory; it must stay allocated for as long as the view is used. */

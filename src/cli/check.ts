@@ -1,6 +1,6 @@
 // `fdspan check`: the effective configuration, and where each value comes from.
 import { KEYS } from '../config/schema.ts';
-import type { CommandIo } from './command-line.ts';
+import type { CommandIo } from './command-io.ts';
 import { configOf } from './config-arguments.ts';
 import { EXIT_OK } from './exit-codes.ts';
 

@@ -1,14 +1,7 @@
 // The command line: which command, and what every command shares. Commands are loaded when called, so
 // that `--version` is quick.
-import { readFileSync } from 'node:fs';
+import { version, type CommandIo } from './command-io.ts';
 import { EXIT_OK, EXIT_USAGE } from './exit-codes.ts';
-
-export interface CommandIo {
-  readonly stdin: NodeJS.ReadStream;
-  readonly stdout: NodeJS.WriteStream;
-  readonly stderr: NodeJS.WriteStream;
-  readonly env: NodeJS.ProcessEnv;
-}
 
 type Command = (args: readonly string[], io: CommandIo) => Promise<number>;
 
@@ -42,12 +35,6 @@ Exit codes: 0 ok, 1 fit with warnings, 64 usage, 69 the kernel lacks something, 
 77 not permitted, 78 bad configuration.
 Configuration: every key is documented in config/default.yaml.
 `;
-
-/** Returns the version of package.json. */
-export function version(): string {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(text) as { version: string }).version;
-}
 
 /** Runs the command that the arguments name, and returns the exit code. */
 export async function runCommandLine(args: readonly string[], io: CommandIo): Promise<number> {

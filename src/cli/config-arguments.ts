@@ -1,7 +1,7 @@
 // The options that `run` and `check` share, and what both say of a bad configuration.
 import { parseArgs } from 'node:util';
 import { ConfigError, loadConfig, type LoadedConfig } from '../config/load.ts';
-import type { CommandIo } from './command-line.ts';
+import type { CommandIo } from './command-io.ts';
 import { EXIT_CONFIG, EXIT_USAGE } from './exit-codes.ts';
 
 /** Returns the configuration, or the exit code after having said what is wrong. */

@@ -4,7 +4,10 @@ import { findHierarchies, layoutOf, type CgroupHierarchy } from '../containers/c
 import { containerOfPath } from '../containers/cgroup-path.ts';
 import { scanTree } from '../containers/cgroup-tree.ts';
 import { textOfBytes } from '../containers/byte-text.ts';
+import { chooseScope, type ScopeChoice } from '../containers/scope-choice.ts';
 import { ok, problem, warning, type Check, type DoctorHost } from './doctor-check.ts';
+
+type ScopeBy = Parameters<typeof chooseScope>[0];
 
 interface Counted {
   readonly hierarchy: CgroupHierarchy;
@@ -35,22 +38,34 @@ function describe({ hierarchy, containers }: Counted): string {
   return `${hierarchyName(hierarchy)} at ${place} (${containers} containers)`;
 }
 
-function scopeCheck(layout: string, counted: readonly Counted[]): Check {
+/** The choice is the collector's own; what is counted says whether it finds anything here. */
+function scopeCheck(
+  by: ScopeBy,
+  hierarchies: readonly CgroupHierarchy[],
+  counted: readonly Counted[],
+): Check {
   const name = 'scope';
-  const [most] = counted.toSorted((a, b) => b.containers - a.containers);
-  if (layout === 'v2') return ok(name, 'cgroup v2 id: the only hierarchy');
-  if (most.containers === 0) {
-    return ok(name, `decided when a container starts: none runs now, and the layout is ${layout}`);
+  let choice: ScopeChoice;
+  try {
+    choice = chooseScope(by, hierarchies, layoutOf(hierarchies));
+  } catch (error) {
+    return problem(
+      name,
+      'kernel',
+      (error as Error).message,
+      'Set scope.by to auto, or mount that hierarchy.',
+    );
   }
-  const inV2 = counted.find(({ hierarchy }) => hierarchy.version === 'v2')?.containers ?? 0;
-  if (inV2 >= most.containers) return ok(name, 'cgroup v2 id: each container has a group of its own there');
-  const reason =
-    layout === 'v1' ? 'there is no v2 hierarchy' : `v2 shows ${inV2} of ${most.containers} containers`;
-  return ok(name, `cgroup id in ${hierarchyName(most.hierarchy)}: ${reason}`);
+  const most = Math.max(...counted.map(({ containers }) => containers));
+  const watched = counted.filter(({ hierarchy }) => choice.hierarchies.includes(hierarchy));
+  const found = Math.max(...watched.map(({ containers }) => containers));
+  const detail = `${choice.explanation} (${found} of ${most} containers found by it)`;
+  if (found >= most) return ok(name, detail);
+  return warning(name, detail, 'Set scope.by to auto: the chosen hierarchy does not show every container.');
 }
 
-/** Tells layout, mount points, and the scope that `scope.by: auto` would take, with the reason. */
-export async function checkScope(host: DoctorHost): Promise<Check[]> {
+/** Tells layout, mount points, and the scope that would be used, with the reason. */
+export async function checkScope(host: DoctorHost, by: ScopeBy): Promise<Check[]> {
   let mountinfo: string;
   try {
     mountinfo = await readFile(`${host.root}/proc/self/mountinfo`, 'latin1');
@@ -71,7 +86,7 @@ export async function checkScope(host: DoctorHost): Promise<Check[]> {
     hidden === 0 ? '' : `${shown.length === 0 ? '' : '; '}${hidden} v1 hierarchies without containers`;
   const checks = [
     ok('cgroups', `${layout}: ${shown.map(describe).join('; ')}${rest}`),
-    scopeCheck(layout, counted),
+    scopeCheck(by, hierarchies, counted),
   ];
   const partial = hierarchies.filter(({ root }) => root !== '/');
   if (partial.length > 0) {

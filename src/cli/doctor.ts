@@ -1,9 +1,19 @@
 // `fdspan doctor`: what this host can do, which attach mode and scope would be used, and the cure for each
 // problem. Changes nothing on the host; only the attach probe loads programs, and takes them out again.
 import { arch, release } from 'node:os';
+import type { Writable } from 'node:stream';
 import { parseArgs } from 'node:util';
+import { ConfigError, loadConfig } from '../config/load.ts';
+import type { Config } from '../config/schema.ts';
 import { escapeControls, escapeJsonControls } from '../telemetry/terminal-text.ts';
-import { exitCodeOfChecks, problem, type Check, type CheckStatus, type DoctorHost } from './doctor-check.ts';
+import {
+  exitCodeOfChecks,
+  ok,
+  problem,
+  type Check,
+  type CheckStatus,
+  type DoctorHost,
+} from './doctor-check.ts';
 import {
   checkBtf,
   checkKernel,
@@ -21,14 +31,26 @@ import {
 } from './doctor-programs.ts';
 import { checkRuntimes } from './doctor-runtimes.ts';
 import { checkScope } from './doctor-scope.ts';
-import type { CommandStreams } from './identify.ts';
+import { EXIT_USAGE } from './exit-codes.ts';
 
-const EXIT_USAGE = 64;
+const OPTIONS = {
+  json: { type: 'boolean' },
+  connect: { type: 'boolean' },
+  config: { type: 'string' },
+  set: { type: 'string', multiple: true },
+} as const;
+
+export interface DoctorIo {
+  readonly stdout: Writable & { readonly isTTY?: boolean };
+  readonly stderr: Writable;
+  readonly env: NodeJS.ProcessEnv;
+}
 
 /** What of the configuration the checks depend on. */
 export interface DoctorSettings {
   readonly btfPath: string | null;
   readonly endpoint: string;
+  readonly scopeBy: Config['scope']['by'];
   /** Of the pending table and the ring together. */
   readonly mapBytes: number;
   /** Of the whole process under load, maps included. */
@@ -37,46 +59,69 @@ export interface DoctorSettings {
 
 const MEBIBYTE = 1 << 20;
 
-/** The defaults of config/default.yaml: 262,144 open files of 512 bytes, ring of 8 MiB, queue of 32 MiB. */
-const SETTINGS_DEFAULT: DoctorSettings = {
-  btfPath: null,
-  endpoint: 'http://127.0.0.1:4317',
-  mapBytes: 136 * MEBIBYTE,
-  memoryBytes: 286 * MEBIBYTE,
-};
+/** A pending open with its path, in the kernel's tables. */
+const OPEN_FILE_BYTES = 384;
+
+/** What Node, the pump and its buffers take besides maps and queue. */
+const PROCESS_BYTES = 150 * MEBIBYTE;
 
 export interface DoctorSeams {
   readonly host?: DoctorHost;
-  /** Rejects with a sentence for the user when the configuration is bad. */
-  readonly loadSettings?: () => Promise<DoctorSettings>;
   /** null: the attach modes aren't tried. */
   readonly probe?: ProbeAttachModes | null;
 }
 
-function thisHost(): DoctorHost {
-  return { root: '', environment: process.env, kernelRelease: release(), architecture: arch() };
+function thisHost(env: NodeJS.ProcessEnv): DoctorHost {
+  return { root: '', environment: env, kernelRelease: release(), architecture: arch() };
 }
 
-interface Settled {
-  readonly settings: DoctorSettings;
-  readonly checks: readonly Check[];
+function settingsOf(config: Config): DoctorSettings {
+  const mapBytes = config.limits.openFiles * OPEN_FILE_BYTES + config.limits.ring;
+  return {
+    btfPath: config.kernel.btf,
+    endpoint: config.export.endpoint,
+    scopeBy: config.scope.by,
+    mapBytes,
+    memoryBytes: mapBytes + config.export.queue.bytesMax + PROCESS_BYTES,
+  };
 }
 
-/** A bad configuration doesn't keep the other checks from being made. */
-async function settle(seams: DoctorSeams): Promise<Settled> {
-  if (seams.loadSettings === undefined) return { settings: SETTINGS_DEFAULT, checks: [] };
+interface Arguments {
+  readonly config?: string | undefined;
+  readonly set?: readonly string[] | undefined;
+  readonly connect?: boolean | undefined;
+}
+
+/** A bad configuration doesn't keep the other checks from being made: they use the defaults. */
+function settle(
+  { config: file, set }: Arguments,
+  env: NodeJS.ProcessEnv,
+): { settings: DoctorSettings; checks: Check[] } {
   try {
-    return { settings: await seams.loadSettings(), checks: [] };
+    const { config } = loadConfig({ file, sets: set ?? [], env });
+    return { settings: settingsOf(config), checks: [ok('configuration', file ?? 'without errors')] };
   } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
     const cure = 'Correct it; fdspan check lists every error.';
-    const check = problem('configuration', 'configuration', (error as Error).message, cure);
-    return { settings: SETTINGS_DEFAULT, checks: [check] };
+    const check = problem('configuration', 'configuration', error.message, cure);
+    return { settings: settingsOf(loadConfig({ sets: [], env: {} }).config), checks: [check] };
   }
 }
 
-async function runChecks(seams: DoctorSeams, isBackendTried: boolean): Promise<Check[]> {
-  const host = seams.host ?? thisHost();
-  const { settings, checks } = await settle(seams);
+/** The probe is loaded here, since it needs libbpf, which the report may find missing. */
+async function loadProbe(): Promise<ProbeAttachModes | null> {
+  try {
+    const file = new URL(`../bpf/probe${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url);
+    return ((await import(file.href)) as { probeAttachModes: ProbeAttachModes }).probeAttachModes;
+  } catch {
+    return null;
+  }
+}
+
+async function runChecks(seams: DoctorSeams, values: Arguments, env: NodeJS.ProcessEnv): Promise<Check[]> {
+  const host = seams.host ?? thisHost(env);
+  const { settings, checks } = settle(values, env);
+  const probe = seams.probe === undefined ? await loadProbe() : seams.probe;
   return [
     ...checks,
     checkKernel(host),
@@ -87,10 +132,10 @@ async function runChecks(seams: DoctorSeams, isBackendTried: boolean): Promise<C
     await checkMemory(host, settings.memoryBytes),
     checkNode(process.versions.node),
     ...(await checkLibraries()),
-    await checkAttachModes(seams.probe ?? null, settings.btfPath),
-    ...(await checkScope(host)),
+    await checkAttachModes(probe, settings.btfPath),
+    ...(await checkScope(host, settings.scopeBy)),
     ...(await checkRuntimes(host)),
-    ...(isBackendTried ? [await checkBackend(settings.endpoint)] : []),
+    ...(values.connect ? [await checkBackend(settings.endpoint)] : []),
   ];
 }
 
@@ -129,24 +174,23 @@ function report(checks: readonly Check[], hasColors: boolean): string {
 /** Runs the command and returns its exit code: 0, 1 with warnings, 64, 69, 77 or 78. */
 export async function doctor(
   args: readonly string[],
-  io: CommandStreams,
+  io: DoctorIo,
   seams: DoctorSeams = {},
 ): Promise<number> {
-  let values: { json?: boolean; connect?: boolean };
+  let values: Arguments & { readonly json?: boolean };
   try {
-    const options = { json: { type: 'boolean' }, connect: { type: 'boolean' } } as const;
-    ({ values } = parseArgs({ args: [...args], options, allowPositionals: false }));
+    ({ values } = parseArgs({ args: [...args], options: OPTIONS, allowPositionals: false }));
   } catch (error) {
     io.stderr.write(`fdspan doctor: ${escapeControls((error as Error).message)}\n`);
     return EXIT_USAGE;
   }
-  const checks = await runChecks(seams, values.connect ?? false);
+  const checks = await runChecks(seams, values, io.env);
   const exitCode = exitCodeOfChecks(checks);
   if (values.json) {
-    io.stdout.write(`${escapeJsonControls(JSON.stringify({ exit_code: exitCode, checks }, null, 2))}\n`);
+    io.stdout.write(`${escapeJsonControls(JSON.stringify({ exit_code: exitCode, checks }))}\n`);
   } else {
-    const isTerminal = (io.stdout as { isTTY?: boolean }).isTTY === true;
-    io.stdout.write(report(checks, isTerminal && (process.env.NO_COLOR ?? '') === ''));
+    const hasColors = io.stdout.isTTY === true && (io.env.NO_COLOR ?? '') === '';
+    io.stdout.write(report(checks, hasColors));
   }
   return exitCode;
 }

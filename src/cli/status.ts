@@ -1,15 +1,18 @@
 // `fdspan status`: what the running collector says of itself over the control socket.
 import { parseArgs } from 'node:util';
 import { askControl } from '../telemetry/control-client.ts';
-import { CONTROL_SOCKET_DEFAULT, ControlError } from '../telemetry/control-protocol.ts';
-import { DROPS, lawViolations } from '../telemetry/summary.ts';
+import { ControlError } from '../telemetry/control-protocol.ts';
+import { DROPS } from '../telemetry/summary.ts';
 import { escapeControls, escapeJsonControls } from '../telemetry/terminal-text.ts';
-import type { CommandStreams } from './identify.ts';
+import type { Writable } from 'node:stream';
+import { exitCodeOfArguments, exitCodeOfControl, SOCKET_OPTIONS, socketPathOf } from './control-socket.ts';
+import { EXIT_OK, EXIT_USAGE } from './exit-codes.ts';
 
-const EXIT_OK = 0;
-const EXIT_USAGE = 64;
-const EXIT_UNAVAILABLE = 69;
-const EXIT_NOT_PERMITTED = 77;
+export interface StatusIo {
+  readonly stdout: Writable;
+  readonly stderr: Writable;
+  readonly env: NodeJS.ProcessEnv;
+}
 
 /** What the collector's `status` handler answers. */
 export interface CollectorStatus {
@@ -22,12 +25,7 @@ export interface CollectorStatus {
   readonly endpoint: string;
   readonly counters: Readonly<Record<string, number>>;
   readonly containers: number;
-  readonly queue: { readonly bytes: number; readonly bytesMax: number; readonly requests: number };
-}
-
-/** The exit code for an error of the control socket. */
-export function exitCodeOf(error: ControlError): number {
-  return error.code === 'not_permitted' ? EXIT_NOT_PERMITTED : EXIT_UNAVAILABLE;
+  readonly queue: { readonly bytes: number; readonly bytesMax: number; readonly spans: number };
 }
 
 /** Shows seconds as `3d 4h`, `4h 5m`, `5m 6s` or `6s`. */
@@ -61,7 +59,7 @@ function lines(status: CollectorStatus): string[] {
     ['attached', `${status.attachMode}, scope by ${status.scope}`],
     ['backend', status.endpoint],
     ['containers', String(status.containers)],
-    ['queue', `${queue.requests} requests, ${mebibytes(queue.bytes)} of ${mebibytes(queue.bytesMax)}`],
+    ['queue', `${queue.spans} requests, ${mebibytes(queue.bytes)} of ${mebibytes(queue.bytesMax)}`],
     ['opens', `${counters.opens_in_scope ?? 0} in scope, ${counters.still_open ?? 0} still open`],
     ['spans', `${counters.spans_encoded ?? 0} encoded, ${counters.spans_accepted ?? 0} accepted`],
   ];
@@ -72,27 +70,26 @@ function lines(status: CollectorStatus): string[] {
   return text;
 }
 
-/** Runs the command and returns its exit code: 0, 64, 69 when no collector runs, 77. */
-export async function status(args: readonly string[], io: CommandStreams): Promise<number> {
-  let values: { socket?: string; json?: boolean };
+/** Runs the command and returns its exit code: 0, 64, 69 when no collector runs, 77 or 78. */
+export async function status(args: readonly string[], io: StatusIo): Promise<number> {
+  let path: string;
+  let isJson: boolean;
   try {
-    const options = { socket: { type: 'string' }, json: { type: 'boolean' } } as const;
-    ({ values } = parseArgs({ args: [...args], options, allowPositionals: false }));
+    const { values } = parseArgs({ args: [...args], options: SOCKET_OPTIONS, allowPositionals: false });
+    path = socketPathOf(values, io.env);
+    isJson = values.json ?? false;
   } catch (error) {
     io.stderr.write(`fdspan status: ${(error as Error).message}\n`);
-    return EXIT_USAGE;
+    return exitCodeOfArguments(error, EXIT_USAGE);
   }
   try {
-    const path = values.socket ?? CONTROL_SOCKET_DEFAULT;
     const answer = (await askControl(path, { command: 'status' })) as CollectorStatus;
-    const text = values.json
-      ? escapeJsonControls(JSON.stringify({ ...answer, lawViolations: lawViolations(answer.counters) }))
-      : lines(answer).join('\n');
+    const text = isJson ? escapeJsonControls(JSON.stringify(answer)) : lines(answer).join('\n');
     io.stdout.write(`${text}\n`);
     return EXIT_OK;
   } catch (error) {
     if (!(error instanceof ControlError)) throw error;
     io.stderr.write(`fdspan status: ${escapeControls(error.message)}\n`);
-    return exitCodeOf(error);
+    return exitCodeOfControl(error);
   }
 }

@@ -6,6 +6,8 @@ import { RowBudget } from '../telemetry/span-rows.ts';
 /** A collector in this process, as `tail` needs it. */
 export interface LocalCollector {
   counters(): Readonly<Record<string, number>>;
+  /** Rejects when the collector can't go on. */
+  readonly failed: Promise<never>;
   /** Detaches, drains, and resolves when the last request was offered. */
   stop(): Promise<void>;
 }
@@ -25,6 +27,7 @@ class MessageQueue {
   #rows = 0;
   #wake: (() => void) | null = null;
   #isEnded = false;
+  #failure: unknown = null;
 
   /** Returns false when the rows don't fit. */
   push(message: TailMessage): boolean {
@@ -37,8 +40,11 @@ class MessageQueue {
     return true;
   }
 
-  end(): void {
+  /** What waits is still read; then the reader ends, or gets the failure thrown. */
+  end(failure: unknown = null): void {
+    if (this.#isEnded) return;
     this.#isEnded = true;
+    this.#failure = failure;
     this.#wake?.();
   }
 
@@ -49,6 +55,7 @@ class MessageQueue {
         if (message.type === 'rows') this.#rows -= message.rows.length;
         yield message;
       } else if (this.#isEnded) {
+        if (this.#failure !== null) throw this.#failure;
         return;
       } else {
         await new Promise<void>((resolve) => (this.#wake = resolve));
@@ -65,12 +72,13 @@ class MessageQueue {
 export async function openLocal(
   start: LocalStarter,
   signal: AbortSignal,
-  onError: (error: unknown) => void,
 ): Promise<AsyncIterable<TailMessage>> {
   const budget = new RowBudget();
   const queue = new MessageQueue();
   const total = { spans: 0, skipped: 0, dropped: 0 };
   const collector = await start({ onRequest });
+  let last: Readonly<Record<string, number>> = {};
+  collector.failed.catch((error: unknown) => finish(error));
   const timer = setInterval(pushStats, STATS_INTERVAL_MS);
   if (signal.aborted) void stop();
   else signal.addEventListener('abort', () => void stop(), { once: true });
@@ -85,19 +93,25 @@ export async function openLocal(
   }
 
   function pushStats(): void {
-    const stats: TailStats = { ...total, counters: collector.counters() };
+    last = collector.counters();
+    const stats: TailStats = { ...total, counters: last };
     queue.push({ type: 'stats', stats });
   }
 
+  function finish(failure: unknown): void {
+    clearInterval(timer);
+    queue.end(failure);
+  }
+
+  /** After the stop nothing of the kernel's is mapped: the last counters are those of before. */
   async function stop(): Promise<void> {
     clearInterval(timer);
     try {
       await collector.stop();
-      pushStats();
+      queue.push({ type: 'stats', stats: { ...total, counters: last } });
+      finish(null);
     } catch (error) {
-      onError(error);
-    } finally {
-      queue.end();
+      finish(error);
     }
   }
 }

@@ -1,16 +1,21 @@
 // `fdspan tail`: the spans as they end, on the terminal, from the running collector; without one, from a
 // collector of its own in this process. stdout carries rows only; notices go to stderr.
-import type { Readable, Writable } from 'node:stream';
+import type { Writable } from 'node:stream';
 import { parseArgs } from 'node:util';
+import { loadConfig } from '../config/load.ts';
 import { openTail } from '../telemetry/control-client.ts';
-import { CONTROL_SOCKET_DEFAULT, ControlError, type TailMessage } from '../telemetry/control-protocol.ts';
+import { ControlError, type TailMessage } from '../telemetry/control-protocol.ts';
 import { escapeControls } from '../telemetry/terminal-text.ts';
-import { exitCodeOf } from './status.ts';
+import {
+  exitCodeOfArguments,
+  exitCodeOfControl,
+  SOCKET_OPTIONS,
+  socketPathOf,
+  type SocketValues,
+} from './control-socket.ts';
+import { EXIT_OK, EXIT_USAGE } from './exit-codes.ts';
 import { openLocal, type LocalStarter } from './tail-local.ts';
 import { TailView, type TailForm } from './tail-view.ts';
-
-const EXIT_OK = 0;
-const EXIT_USAGE = 64;
 
 const MS_PER_SECOND = 1000;
 
@@ -18,25 +23,29 @@ const MS_PER_SECOND = 1000;
 const SECONDS_MAX = 2_000_000;
 
 export interface TailIo {
-  readonly stdin: Readable;
   readonly stdout: Writable & { readonly isTTY?: boolean; readonly columns?: number; readonly rows?: number };
-  readonly stderr: Writable;
-  readonly environment?: Readonly<Record<string, string | undefined>>;
-}
-
-export interface TailSeams {
-  /** Used when no collector answers; null: there is none, and tail fails. */
-  readonly startLocal: LocalStarter | null;
+  readonly stderr: Writable & { readonly isTTY?: boolean };
+  readonly env: NodeJS.ProcessEnv;
 }
 
 export interface TailArguments {
-  readonly socket: string;
-  /** Asked for by --socket: then no collector of tail's own is started in its place. */
-  readonly isSocketGiven: boolean;
+  readonly socketPath: string;
+  /** For the collector of our own; with --socket there is none, as that names a running one. */
+  readonly source: SocketValues;
   readonly isJson: boolean;
+  /** 0: until Ctrl-C. */
   readonly seconds: number;
+  /** Rows; 0: no limit. */
   readonly count: number;
 }
+
+/** Prepares the collector that is started when none runs. */
+export type StarterOf = (source: SocketValues, io: TailIo) => Promise<LocalStarter>;
+
+const collectorStarter: StarterOf = async (source, io) => {
+  const { localStarter } = await import('./tail-collector.ts');
+  return localStarter(loadConfig({ file: source.config, sets: source.set ?? [], env: io.env }).config, io);
+};
 
 class UsageError extends Error {}
 
@@ -48,22 +57,17 @@ function positive(name: string, text: string | undefined, max: number): number {
 }
 
 /** Reads the arguments; throws with a sentence for the user. */
-export function readTailArguments(args: readonly string[]): TailArguments {
+export function readTailArguments(args: readonly string[], env: NodeJS.ProcessEnv): TailArguments {
   const { values } = parseArgs({
     args: [...args],
     allowPositionals: false,
-    options: {
-      socket: { type: 'string' },
-      json: { type: 'boolean' },
-      seconds: { type: 'string' },
-      count: { type: 'string' },
-    },
+    options: { ...SOCKET_OPTIONS, seconds: { type: 'string' }, count: { type: 'string' } },
   });
   const count = positive('count', values.count, Number.MAX_SAFE_INTEGER);
   if (!Number.isInteger(count)) throw new UsageError(`--count ${values.count}: give a whole number`);
   return {
-    socket: values.socket ?? CONTROL_SOCKET_DEFAULT,
-    isSocketGiven: values.socket !== undefined,
+    socketPath: socketPathOf(values, env),
+    source: values,
     isJson: values.json ?? false,
     seconds: positive('seconds', values.seconds, SECONDS_MAX),
     count,
@@ -76,24 +80,26 @@ function formOf(isJson: boolean, io: TailIo): TailForm {
 }
 
 /** no-color.org: any value but the empty one. */
-function hasColors(form: TailForm, { environment = process.env }: TailIo): boolean {
-  return form === 'terminal' && (environment.NO_COLOR ?? '') === '' && environment.TERM !== 'dumb';
+function hasColors(form: TailForm, { env }: TailIo): boolean {
+  return form === 'terminal' && (env.NO_COLOR ?? '') === '' && env.TERM !== 'dumb';
 }
 
-/** Ends the stream at Ctrl-C, SIGTERM, --seconds, or when stdout's reader is gone. */
-function endings(
-  seconds: number,
-  stdout: Writable,
-): { signal: AbortSignal; end: () => void; dispose: () => void } {
+interface Endings {
+  readonly signal: AbortSignal;
+  readonly end: () => void;
+  readonly dispose: () => void;
+}
+
+/** Ends the stream at Ctrl-C, SIGTERM, or when stdout's reader is gone. */
+function endings(stdout: Writable): Endings {
   const controller = new AbortController();
   const end = (): void => controller.abort();
-  const timer = seconds > 0 ? setTimeout(end, seconds * MS_PER_SECOND) : null;
   process.on('SIGINT', end).on('SIGTERM', end);
   stdout.on('error', end).on('close', end);
   const dispose = (): void => {
-    if (timer !== null) clearTimeout(timer);
     process.off('SIGINT', end).off('SIGTERM', end);
-    stdout.off('error', end).off('close', end);
+    stdout.off('close', end);
+    // The listener of errors stays: a late EPIPE must not end the process with a stack.
   };
   return { signal: controller.signal, end, dispose };
 }
@@ -101,59 +107,79 @@ function endings(
 async function openSource(
   options: TailArguments,
   io: TailIo,
-  seams: TailSeams,
+  starterOf: StarterOf,
   signal: AbortSignal,
 ): Promise<AsyncIterable<TailMessage>> {
   try {
-    return await openTail(options.socket, signal);
+    return await openTail(options.socketPath, signal);
   } catch (error) {
     const isMissing = error instanceof ControlError && error.code === 'not_running';
-    if (!isMissing || options.isSocketGiven || seams.startLocal === null) throw error;
-    io.stderr.write(
-      `fdspan tail: no collector answers on ${options.socket}; starting one without a backend\n`,
-    );
-    return openLocal(seams.startLocal, signal, (cause) => {
-      io.stderr.write(`fdspan tail: stopping the collector: ${escapeControls(String(cause))}\n`);
-    });
+    if (!isMissing || options.source.socket !== undefined) throw error;
   }
+  io.stderr.write('fdspan tail: no collector runs; starting one here, without a backend\n');
+  return openLocal(await starterOf(options.source, io), signal);
 }
 
 async function show(source: AsyncIterable<TailMessage>, view: TailView, end: () => void): Promise<void> {
   for await (const message of source) {
-    if (!view.isFull) await view.show(message);
-    // The source is read to its end, so that a collector of our own has stopped before we return.
+    // The source is read to its end even then, so that a collector of our own stops in order.
+    if (view.isFull) continue;
+    await view.show(message);
     if (view.isFull) end();
   }
 }
 
-/** Runs the command and returns its exit code: 0, 64, 69 when nothing runs, 77. */
+/** `--seconds` counts from the first moment that spans can come. */
+async function follow(
+  options: TailArguments,
+  io: TailIo,
+  starterOf: StarterOf,
+  view: TailView,
+): Promise<void> {
+  const { signal, end, dispose } = endings(io.stdout);
+  let timer: NodeJS.Timeout | undefined;
+  try {
+    const source = await openSource(options, io, starterOf, signal);
+    if (options.seconds > 0) timer = setTimeout(end, options.seconds * MS_PER_SECOND);
+    await show(source, view, end);
+  } finally {
+    clearTimeout(timer);
+    dispose();
+  }
+}
+
+async function refused(error: unknown): Promise<{ readonly message: string; readonly exitCode: number }> {
+  if (error instanceof ControlError) return { message: error.message, exitCode: exitCodeOfControl(error) };
+  const { refusalOf } = await import('./tail-collector.ts');
+  const refusal = refusalOf(error);
+  if (refusal === null) throw error;
+  return refusal;
+}
+
+/** Runs the command and returns its exit code: 0, 64, 69 when nothing can be shown, 77 or 78. */
 export async function tail(
   args: readonly string[],
   io: TailIo,
-  seams: TailSeams = { startLocal: null },
+  starterOf: StarterOf = collectorStarter,
 ): Promise<number> {
   let options: TailArguments;
   try {
-    options = readTailArguments(args);
+    options = readTailArguments(args, io.env);
   } catch (error) {
-    io.stderr.write(`fdspan tail: ${escapeControls((error as Error).message)}\n`);
-    return EXIT_USAGE;
+    io.stderr.write(`fdspan tail: ${(error as Error).message}\n`);
+    return exitCodeOfArguments(error, EXIT_USAGE);
   }
   const form = formOf(options.isJson, io);
   const view = new TailView(io.stdout, { form, hasColors: hasColors(form, io), rowsMax: options.count });
-  const { signal, end, dispose } = endings(options.seconds, io.stdout);
   try {
-    const source = await openSource(options, io, seams, signal);
-    await show(source, view, end);
+    await follow(options, io, starterOf, view);
     view.end();
     const missed = view.missed();
     if (missed !== null) io.stderr.write(`fdspan tail: ${missed}\n`);
     return EXIT_OK;
   } catch (error) {
-    if (!(error instanceof ControlError)) throw error;
-    io.stderr.write(`fdspan tail: ${escapeControls(error.message)}\n`);
-    return exitCodeOf(error);
-  } finally {
-    dispose();
+    const { message, exitCode } = await refused(error);
+    io.stderr.write(`fdspan tail: ${escapeControls(message)}\n`);
+    return exitCode;
   }
 }

@@ -97,7 +97,8 @@ export const rule: Format = (value) => {
 
 export const textMap: Format = (value) => {
   const map = structured(value);
-  if (typeof map !== 'object' || map === null || Array.isArray(map)) throw new Error('a map such as {key: value}');
+  if (typeof map !== 'object' || map === null || Array.isArray(map))
+    throw new Error('a map such as {key: value}');
   return Object.fromEntries(Object.entries(map).map(([key, entry]) => [key, String(entry)]));
 };
 

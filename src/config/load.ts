@@ -58,7 +58,9 @@ export function loadConfig(sources: ConfigSources): LoadedConfig {
     try {
       put(used, key, judged(key, value));
     } catch (error) {
-      problems.push(`${origins.get(key)}: ${key}: ${JSON.stringify(value)} must be ${(error as Error).message}`);
+      problems.push(
+        `${origins.get(key)}: ${key}: ${JSON.stringify(value)} must be ${(error as Error).message}`,
+      );
     }
   }
   if (problems.length > 0) throw new ConfigError(problems);
@@ -91,7 +93,9 @@ function judged(key: string, value: unknown): unknown {
 
 /** `export.queue.bytes_max` → config.export.queue.bytesMax; durations say their unit. */
 function put(config: Record<string, unknown>, key: string, value: unknown): void {
-  const parts = key.split('.').map((part) => part.replace(/_(\w)/g, (_all, letter: string) => letter.toUpperCase()));
+  const parts = key
+    .split('.')
+    .map((part) => part.replace(/_(\w)/g, (_all, letter: string) => letter.toUpperCase()));
   const last = parts.pop()! + (KEYS[key].format === duration ? 'Ms' : '');
   let at = config;
   for (const part of parts) at = (at[part] ??= {}) as Record<string, unknown>;
@@ -110,7 +114,8 @@ function settingsOfFile(file: string | undefined, problems: string[]): Setting[]
   }
   const lines = new LineCounter();
   const document = parseDocument(source, { lineCounter: lines });
-  for (const error of document.errors) problems.push(`${path}:${lines.linePos(error.pos[0]).line}: ${error.message}`);
+  for (const error of document.errors)
+    problems.push(`${path}:${lines.linePos(error.pos[0]).line}: ${error.message}`);
   if (document.errors.length > 0 || document.contents === null) return [];
   if (!isMap(document.contents)) {
     problems.push(`${path}:1: the file must hold keys and values, such as "attach: auto"`);
@@ -123,7 +128,11 @@ function settingsOfFile(file: string | undefined, problems: string[]): Setting[]
   return settings;
 }
 
-function collect(map: YAMLMap, prefix: string, take: (key: string, value: unknown, offset: number) => void): void {
+function collect(
+  map: YAMLMap,
+  prefix: string,
+  take: (key: string, value: unknown, offset: number) => void,
+): void {
   for (const { key, value } of map.items) {
     const name = `${prefix}${String(isScalar(key) ? key.value : key)}`;
     const offset = (isScalar(key) ? key.range?.[0] : undefined) ?? 0;
@@ -145,7 +154,8 @@ function settingsOfEnvironment(env: NodeJS.ProcessEnv, problems: string[]): Sett
   const keys = new Map(Object.keys(KEYS).map((key) => [variableOf(key), key]));
   const settings: Setting[] = [];
   for (const [name, value] of Object.entries(env)) {
-    if (!name.startsWith('FDSPAN_') || value === undefined || value === '' || OTHER_VARIABLES.includes(name)) continue;
+    if (!name.startsWith('FDSPAN_') || value === undefined || value === '' || OTHER_VARIABLES.includes(name))
+      continue;
     const key = keys.get(name);
     if (key === undefined) problems.push(`${name}: no key has this variable`);
     else settings.push({ key, value, origin: name });
@@ -164,6 +174,8 @@ function settingsOfSets(sets: readonly string[], problems: string[]): Setting[] 
 
 function suggestion(key: string): string {
   const last = key.split('.').at(-1)!;
-  const near = Object.keys(KEYS).find((known) => known.split('.').at(-1) === last || known.startsWith(`${key}.`));
+  const near = Object.keys(KEYS).find(
+    (known) => known.split('.').at(-1) === last || known.startsWith(`${key}.`),
+  );
   return near === undefined ? '' : `; did you mean ${near}?`;
 }

@@ -24,7 +24,8 @@ function settingsOf(env: NodeJS.ProcessEnv, prefix: string): Setting[] {
   const settings: Setting[] = [];
   const read = (name: string, key: string, change: (value: string) => unknown): void => {
     const value = env[prefix + name];
-    if (value !== undefined && value !== '') settings.push({ key, value: change(value), origin: prefix + name });
+    if (value !== undefined && value !== '')
+      settings.push({ key, value: change(value), origin: prefix + name });
   };
   for (const [name, key] of Object.entries(PLAIN)) read(name, key, (value) => value);
   read('ENDPOINT', 'export.endpoint', (value) => {
@@ -39,7 +40,10 @@ function settingsOf(env: NodeJS.ProcessEnv, prefix: string): Setting[] {
 
 /** `a=1,b=x%20y`: W3C Baggage's form, values percent-encoded. */
 function headersOf(value: string): unknown {
-  const pairs = value.split(',').map((pair) => pair.trim()).filter((pair) => pair !== '');
+  const pairs = value
+    .split(',')
+    .map((pair) => pair.trim())
+    .filter((pair) => pair !== '');
   if (pairs.some((pair) => !pair.includes('='))) return value;
   return Object.fromEntries(
     pairs.map((pair) => {

@@ -11,7 +11,12 @@ import { magicOf } from './file-systems.ts';
 
 /** S_IFMT >> 12. */
 const FILE_TYPE_BITS: Readonly<Record<string, number>> = {
-  fifo: 1, character_device: 2, directory: 4, block_device: 6, regular: 8, symlink: 10,
+  fifo: 1,
+  character_device: 2,
+  directory: 4,
+  block_device: 6,
+  regular: 8,
+  symlink: 10,
 };
 /** Reason: under the 4 MiB that grpc-go takes by default, with room for resources. */
 const REQUEST_BYTES_MAX = 2 << 20;
@@ -21,7 +26,11 @@ const REQUEST_SPANS_MAX = 2048;
 const REQUEST_AGE_MAX_MS = 200;
 const BUFFERS_MAX = 8;
 
-export async function kernelOptions(config: Config, scope: ScopeChoice, hostMountNamespace: number): Promise<TracerOptions> {
+export async function kernelOptions(
+  config: Config,
+  scope: ScopeChoice,
+  hostMountNamespace: number,
+): Promise<TracerOptions> {
   return {
     objectPath: new URL('../../bpf/build/fdspan.bpf.o', import.meta.url).pathname,
     btfPath: config.kernel.btf,

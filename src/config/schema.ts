@@ -12,68 +12,236 @@ export interface Key {
   readonly isSecret?: boolean;
 }
 
-const FILE_SYSTEMS = ['proc', 'sysfs', 'cgroup', 'cgroup2', 'devpts', 'tracefs', 'debugfs', 'securityfs', 'bpf'];
-const EXCLUDED = [
-  '**/*.so', '**/*.so.*', '/etc/ld.so.cache', '/usr/lib/locale/**', '/usr/share/locale/**',
-  '/usr/share/zoneinfo/**', '/etc/localtime', '**/gconv/**', '**/__pycache__/**',
+const FILE_SYSTEMS = [
+  'proc',
+  'sysfs',
+  'cgroup',
+  'cgroup2',
+  'devpts',
+  'tracefs',
+  'debugfs',
+  'securityfs',
+  'bpf',
 ];
-const FAILED = ['EACCES', 'EPERM', 'EROFS', 'EMFILE', 'ENFILE', 'ENOSPC', 'EDQUOT', 'EIO', 'ENOMEM', 'ESTALE'];
+const EXCLUDED = [
+  '**/*.so',
+  '**/*.so.*',
+  '/etc/ld.so.cache',
+  '/usr/lib/locale/**',
+  '/usr/share/locale/**',
+  '/usr/share/zoneinfo/**',
+  '/etc/localtime',
+  '**/gconv/**',
+  '**/__pycache__/**',
+];
+const FAILED = [
+  'EACCES',
+  'EPERM',
+  'EROFS',
+  'EMFILE',
+  'ENFILE',
+  'ENOSPC',
+  'EDQUOT',
+  'EIO',
+  'ENOMEM',
+  'ESTALE',
+];
 
 /** By dotted path. */
 export const KEYS: Readonly<Record<string, Key>> = {
-  attach: { doc: 'How to attach. `fentry` is not built yet.', default: 'auto', format: format.oneOf('auto', 'tracepoint') },
-  'kernel.btf': { doc: 'BTF file to use instead of /sys/kernel/btf/vmlinux.', default: null, format: format.textOrNull },
-  'scope.by': { doc: 'The number that tells containers apart: auto, cgroup2 or cgroup1.', default: 'auto', format: format.oneOf('auto', 'cgroup2', 'cgroup1') },
+  attach: {
+    doc: 'How to attach. `fentry` is not built yet.',
+    default: 'auto',
+    format: format.oneOf('auto', 'tracepoint'),
+  },
+  'kernel.btf': {
+    doc: 'BTF file to use instead of /sys/kernel/btf/vmlinux.',
+    default: null,
+    format: format.textOrNull,
+  },
+  'scope.by': {
+    doc: 'The number that tells containers apart: auto, cgroup2 or cgroup1.',
+    default: 'auto',
+    format: format.oneOf('auto', 'cgroup2', 'cgroup1'),
+  },
   'scope.host': { doc: 'Also trace what belongs to no container.', default: false, format: format.boolean },
-  'scope.adopt_open': { doc: 'Take over files that are open at start.', default: true, format: format.boolean },
-  'containers.allow': { doc: 'Trace only containers that match a rule; empty: all.', default: [], format: format.listOf(format.rule, 'rules') },
-  'containers.deny': { doc: 'Never trace containers that match a rule.', default: [], format: format.listOf(format.rule, 'rules') },
-  'containers.runtime_phase': { doc: 'Also trace what the runtime opens before it starts the container.', default: false, format: format.boolean },
-  'containers.runtimes': { doc: 'Runtime APIs to ask (not built yet).', default: 'auto', format: format.notYetBuilt('auto') },
-  'containers.labels': { doc: 'Container labels to send (not built yet).', default: [], format: format.notYetBuilt([]) },
-  'containers.keep_after_exit': { doc: 'How long a container is remembered after it ended.', default: '30s', format: format.duration },
-  'files.types': { doc: 'Types of files to trace.', default: ['regular'], format: format.listOf(format.fileType, 'file types') },
-  'files.exclude_filesystems': { doc: 'File systems whose files are left out.', default: FILE_SYSTEMS, format: format.listOf(format.oneOf(...FILE_SYSTEM_NAMES), 'file systems') },
-  'files.exclude': { doc: 'Globs of paths to leave out; beats include.', default: EXCLUDED, format: format.listOf(format.text, 'globs') },
-  'files.include': { doc: 'Globs of paths to keep; empty: all.', default: [], format: format.listOf(format.text, 'globs') },
+  'scope.adopt_open': {
+    doc: 'Take over files that are open at start.',
+    default: true,
+    format: format.boolean,
+  },
+  'containers.allow': {
+    doc: 'Trace only containers that match a rule; empty: all.',
+    default: [],
+    format: format.listOf(format.rule, 'rules'),
+  },
+  'containers.deny': {
+    doc: 'Never trace containers that match a rule.',
+    default: [],
+    format: format.listOf(format.rule, 'rules'),
+  },
+  'containers.runtime_phase': {
+    doc: 'Also trace what the runtime opens before it starts the container.',
+    default: false,
+    format: format.boolean,
+  },
+  'containers.runtimes': {
+    doc: 'Runtime APIs to ask (not built yet).',
+    default: 'auto',
+    format: format.notYetBuilt('auto'),
+  },
+  'containers.labels': {
+    doc: 'Container labels to send (not built yet).',
+    default: [],
+    format: format.notYetBuilt([]),
+  },
+  'containers.keep_after_exit': {
+    doc: 'How long a container is remembered after it ended.',
+    default: '30s',
+    format: format.duration,
+  },
+  'files.types': {
+    doc: 'Types of files to trace.',
+    default: ['regular'],
+    format: format.listOf(format.fileType, 'file types'),
+  },
+  'files.exclude_filesystems': {
+    doc: 'File systems whose files are left out.',
+    default: FILE_SYSTEMS,
+    format: format.listOf(format.oneOf(...FILE_SYSTEM_NAMES), 'file systems'),
+  },
+  'files.exclude': {
+    doc: 'Globs of paths to leave out; beats include.',
+    default: EXCLUDED,
+    format: format.listOf(format.text, 'globs'),
+  },
+  'files.include': {
+    doc: 'Globs of paths to keep; empty: all.',
+    default: [],
+    format: format.listOf(format.text, 'globs'),
+  },
   'files.redact': { doc: 'Paths to redact (not built yet).', default: [], format: format.notYetBuilt([]) },
-  'processes.exclude': { doc: 'Process names to leave out (not built yet).', default: [], format: format.notYetBuilt([]) },
+  'processes.exclude': {
+    doc: 'Process names to leave out (not built yet).',
+    default: [],
+    format: format.notYetBuilt([]),
+  },
   'processes.users': { doc: 'Users to trace (not built yet).', default: [], format: format.notYetBuilt([]) },
-  'spans.attributes': { doc: 'How much a span carries.', default: 'standard', format: format.oneOf('lean', 'standard', 'full') },
-  'spans.name': { doc: 'Span names: `open` with a path template, or `open`.', default: 'template', format: format.oneOf('template', 'operation') },
-  'spans.names_max': { doc: 'Different span names of one container.', default: 200, format: format.integer(1, 10000) },
-  'spans.min_duration': { doc: 'Shorter spans are dropped, counted as too_short.', default: '0ms', format: format.duration },
-  'spans.failed_opens': { doc: 'errnos whose failed opens become spans.', default: FAILED, format: format.listOf(format.errno, 'errnos') },
-  'spans.io_totals': { doc: 'Bytes read and written (not built yet).', default: false, format: format.notYetBuilt(false) },
-  'sampling.ratio': { doc: 'Share of opens to trace (not built yet).', default: 1, format: format.notYetBuilt(1) },
+  'spans.attributes': {
+    doc: 'How much a span carries.',
+    default: 'standard',
+    format: format.oneOf('lean', 'standard', 'full'),
+  },
+  'spans.name': {
+    doc: 'Span names: `open` with a path template, or `open`.',
+    default: 'template',
+    format: format.oneOf('template', 'operation'),
+  },
+  'spans.names_max': {
+    doc: 'Different span names of one container.',
+    default: 200,
+    format: format.integer(1, 10000),
+  },
+  'spans.min_duration': {
+    doc: 'Shorter spans are dropped, counted as too_short.',
+    default: '0ms',
+    format: format.duration,
+  },
+  'spans.failed_opens': {
+    doc: 'errnos whose failed opens become spans.',
+    default: FAILED,
+    format: format.listOf(format.errno, 'errnos'),
+  },
+  'spans.io_totals': {
+    doc: 'Bytes read and written (not built yet).',
+    default: false,
+    format: format.notYetBuilt(false),
+  },
+  'sampling.ratio': {
+    doc: 'Share of opens to trace (not built yet).',
+    default: 1,
+    format: format.notYetBuilt(1),
+  },
   'trace.group_by': { doc: 'What makes one trace.', default: 'process', format: format.oneOf('process') },
-  'export.protocol': { doc: 'OTLP protocol; http/protobuf costs less.', default: 'grpc', format: format.oneOf('grpc', 'http/protobuf') },
+  'export.protocol': {
+    doc: 'OTLP protocol; http/protobuf costs less.',
+    default: 'grpc',
+    format: format.oneOf('grpc', 'http/protobuf'),
+  },
   'export.endpoint': { doc: "The backend's address.", default: 'http://127.0.0.1:4317', format: format.text },
-  'export.compression': { doc: 'auto: none on loopback, else zstd.', default: 'auto', format: format.oneOf('auto', 'none', 'gzip', 'zstd') },
+  'export.compression': {
+    doc: 'auto: none on loopback, else zstd.',
+    default: 'auto',
+    format: format.oneOf('auto', 'none', 'gzip', 'zstd'),
+  },
   'export.headers': { doc: 'Headers of each request.', default: {}, format: format.textMap, isSecret: true },
-  'export.headers_file': { doc: 'File of further headers, one `name: value` a line.', default: null, format: format.textOrNull },
+  'export.headers_file': {
+    doc: 'File of further headers, one `name: value` a line.',
+    default: null,
+    format: format.textOrNull,
+  },
   'export.tls.ca': { doc: 'File of certificates to trust.', default: null, format: format.textOrNull },
   'export.tls.cert': { doc: 'File of our certificate.', default: null, format: format.textOrNull },
   'export.tls.key': { doc: "File of our certificate's key.", default: null, format: format.textOrNull },
   'export.timeout': { doc: 'For one request.', default: '10s', format: format.duration },
-  'export.queue.bytes_max': { doc: 'Requests that wait, compressed; beyond, the oldest is dropped.', default: '32MiB', format: format.bytes(1 << 20, 2 ** 40) },
+  'export.queue.bytes_max': {
+    doc: 'Requests that wait, compressed; beyond, the oldest is dropped.',
+    default: '32MiB',
+    format: format.bytes(1 << 20, 2 ** 40),
+  },
   'export.queue.requests_in_flight': { doc: 'Requests at once.', default: 4, format: format.integer(1, 64) },
-  'export.spool.dir': { doc: 'Folder for what memory cannot hold (not built yet).', default: null, format: format.notYetBuilt(null) },
+  'export.spool.dir': {
+    doc: 'Folder for what memory cannot hold (not built yet).',
+    default: null,
+    format: format.notYetBuilt(null),
+  },
   resource: { doc: 'Attributes added to every container.', default: {}, format: format.textMap },
   'telemetry.metrics.otlp': { doc: "Send fdspan's own metrics.", default: true, format: format.boolean },
-  'telemetry.log_level': { doc: 'Least level that is logged.', default: 'info', format: format.oneOf('error', 'warn', 'info', 'debug') },
-  'control.socket': { doc: 'Socket that the other commands ask.', default: '/run/fdspan/control.sock', format: format.text },
-  'limits.open_files': { doc: 'Files that are open at once; 384 bytes of kernel memory each.', default: 262144, format: format.integer(64, 16777216) },
-  'limits.ring': { doc: 'Bytes between kernel and user space.', default: '8MiB', format: format.bytes(4096, 1 << 30, true) },
+  'telemetry.log_level': {
+    doc: 'Least level that is logged.',
+    default: 'info',
+    format: format.oneOf('error', 'warn', 'info', 'debug'),
+  },
+  'control.socket': {
+    doc: 'Socket that the other commands ask.',
+    default: '/run/fdspan/control.sock',
+    format: format.text,
+  },
+  'limits.open_files': {
+    doc: 'Files that are open at once; 384 bytes of kernel memory each.',
+    default: 262144,
+    format: format.integer(64, 16777216),
+  },
+  'limits.ring': {
+    doc: 'Bytes between kernel and user space.',
+    default: '8MiB',
+    format: format.bytes(4096, 1 << 30, true),
+  },
   'limits.containers': { doc: 'Containers at once.', default: 4096, format: format.integer(1, 65536) },
-  'limits.waiting_records': { doc: 'Records that wait for a verdict.', default: 65536, format: format.integer(1, 16777216) },
-  'limits.stop_deadline': { doc: 'Time to send what is left at stop.', default: '10s', format: format.duration },
-  'limits.stop_spans': { doc: 'Open files that are sent at stop, oldest first; 0: all.', default: 10000, format: format.integer(0, 16777216) },
+  'limits.waiting_records': {
+    doc: 'Records that wait for a verdict.',
+    default: 65536,
+    format: format.integer(1, 16777216),
+  },
+  'limits.stop_deadline': {
+    doc: 'Time to send what is left at stop.',
+    default: '10s',
+    format: format.duration,
+  },
+  'limits.stop_spans': {
+    doc: 'Open files that are sent at stop, oldest first; 0: all.',
+    default: 10000,
+    format: format.integer(0, 16777216),
+  },
 };
 
 export interface Config {
   readonly kernel: { readonly btf: string | null };
-  readonly scope: { readonly by: 'auto' | 'cgroup2' | 'cgroup1'; readonly host: boolean; readonly adoptOpen: boolean };
+  readonly scope: {
+    readonly by: 'auto' | 'cgroup2' | 'cgroup1';
+    readonly host: boolean;
+    readonly adoptOpen: boolean;
+  };
   readonly containers: {
     readonly allow: readonly Readonly<Record<string, string>>[];
     readonly deny: readonly Readonly<Record<string, string>>[];
@@ -104,7 +272,10 @@ export interface Config {
     readonly queue: { readonly bytesMax: number; readonly requestsInFlight: number };
   };
   readonly resource: Readonly<Record<string, string>>;
-  readonly telemetry: { readonly metrics: { readonly otlp: boolean }; readonly logLevel: 'error' | 'warn' | 'info' | 'debug' };
+  readonly telemetry: {
+    readonly metrics: { readonly otlp: boolean };
+    readonly logLevel: 'error' | 'warn' | 'info' | 'debug';
+  };
   readonly control: { readonly socket: string };
   readonly limits: {
     readonly openFiles: number;

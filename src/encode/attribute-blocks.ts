@@ -93,6 +93,8 @@ export class AttributeBlocks {
     this.write(arena, this.errors[errno] ?? this.errorOther);
   }
 
+  /* eslint-disable fdspan/hot-path -- from here on: blocks are made at the start, and once for new flags */
+
   private createFlagBlock(flags: number): number {
     const block = this.addString('fdspan.open.flags', openFlagsText(flags));
     this.flagBlocks.set(flags, block);

@@ -81,6 +81,7 @@ export class OpenRequest {
       return;
     }
     const fits = update.resourceBytes.length <= RESOURCE_BYTES_MAX + 16;
+    // eslint-disable-next-line fdspan/hot-path -- once a container
     this.resources[update.slot] = fits ? update.resourceBytes : new Uint8Array(0);
     for (let index = 0; index < NS_COUNT; index += 1) {
       this.namespaces[update.slot * NS_COUNT + index] = update.namespaces[index] ?? 0;
@@ -119,6 +120,7 @@ export class OpenRequest {
     this.mustSeal = false;
     const updates = this.pendingUpdates;
     if (updates.length > 0) {
+      // eslint-disable-next-line fdspan/hot-path -- once a container
       this.pendingUpdates = [];
       for (let index = 0; index < updates.length; index += 1) this.update(updates[index]);
     }

@@ -54,8 +54,19 @@ export class SpanEncoder {
     this.names = new SpanNames(options.containersMax + 1, options.spanNamesMax);
     this.bootIdLo = options.bootIdLo;
     this.bootIdHi = options.bootIdHi;
-    const head = [0x12, 0x80, 0x80, 0, 0x0a, 16, ...new Array(16).fill(0), 0x12, 8, ...new Array(8).fill(0)];
-    head.push(0x30, 1, 0x39, ...new Array(8).fill(0), 0x41, ...new Array(8).fill(0));
+    const head = [
+      0x12,
+      0x80,
+      0x80,
+      0,
+      0x0a,
+      16,
+      ...new Array<number>(16).fill(0),
+      0x12,
+      8,
+      ...new Array<number>(8).fill(0),
+    ];
+    head.push(0x30, 1, 0x39, ...new Array<number>(8).fill(0), 0x41, ...new Array<number>(8).fill(0));
     const numbers = [
       intAttribute('process.pid', INT32_VARINT_BYTES),
       intAttribute('process.user.id', INT32_VARINT_BYTES),

@@ -39,7 +39,7 @@ export class Exporter {
   #timer: NodeJS.Timeout | null = null;
   #isFlushing = false;
   #isClosed = false;
-  #onIdle: (() => void)[] = [];
+  readonly #onIdle: (() => void)[] = [];
 
   /**
    * Begins no connection until there is something to send. `counters` is the shared block of

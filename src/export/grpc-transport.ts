@@ -14,6 +14,9 @@ const EXPORT_PATH = '/opentelemetry.proto.collector.trace.v1.TraceService/Export
 
 const { NGHTTP2_REFUSED_STREAM } = http2.constants;
 
+/** One object: a session is kept as long as its TLS files are the same. */
+const NO_TLS: TlsMaterial = {};
+
 /** The server didn't look at the request: it was going away, or the connection was already closed. */
 class UnprocessedError extends Error {}
 
@@ -42,7 +45,7 @@ export class GrpcTransport implements Transport {
   async send(body: Buffer, encoding: Encoding, signal: AbortSignal): Promise<SendResult> {
     try {
       const headers = await this.#headers(encoding);
-      const tls = this.#endpoint.isSecure ? await this.#credentials.tls() : {};
+      const tls = this.#endpoint.isSecure ? await this.#credentials.tls() : NO_TLS;
       const answer = await this.#call(this.#sessionFor(tls), headers, body, signal).catch(
         (error: unknown) => {
           if (error instanceof UnprocessedError)
@@ -134,7 +137,7 @@ export class GrpcTransport implements Transport {
         }
         const error =
           cause ?? session.error ?? streamError ?? new Error('the stream was closed without an answer');
-        const isUnprocessed = cause === null && session.isProven && wasUnprocessed(stream, session);
+        const isUnprocessed = cause === null && wasUnprocessed(stream, session, streamError);
         reject(isUnprocessed ? new UnprocessedError('', { cause: error }) : error);
       });
       if (signal.aborted) {
@@ -149,8 +152,14 @@ export class GrpcTransport implements Transport {
   }
 }
 
-function wasUnprocessed(stream: http2.ClientHttp2Stream, session: Session): boolean {
-  return stream.rstCode === NGHTTP2_REFUSED_STREAM || (session.client.destroyed && stream.id === undefined);
+/** Tells whether the server never took the request: such a one is sent again at once, on a new session. */
+function wasUnprocessed(
+  stream: http2.ClientHttp2Stream,
+  session: Session,
+  error: NodeJS.ErrnoException | null,
+): boolean {
+  if (error?.code === 'ERR_HTTP2_GOAWAY_SESSION') return true;
+  return session.isProven && (stream.rstCode === NGHTTP2_REFUSED_STREAM || stream.id === undefined);
 }
 
 /** Five bytes before each message: whether it is compressed, and its length. */

@@ -18,7 +18,17 @@ const epollCtl = libc.func('int epoll_ctl(int epfd, int op, int fd, void *event)
 const epollWait = libc.func('int epoll_wait(int epfd, void *events, int events_max, int timeout_ms)');
 const readDescriptor = libc.func('long read(int fd, void *buffer, size_t bytes)');
 const closeDescriptor = libc.func('int close(int fd)');
+const setPriority = libc.func('int setpriority(int which, unsigned int who, int priority)');
 const clockGettime = libc.func('int clock_gettime(int clock, void *time)');
+
+const PRIO_PROCESS = 0;
+/** Reason: the ring of 8 MiB fills in 30 ms; among busy threads the pump must come first when it is woken. */
+const PUMP_PRIORITY = -15;
+
+/** Puts the calling thread before others. Without CAP_SYS_NICE it stays as it is: the ring then fills sooner. */
+export function preferThisThread(): void {
+  setPriority(PRIO_PROCESS, 0, PUMP_PRIORITY);
+}
 
 /** Views a ring that another thread mapped; it must stay mapped until this thread has ended. */
 export function createRingViews(consumer: bigint, producer: bigint, ringBytes: number): RingMemory {
@@ -82,6 +92,8 @@ export class WallClock {
   constructor() {
     this.measure();
   }
+
+  /* eslint-disable fdspan/hot-path -- from here on: every few seconds */
 
   /** Takes the boot time on both sides of the wall time; every few seconds, as NTP moves the wall clock. */
   measure(): void {

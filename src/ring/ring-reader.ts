@@ -71,6 +71,7 @@ export class RingReader {
   /** Gives the memory of all records walked so far back to the kernel; once per batch, as it costs a BigInt. */
   release(): void {
     if (this.unreleasedBytes === 0) return;
+    // eslint-disable-next-line fdspan/hot-path -- once a batch: Atomics has no other 64-bit store
     const released = Atomics.load(this.consumerPosition, 0) + BigInt(this.unreleasedBytes);
     Atomics.store(this.consumerPosition, 0, released);
     this.unreleasedBytes = 0;

@@ -44,7 +44,7 @@ export class ControlConnection {
     this.#options = options;
     const { socket } = options;
     socket.setTimeout(options.idleDeadlineMs, () => this.refuse('no request came in time'));
-    socket.on('data', (chunk) => this.#read(chunk as Buffer));
+    socket.on('data', (chunk) => this.#read(chunk));
     socket.on('end', () => this.#readEnd());
     socket.on('error', () => socket.destroy());
     socket.on('close', () => options.onClosed(this));

@@ -26,6 +26,9 @@ message Request { repeated ResourceSpans resource_spans = 1; }`,
   )
   .root.lookupType('Request');
 
+// eslint-disable-next-line @typescript-eslint/no-explicit-any -- what protobufjs decodes has no types
+type Plain = any;
+
 export type OtlpValue =
   string | bigint | number | boolean | Uint8Array | OtlpValue[] | { [key: string]: OtlpValue } | null;
 export type OtlpAttributes = Record<string, OtlpValue>;
@@ -66,7 +69,7 @@ export interface OtlpSpan {
 
 /** One span with what it belongs to. */
 export interface ReceivedSpan {
-  readonly resource: OtlpAttributes;
+  readonly resource: { readonly attributes: OtlpAttributes; readonly droppedAttributesCount: number };
   readonly scope: { readonly name: string; readonly version: string };
   /** Of the scope's spans. */
   readonly schemaUrl: string;
@@ -76,7 +79,7 @@ export interface ReceivedSpan {
 
 /** Returns how many spans a request holds. Throws when it is no request. */
 export function countSpans(request: Uint8Array): number {
-  const { resourceSpans = [] } = counting.decode(request) as any;
+  const { resourceSpans = [] } = counting.decode(request) as Plain;
   let spans = 0;
   for (const { scopeSpans = [] } of resourceSpans)
     for (const scope of scopeSpans) spans += scope.spans?.length ?? 0;
@@ -86,8 +89,11 @@ export function countSpans(request: Uint8Array): number {
 /** Returns a request's spans, in order. Throws when it is no request, or holds a key twice. */
 export function decodeSpans(request: Uint8Array): ReceivedSpan[] {
   const received: ReceivedSpan[] = [];
-  for (const resourceSpans of (ExportRequest.decode(request) as any).resourceSpans) {
-    const resource = attributesOf(resourceSpans.resource?.attributes ?? []);
+  for (const resourceSpans of (ExportRequest.decode(request) as Plain).resourceSpans) {
+    const resource = {
+      attributes: attributesOf(resourceSpans.resource?.attributes ?? []),
+      droppedAttributesCount: resourceSpans.resource?.droppedAttributesCount ?? 0,
+    };
     for (const scopeSpans of resourceSpans.scopeSpans) {
       const scope = { name: scopeSpans.scope?.name ?? '', version: scopeSpans.scope?.version ?? '' };
       const { schemaUrl } = scopeSpans;
@@ -105,7 +111,7 @@ export function decodeSpans(request: Uint8Array): ReceivedSpan[] {
   return received;
 }
 
-function spanOf(span: any): OtlpSpan {
+function spanOf(span: Plain): OtlpSpan {
   return {
     traceId: hex(span.traceId),
     spanId: hex(span.spanId),
@@ -119,14 +125,14 @@ function spanOf(span: any): OtlpSpan {
     status: { code: span.status?.code ?? 0, message: span.status?.message ?? '' },
     traceState: span.traceState,
     flags: span.flags,
-    links: span.links.map((link: any) => ({
+    links: span.links.map((link: Plain) => ({
       traceId: hex(link.traceId),
       spanId: hex(link.spanId),
       traceState: link.traceState,
       attributes: attributesOf(link.attributes),
       flags: link.flags,
     })),
-    events: span.events.map((event: any) => ({
+    events: span.events.map((event: Plain) => ({
       timeUnixNano: BigInt(event.timeUnixNano.toString()),
       name: event.name,
       attributes: attributesOf(event.attributes),
@@ -138,7 +144,7 @@ function hex(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString('hex');
 }
 
-function attributesOf(keyValues: readonly any[]): OtlpAttributes {
+function attributesOf(keyValues: readonly Plain[]): OtlpAttributes {
   const attributes: OtlpAttributes = {};
   for (const { key, value } of keyValues) {
     if (key in attributes) throw new Error(`the attribute ${key} is there twice`);
@@ -147,14 +153,14 @@ function attributesOf(keyValues: readonly any[]): OtlpAttributes {
   return attributes;
 }
 
-function valueOf(value: any): OtlpValue {
+function valueOf(value: Plain): OtlpValue {
   switch (value?.value) {
     case 'stringValue':
       return value.stringValue;
     case 'boolValue':
       return value.boolValue;
     case 'intValue':
-      return BigInt(value.intValue.toString());
+      return integerOf(value.intValue.toString());
     case 'doubleValue':
       return value.doubleValue;
     case 'arrayValue':
@@ -166,6 +172,11 @@ function valueOf(value: any): OtlpValue {
     default:
       return null;
   }
+}
+
+/** A number where it is exact, else a bigint. */
+function integerOf(text: string): number | bigint {
+  return Number.isSafeInteger(Number(text)) ? Number(text) : BigInt(text);
 }
 
 /** Encodes an ExportTraceServiceResponse. */

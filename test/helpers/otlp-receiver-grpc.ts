@@ -61,7 +61,10 @@ async function serve(
   const chunks: Buffer[] = [];
   for await (const chunk of stream as AsyncIterable<Buffer>) {
     chunks.push(chunk);
-    if (behaviour.type === 'reset') return sockets.forEach((socket) => socket.resetAndDestroy());
+    if (behaviour.type === 'reset') {
+      sockets.forEach((socket) => socket.resetAndDestroy());
+      return;
+    }
   }
   const path = headers[':path'] ?? '';
   if (path !== EXPORT_PATH) return end(stream, 12, `unknown method ${path}`);
@@ -82,6 +85,10 @@ function respond(stream: http2.ServerHttp2Stream, behaviour: Behaviour): void {
   switch (behaviour.type) {
     case 'accept':
       return succeed(stream, encodeResponse());
+    case 'accept-and-close':
+      succeed(stream, encodeResponse());
+      stream.session?.goaway();
+      return;
     case 'partial':
       return succeed(stream, encodeResponse(behaviour.rejectedSpans, behaviour.message));
     case 'garbage':

@@ -46,7 +46,10 @@ async function serve(
   const chunks: Buffer[] = [];
   for await (const chunk of request as AsyncIterable<Buffer>) {
     chunks.push(chunk);
-    if (behaviour.type === 'reset') return void request.socket.resetAndDestroy();
+    if (behaviour.type === 'reset') {
+      request.socket.resetAndDestroy();
+      return;
+    }
   }
   if (request.method !== 'POST' || request.url !== '/v1/traces')
     return answer(response, 404, Buffer.from('no such path'), 'text/plain');
@@ -60,6 +63,9 @@ async function serve(
 function respond(response: http.ServerResponse, behaviour: Behaviour): void {
   switch (behaviour.type) {
     case 'accept':
+      return answer(response, 200, encodeResponse());
+    case 'accept-and-close':
+      response.setHeader('connection', 'close');
       return answer(response, 200, encodeResponse());
     case 'partial':
       return answer(response, 200, encodeResponse(behaviour.rejectedSpans, behaviour.message));

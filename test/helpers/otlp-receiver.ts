@@ -1,146 +1,213 @@
-// A real OTLP receiver on loopback, decoded by protobufjs: independent of fdspan's own encoder. Both
-// protocols, both compressions.
-import { once } from 'node:events';
-import { createServer as createHttpServer, type Server } from 'node:http';
-import { createServer as createHttp2Server, type Http2Server, type ServerHttp2Session } from 'node:http2';
-import type { AddressInfo } from 'node:net';
-import { join } from 'node:path';
+// A real OTLP receiver on loopback, for every test that needs a backend: it decompresses, decodes (by
+// protobufjs, independent of fdspan's own encoder) and keeps what it was sent, and misbehaves when told to.
 import { gunzipSync, zstdDecompressSync } from 'node:zlib';
-import protobuf from 'protobufjs';
+import { countSpans, decodeSpans, type ReceivedSpan } from './otlp-messages.ts';
+import { listenGrpcJs } from './otlp-receiver-grpc-js.ts';
+import { listenGrpc } from './otlp-receiver-grpc.ts';
+import { listenHttp } from './otlp-receiver-http.ts';
 
-const root = await protobuf.load(join(import.meta.dirname, 'proto/otlp-trace.proto'));
-const requestType = root.lookupType('otlp.ExportTraceServiceRequest');
+export type { ReceivedSpan } from './otlp-messages.ts';
 
-export interface ReceivedSpan {
-  readonly resource: { readonly attributes: Readonly<Record<string, unknown>> };
-  readonly scope: { readonly name: string; readonly version: string };
-  readonly schemaUrl: string;
-  readonly span: {
-    readonly traceId: string;
-    readonly spanId: string;
-    readonly parentSpanId: string;
-    readonly name: string;
-    readonly kind: number;
-    readonly startTimeUnixNano: bigint;
-    readonly endTimeUnixNano: bigint;
-    readonly attributes: Readonly<Record<string, unknown>>;
-    readonly status: { readonly code: number; readonly message: string };
-  };
+/** What to do with one request. */
+export type Behaviour =
+  | { readonly type: 'accept' }
+  | { readonly type: 'partial'; readonly rejectedSpans: number; readonly message: string }
+  /** An HTTP status; with grpc, that of a proxy in front of the backend. */
+  | {
+      readonly type: 'http-status';
+      readonly status: number;
+      readonly retryAfter?: string;
+      readonly message?: string;
+      readonly location?: string;
+    }
+  /** A grpc status (grpc only). */
+  | {
+      readonly type: 'grpc-status';
+      readonly code: number;
+      readonly message?: string;
+      readonly retryDelayMs?: number;
+      readonly isTrailersOnly?: boolean;
+    }
+  /** Takes the request, and never answers. */
+  | { readonly type: 'hang' }
+  /** Resets the connection in the middle of the request. */
+  | { readonly type: 'reset' }
+  /** Answers, and then takes no more on this connection (GOAWAY, Connection: close). */
+  | { readonly type: 'accept-and-close' }
+  /** Says yes with bytes that are no OTLP answer. */
+  | { readonly type: 'garbage' }
+  /** Says yes with an answer of this many bytes. */
+  | { readonly type: 'huge'; readonly bytes: number };
+
+export interface ReceiverOptions {
+  readonly protocol: 'grpc' | 'http/protobuf';
+  /** The server's PEM texts; with `ca`, clients must show a certificate that it signed. */
+  readonly tls?: { readonly cert: string; readonly key: string; readonly ca?: string };
+  /** For one request each, in order of arrival; afterwards `otherwise`. */
+  readonly behaviours?: readonly Behaviour[];
+  readonly otherwise?: Behaviour;
+  /** Others are refused as grpc-go and the Collector do. */
+  readonly acceptEncodings?: readonly string[];
+  /** 0, the default: any free port. */
+  readonly port?: number;
+  /** For grpc: node:http2 (every behaviour and encoding), or the official server (accept, partial, grpc-status, hang; no zstd). */
+  readonly server?: 'http2' | 'grpc-js';
+  /** `count`: requests are counted and thrown away, `spans` stays empty; for endless load. */
+  readonly decode?: 'spans' | 'count';
 }
 
-export interface Receiver {
-  readonly endpoint: string;
-  readonly spans: readonly ReceivedSpan[];
-  /** Encodings of the requests in the order they came. */
-  readonly encodings: readonly string[];
+export interface ReceivedRequest {
+  readonly path: string;
+  /** Names in lower case. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly encoding: string;
+  /** As sent, compressed. */
+  readonly bodyBytes: number;
+  readonly spans: number;
+  readonly behaviour: Behaviour['type'];
+  readonly receivedMs: number;
+}
+
+/** What the servers hand over: one whole request. */
+export interface Arrival {
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly encoding: string;
+  readonly body: Buffer;
+}
+
+/** What the servers ask of the receiver. */
+export interface Desk {
+  readonly options: ReceiverOptions;
+  /** Decides what happens to the next request; called when its headers are there. */
+  nextBehaviour(): Behaviour;
+  /** Notes a whole request, and keeps its spans if they are accepted. Throws when it can't be decoded. */
+  take(arrival: Arrival, behaviour: Behaviour): void;
+}
+
+export interface Listening {
+  readonly port: number;
   close(): Promise<void>;
 }
 
-/** Starts a receiver that accepts everything. Spans are decoded when they are first asked for. */
-export async function startReceiver(options: { protocol: 'grpc' | 'http/protobuf' }): Promise<Receiver> {
-  const bodies: Buffer[] = [];
-  const encodings: string[] = [];
-  const take = (body: Buffer, encoding: string): void => {
-    encodings.push(encoding);
-    bodies.push(decompressed(body, encoding));
-  };
-  const { server, end } = options.protocol === 'grpc' ? grpcServer(take) : httpServer(take);
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const spans: ReceivedSpan[] = [];
-  return {
-    endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    encodings,
-    get spans() {
-      for (const body of bodies.splice(0)) spans.push(...decode(body));
-      return spans;
-    },
-    close: async () => {
-      end();
-      server.close();
-      await once(server, 'close');
-    },
-  };
-}
+export class OtlpReceiver {
+  readonly endpoint: string;
+  readonly port: number;
+  readonly requests: readonly ReceivedRequest[];
+  readonly #state: ReceiverState;
+  readonly #listening: Listening;
 
-type Take = (body: Buffer, encoding: string) => void;
+  constructor(state: ReceiverState, listening: Listening) {
+    this.#state = state;
+    this.#listening = listening;
+    this.requests = state.requests;
+    this.port = listening.port;
+    this.endpoint = `${state.options.tls === undefined ? 'http' : 'https'}://127.0.0.1:${listening.port}`;
+  }
 
-function httpServer(take: Take): { server: Server; end: () => void } {
-  const server = createHttpServer((request, response) => {
-    const chunks: Buffer[] = [];
-    request.on('data', (chunk: Buffer) => chunks.push(chunk));
-    request.on('end', () => {
-      const isOtlp =
-        request.url === '/v1/traces' && request.headers['content-type'] === 'application/x-protobuf';
-      if (isOtlp) take(Buffer.concat(chunks), request.headers['content-encoding'] ?? 'identity');
-      response.writeHead(isOtlp ? 200 : 404, { 'content-type': 'application/x-protobuf' }).end();
+  /** The accepted spans in order of arrival, decoded when first asked for. */
+  get spans(): readonly ReceivedSpan[] {
+    return this.#state.spans();
+  }
+
+  /** How many spans were accepted; cheap. */
+  get spanCount(): number {
+    return this.#state.spanCount;
+  }
+
+  /** Encodings of the requests in the order they came. */
+  get encodings(): readonly string[] {
+    return this.requests.map(({ encoding }) => encoding);
+  }
+
+  /** Adds behaviours for the next requests. */
+  behave(...behaviours: Behaviour[]): void {
+    this.#state.behaviours.push(...behaviours);
+  }
+
+  /** Sets what happens to requests that no behaviour was given for. */
+  set otherwise(behaviour: Behaviour) {
+    this.#state.otherwise = behaviour;
+  }
+
+  /** Resolves when the predicate holds; it is asked now and after each request. Rejects after `timeoutMs`. */
+  waitFor(predicate: (receiver: this) => boolean, timeoutMs = 10_000): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const ask = (): void => {
+        if (!predicate(this)) return;
+        clearTimeout(timer);
+        this.#state.listeners.delete(ask);
+        resolve();
+      };
+      const timer = setTimeout(() => {
+        this.#state.listeners.delete(ask);
+        const seen = `${this.requests.length} requests, ${this.spanCount} spans`;
+        reject(new Error(`not seen within ${timeoutMs} ms: ${predicate} (${seen})`));
+      }, timeoutMs);
+      this.#state.listeners.add(ask);
+      ask();
     });
-  });
-  return { server, end: () => server.closeAllConnections() };
+  }
+
+  /** Closes the port and every connection. */
+  async close(): Promise<void> {
+    await this.#listening.close();
+  }
 }
 
-const GRPC_PATH = '/opentelemetry.proto.collector.trace.v1.TraceService/Export';
+const ACCEPTING: readonly Behaviour['type'][] = ['accept', 'accept-and-close', 'partial', 'garbage', 'huge'];
 
-/** One unary method by hand: grpc-js can't take zstd, which the OpenTelemetry Collector does. */
-function grpcServer(take: Take): { server: Http2Server; end: () => void } {
-  const server = createHttp2Server();
-  const sessions = new Set<ServerHttp2Session>();
-  server.on('session', (session) => sessions.add(session));
-  server.on('stream', (stream, headers) => {
-    const chunks: Buffer[] = [];
-    stream.on('error', () => {});
-    stream.on('data', (chunk: Buffer) => chunks.push(chunk));
-    stream.on('end', () => {
-      const frame = Buffer.concat(chunks);
-      const isWhole = headers[':path'] === GRPC_PATH && frame.readUInt32BE(1) === frame.length - 5;
-      const encoding = frame[0] === 1 ? String(headers['grpc-encoding']) : 'identity';
-      if (isWhole) take(frame.subarray(5), encoding);
-      stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true });
-      stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': isWhole ? '0' : '12' }));
-      stream.end(Buffer.alloc(5));
-    });
-  });
-  return { server, end: () => sessions.forEach((session) => session.destroy()) };
+class ReceiverState implements Desk {
+  readonly options: ReceiverOptions;
+  readonly requests: ReceivedRequest[] = [];
+  readonly behaviours: Behaviour[];
+  readonly listeners = new Set<() => void>();
+  otherwise: Behaviour;
+  spanCount = 0;
+  readonly #undecoded: Buffer[] = [];
+  readonly #spans: ReceivedSpan[] = [];
+
+  constructor(options: ReceiverOptions) {
+    this.options = options;
+    this.behaviours = [...(options.behaviours ?? [])];
+    this.otherwise = options.otherwise ?? { type: 'accept' };
+  }
+
+  spans(): readonly ReceivedSpan[] {
+    for (const request of this.#undecoded.splice(0)) {
+      for (const span of decodeSpans(request)) this.#spans.push(span);
+    }
+    return this.#spans;
+  }
+
+  nextBehaviour(): Behaviour {
+    return this.behaviours.shift() ?? this.otherwise;
+  }
+
+  take({ path, headers, encoding, body }: Arrival, behaviour: Behaviour): void {
+    const request = decompress(body, encoding);
+    const spans = countSpans(request);
+    if (ACCEPTING.includes(behaviour.type)) {
+      this.spanCount += spans;
+      if (this.options.decode !== 'count') this.#undecoded.push(request);
+    }
+    const rest = { bodyBytes: body.length, spans, behaviour: behaviour.type, receivedMs: performance.now() };
+    this.requests.push({ path, headers, encoding, ...rest });
+    for (const listener of [...this.listeners]) setImmediate(listener);
+  }
 }
 
-function decompressed(body: Buffer, encoding: string): Buffer {
+function decompress(body: Buffer, encoding: string): Buffer {
   if (encoding === 'gzip') return gunzipSync(body);
-  return encoding === 'zstd' ? zstdDecompressSync(body) : body;
+  if (encoding === 'zstd') return zstdDecompressSync(body);
+  if (encoding === 'identity') return body;
+  throw new Error(`unknown encoding ${encoding}`);
 }
 
-// eslint-disable-next-line @typescript-eslint/no-explicit-any -- protobufjs's plain objects have no types
-type Plain = any;
-
-function decode(body: Buffer): ReceivedSpan[] {
-  const request: Plain = requestType.toObject(requestType.decode(body), { longs: String, defaults: true });
-  return request.resourceSpans.flatMap((group: Plain) =>
-    group.scopeSpans.flatMap((scoped: Plain) =>
-      scoped.spans.map((span: Plain) => ({
-        resource: { attributes: attributesOf(group.resource?.attributes ?? []) },
-        scope: { name: scoped.scope?.name, version: scoped.scope?.version },
-        schemaUrl: scoped.schemaUrl,
-        span: {
-          traceId: span.traceId.toString('hex'),
-          spanId: span.spanId.toString('hex'),
-          parentSpanId: span.parentSpanId.toString('hex'),
-          name: span.name,
-          kind: span.kind,
-          startTimeUnixNano: BigInt(span.startTimeUnixNano),
-          endTimeUnixNano: BigInt(span.endTimeUnixNano),
-          attributes: attributesOf(span.attributes),
-          status: { code: span.status?.code ?? 0, message: span.status?.message ?? '' },
-        },
-      })),
-    ),
-  );
-}
-
-function attributesOf(pairs: readonly Plain[]): Record<string, unknown> {
-  return Object.fromEntries(pairs.map(({ key, value }) => [key, valueOf(value)]));
-}
-
-function valueOf(value: Plain): unknown {
-  if ('intValue' in value) return Number(value.intValue);
-  if ('arrayValue' in value) return value.arrayValue.values.map(valueOf);
-  return value.stringValue ?? value.boolValue ?? value.doubleValue;
+/** Starts a receiver on 127.0.0.1. All spans of a partial success are kept: which were rejected is not said. */
+export async function startReceiver(options: ReceiverOptions): Promise<OtlpReceiver> {
+  const state = new ReceiverState(options);
+  const listen =
+    options.protocol !== 'grpc' ? listenHttp : options.server === 'grpc-js' ? listenGrpcJs : listenGrpc;
+  return new OtlpReceiver(state, await listen(state));
 }

@@ -31,8 +31,8 @@ export function createTestRing(ringBytes: number): TestRing {
   const producerAddress = BigInt(mmap(0n, PAGE + 2 * ringBytes, 3, 0x22, -1, 0) as number | bigint);
   map(producerAddress, PAGE + ringBytes, 0x11, PAGE);
   map(producerAddress + BigInt(PAGE + ringBytes), ringBytes, 0x11, 2 * PAGE);
-  const consumer = koffi.view(consumerAddress, PAGE) as ArrayBuffer;
-  const producer = koffi.view(producerAddress, PAGE + 2 * ringBytes) as ArrayBuffer;
+  const consumer = koffi.view(consumerAddress, PAGE);
+  const producer = koffi.view(producerAddress, PAGE + 2 * ringBytes);
   const positions = new BigUint64Array(producer, 0, 1);
   return {
     consumerAddress,

@@ -90,7 +90,11 @@ test(
   { skip },
   async () => {
     const opens = 100_003;
-    const result = await tracedRun({ scenario: 'hammer', count: opens, set: { 'limits.ring': '64MiB' } });
+    const result = await tracedRun({
+      scenario: 'hammer',
+      count: opens,
+      set: { 'limits.ring': '64MiB', 'export.queue.bytes_max': '256MiB' },
+    });
     assert.equal(result.spans.length, opens);
     const threads = result.workload.lines.filter((line) => 'thread' in line);
     assert.equal(threads.length, 8);

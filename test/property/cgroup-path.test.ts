@@ -83,24 +83,22 @@ test('never takes a unit, session or slice of the host for a container', () => {
   );
 });
 
-const madeByRuntime = fc
-  .tuple(hexId, uuid, word)
-  .chain(([id, pod, name]) =>
-    fc
-      .constantFrom(
-        { path: `/docker/${id}`, runtime: 'docker' },
-        { path: `/system.slice/docker-${id}.scope`, runtime: 'docker' },
-        { path: `/machine.slice/libpod-${id}.scope/container`, runtime: 'podman' },
-        { path: `/system.slice/${name}.service/libpod-payload-${id}`, runtime: 'podman' },
-        { path: `/kubepods/besteffort/pod${pod}/${id}`, runtime: 'unknown' },
-        {
-          path: `/kubepods.slice/kubepods-pod${pod.replaceAll('-', '_')}.slice/crio-${id}.scope`,
-          runtime: 'cri-o',
-        },
-        { path: `/${name}.slice/cri-containerd-${id}.scope`, runtime: 'containerd' },
-      )
-      .map((made) => ({ ...made, id })),
-  );
+const madeByRuntime = fc.tuple(hexId, uuid, word).chain(([id, pod, name]) =>
+  fc
+    .constantFrom(
+      { path: `/docker/${id}`, runtime: 'docker' },
+      { path: `/system.slice/docker-${id}.scope`, runtime: 'docker' },
+      { path: `/machine.slice/libpod-${id}.scope/container`, runtime: 'podman' },
+      { path: `/system.slice/${name}.service/libpod-payload-${id}`, runtime: 'podman' },
+      { path: `/kubepods/besteffort/pod${pod}/${id}`, runtime: 'unknown' },
+      {
+        path: `/kubepods.slice/kubepods-pod${pod.replaceAll('-', '_')}.slice/crio-${id}.scope`,
+        runtime: 'cri-o',
+      },
+      { path: `/${name}.slice/cri-containerd-${id}.scope`, runtime: 'containerd' },
+    )
+    .map((made) => ({ ...made, id })),
+);
 const below = fc.constantFrom(
   '',
   '/init.scope',

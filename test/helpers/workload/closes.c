@@ -38,8 +38,8 @@ static void range_without_end(int index, unsigned int flags, int inverted, int e
 {
 	struct expected *entry;
 	int fd = open_new("kept", index, O_RDONLY, &entry);
-	int result = inverted ? range((unsigned int)fd, (unsigned int)fd - 1, flags) :
-				range((unsigned int)fd, (unsigned int)fd, flags);
+	int result = inverted ? range((unsigned int)fd, (unsigned int)fd - 1, flags)
+			      : range((unsigned int)fd, (unsigned int)fd, flags);
 
 	if (error)
 		must_fail(result, error, "close_range");
@@ -75,11 +75,16 @@ static void plain_closes(int count)
 static int duplicate(int fd, int way)
 {
 	switch (way) {
-	case 0: return dup(fd);
-	case 1: return dup2(fd, 100);
-	case 2: return dup3(fd, 101, O_CLOEXEC);
-	case 3: return fcntl(fd, F_DUPFD, 50);
-	default: return fcntl(fd, F_DUPFD_CLOEXEC, 60);
+	case 0:
+		return dup(fd);
+	case 1:
+		return dup2(fd, 100);
+	case 2:
+		return dup3(fd, 101, O_CLOEXEC);
+	case 3:
+		return fcntl(fd, F_DUPFD, 50);
+	default:
+		return fcntl(fd, F_DUPFD_CLOEXEC, 60);
 	}
 }
 
@@ -160,6 +165,9 @@ static void shell_redirect(int count)
 }
 
 const struct scenario close_scenarios[] = {
-	{ "plain-closes", plain_closes, 0 },	 { "close-ranges", close_ranges, 0 }, { "duplicates", duplicates, 0 },
-	{ "shell-redirect", shell_redirect, 0 }, { 0 },
+	{ "plain-closes", plain_closes, 0 },
+	{ "close-ranges", close_ranges, 0 },
+	{ "duplicates", duplicates, 0 },
+	{ "shell-redirect", shell_redirect, 0 },
+	{ 0 },
 };

@@ -13,9 +13,10 @@
 #include <unistd.h>
 
 #define HAMMER_THREADS 8
-#define HAMMER_FILES 7
-#define HOLD_FILES 97
-#define HOLD_PER_PROCESS 19000 /* below the usual limit of 20,000 descriptors where it can't be raised */
+#define HAMMER_FILES   7
+#define HOLD_FILES     97
+#define HOLD_PER_PROCESS                                                                           \
+	19000 /* below the usual limit of 20,000 descriptors where it can't be raised */
 
 struct hammer {
 	int number, opens;
@@ -33,10 +34,11 @@ static void *hammer_thread(void *argument)
 		if (fd < 0 || close(fd) < 0)
 			die("hammer");
 	}
-	dprintf(1, "{\"thread\":%d,\"pid\":%d,\"tid\":%d,\"opens\":%d,\"prefix\":\"%s/hammer-%d-\",\"files\":%d,"
-		   "\"between\":[\"%llu\",\"%llu\"]}\n",
-		own->number, getpid(), (int)syscall(SYS_gettid), own->opens, work_dir, own->number, HAMMER_FILES,
-		(unsigned long long)before, (unsigned long long)boot_ns());
+	dprintf(1,
+		"{\"thread\":%d,\"pid\":%d,\"tid\":%d,\"opens\":%d,\"prefix\":\"%s/hammer-%d-\",\"files\":%d,"
+		"\"between\":[\"%llu\",\"%llu\"]}\n",
+		own->number, getpid(), (int)syscall(SYS_gettid), own->opens, work_dir, own->number,
+		HAMMER_FILES, (unsigned long long)before, (unsigned long long)boot_ns());
 	return NULL;
 }
 
@@ -83,7 +85,8 @@ static void hold(int count)
 	for (int left = count; left > 0; left -= HOLD_PER_PROCESS, processes++) {
 		if (must(fork(), "fork") == 0) {
 			close(end[1]);
-			hold_in_child(left < HOLD_PER_PROCESS ? left : HOLD_PER_PROCESS, held[1], end[0]);
+			hold_in_child(left < HOLD_PER_PROCESS ? left : HOLD_PER_PROCESS, held[1],
+				      end[0]);
 		}
 	}
 	for (int i = 0; i < processes; i++)

@@ -49,7 +49,8 @@ static void overlaid(int index)
 	char *work = make_directory("work", index), *merged = make_directory("merged", index);
 
 	make_file_at(format("%s/inside", lower));
-	if (mount("overlay", merged, "overlay", 0, format("lowerdir=%s,upperdir=%s,workdir=%s", lower, upper, work)) < 0)
+	if (mount("overlay", merged, "overlay", 0,
+		  format("lowerdir=%s,upperdir=%s,workdir=%s", lower, upper, work)) < 0)
 		skip("overlayfs is not to be had here");
 	open_in(merged, "overlayfs");
 	/* Written to: the kernel copies it up, which is not an open of the user's. */
@@ -86,7 +87,8 @@ static void changed_root(int index)
 /* Executed again inside the new mount namespace, as a container's program is: else a runtime is meant. */
 static void mounts(int count)
 {
-	char *arguments[] = { "workload", "mounts-inside", format("%d", count), (char *)work_dir, NULL };
+	char *arguments[] = { "workload", "mounts-inside", format("%d", count), (char *)work_dir,
+			      NULL };
 	char *environment[] = { NULL };
 
 	must(unshare(CLONE_NEWNS), "unshare");

@@ -28,9 +28,12 @@ static void open_basic(int index)
 
 	close_traced(take(entry, syscall(SYS_open, path, O_RDWR, 0)), entry);
 	entry = open_begins("openat absolute", O_RDONLY | O_CLOEXEC);
-	close_traced(take(entry, syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0)), entry);
+	close_traced(take(entry, syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0)),
+		     entry);
 	entry = open_begins("creat", O_WRONLY | O_CREAT | O_TRUNC);
-	close_traced(take(entry, syscall(SYS_creat, format("%s/created-%d", work_dir, index), 0600)), entry);
+	close_traced(take(entry,
+			  syscall(SYS_creat, format("%s/created-%d", work_dir, index), 0600)),
+		     entry);
 	struct open_how how = { .flags = O_WRONLY | O_APPEND, .resolve = RESOLVE_NO_SYMLINKS };
 
 	entry = open_begins("openat2", O_WRONLY | O_APPEND);
@@ -43,12 +46,16 @@ static void open_relative(int index)
 	must(chdir(work_dir), "chdir");
 	struct expected *entry = open_begins("openat relative", O_RDONLY);
 
-	close_traced(take(entry, syscall(SYS_openat, AT_FDCWD, format("./relative-%d", index), O_RDONLY, 0)), entry);
+	close_traced(take(entry, syscall(SYS_openat, AT_FDCWD, format("./relative-%d", index),
+					 O_RDONLY, 0)),
+		     entry);
 	int directory = must(open(work_dir, O_DIRECTORY | O_RDONLY), "open directory");
 
 	must(chdir("/"), "chdir");
 	entry = open_begins("openat by descriptor", O_RDONLY);
-	close_traced(take(entry, syscall(SYS_openat, directory, format("relative-%d", index), O_RDONLY, 0)), entry);
+	close_traced(take(entry, syscall(SYS_openat, directory, format("relative-%d", index),
+					 O_RDONLY, 0)),
+		     entry);
 	must(close(directory), "close");
 }
 
@@ -149,8 +156,12 @@ static void long_paths(int count)
 static void odd_names(int count)
 {
 	for (int i = 0; i < count; i++) {
-		char *odd[] = { padded('n', 255), format("new\nline \"%d\" \\", i), format("caf\xc3\xa9-%d", i),
-				format("bad-\xff\xfe-%d", i), format("cut-%d-\xe2\x82", i), format("<b>&%d;\x01\x7f", i) };
+		char *odd[] = { padded('n', 255),
+				format("new\nline \"%d\" \\", i),
+				format("caf\xc3\xa9-%d", i),
+				format("bad-\xff\xfe-%d", i),
+				format("cut-%d-\xe2\x82", i),
+				format("<b>&%d;\x01\x7f", i) };
 
 		for (size_t j = 0; j < sizeof(odd) / sizeof(odd[0]); j++)
 			open_and_close(make_file_at(format("%s/%s", work_dir, odd[j])), O_RDONLY);
@@ -220,6 +231,7 @@ static void failed_opens(int count)
 }
 
 const struct scenario open_scenarios[] = {
-	{ "every-open", every_open, 0 }, { "long-paths", long_paths, 0 },     { "odd-names", odd_names, 0 },
-	{ "no-spans", no_spans, 0 },	 { "failed-opens", failed_opens, 0 }, { 0 },
+	{ "every-open", every_open, 0 },     { "long-paths", long_paths, 0 },
+	{ "odd-names", odd_names, 0 },	     { "no-spans", no_spans, 0 },
+	{ "failed-opens", failed_opens, 0 }, { 0 },
 };

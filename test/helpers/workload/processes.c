@@ -105,7 +105,8 @@ static void end_of_threads(const char *path, int killed)
 		entry->pid = entry->tid = getpid();
 		entry->opened_before_ns = boot_ns();
 		open_ended(entry, openat(AT_FDCWD, path, O_RDONLY));
-		if (pthread_create(&thread, NULL, killed ? wait_for_ever : exit_group_at_once, entry))
+		if (pthread_create(&thread, NULL, killed ? wait_for_ever : exit_group_at_once,
+				   entry))
 			die("pthread_create");
 		must(write(ends[1], &byte, 1), "write");
 		wait_for_ever(NULL);
@@ -169,6 +170,10 @@ static void leader_exits(int count)
 }
 
 const struct scenario process_scenarios[] = {
-	{ "execs", execs, 0 }, { "exits", exits, 0 },		    { "group-exits", group_exits, 0 },
-	{ "kills", kills, 0 }, { "leader-exits", leader_exits, 0 }, { 0 },
+	{ "execs", execs, 0 },
+	{ "exits", exits, 0 },
+	{ "group-exits", group_exits, 0 },
+	{ "kills", kills, 0 },
+	{ "leader-exits", leader_exits, 0 },
+	{ 0 },
 };

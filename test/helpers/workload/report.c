@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define EXPECTED_MAX 65536 /* the largest scenario that lists its spans makes some 20,000 */
+#define EXPECTED_MAX  65536	   /* the largest scenario that lists its spans makes some 20,000 */
 #define STRINGS_BYTES (256u << 20) /* reserved, not used: paths of 4 KiB for every entry */
 
 static struct shared {
@@ -27,7 +27,8 @@ static char *strings;
 
 static void *shared_memory(size_t bytes)
 {
-	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+			    MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	if (memory == MAP_FAILED)
 		die("mmap");
@@ -63,7 +64,8 @@ void print_clock_offset(void)
 		if (after - before >= narrowest)
 			continue;
 		narrowest = after - before;
-		offset = (int64_t)wall.tv_sec * 1000000000 + wall.tv_nsec - (int64_t)(before + narrowest / 2);
+		offset = (int64_t)wall.tv_sec * 1000000000 + wall.tv_nsec -
+			 (int64_t)(before + narrowest / 2);
 	}
 	printf("%lld\n", (long long)offset);
 }
@@ -119,7 +121,9 @@ struct expected *open_begins(const char *how, int flags)
 		die("too many expected spans");
 	struct expected *entry = &shared->entries[index];
 
-	*entry = (struct expected){ .how = how, .flags = flags, .pid = getpid(), .tid = (int)syscall(SYS_gettid) };
+	*entry = (struct expected){
+		.how = how, .flags = flags, .pid = getpid(), .tid = (int)syscall(SYS_gettid)
+	};
 	entry->opened_before_ns = boot_ns();
 	return entry;
 }
@@ -148,8 +152,8 @@ void open_failed(struct expected *entry, int fd, int error, const char *path)
 
 	entry->opened_after_ns = boot_ns();
 	if (fd >= 0 || seen != error) {
-		dprintf(2, "%s: expected %s, result %d, errno %s\n", entry->how, strerrorname_np(error), fd,
-			strerror(seen));
+		dprintf(2, "%s: expected %s, result %d, errno %s\n", entry->how,
+			strerrorname_np(error), fd, strerror(seen));
 		_exit(1);
 	}
 	entry->path = path;
@@ -200,11 +204,14 @@ void report_print(void)
 		printf("{\"how\":\"%s\",\"path\":\"", entry->how);
 		print_bytes(entry->path ? entry->path : "", entry->path_bytes);
 		printf("\",\"pid\":%d,\"tid\":%d,\"fd\":%d,\"flags\":%d,\"reason\":\"%s\",\"error\":\"%s\",\"adopted\":%d",
-		       entry->pid, entry->tid, entry->fd, entry->flags, entry->reason ? entry->reason : "stop",
+		       entry->pid, entry->tid, entry->fd, entry->flags,
+		       entry->reason ? entry->reason : "stop",
 		       entry->error ? strerrorname_np(entry->error) : "", entry->adopted);
 		printf(",\"opened\":[\"%llu\",\"%llu\"],\"closed\":[\"%llu\",\"%llu\"]}\n",
-		       (unsigned long long)entry->opened_before_ns, (unsigned long long)entry->opened_after_ns,
-		       (unsigned long long)entry->closed_before_ns, (unsigned long long)entry->closed_after_ns);
+		       (unsigned long long)entry->opened_before_ns,
+		       (unsigned long long)entry->opened_after_ns,
+		       (unsigned long long)entry->closed_before_ns,
+		       (unsigned long long)entry->closed_after_ns);
 	}
 	printf("{\"done\":true}\n");
 	fflush(stdout);

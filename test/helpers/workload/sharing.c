@@ -68,7 +68,8 @@ static int exec_in_child(void *argument)
 
 static char *new_stack(void)
 {
-	char *stack = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+	char *stack = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
 
 	if (stack == MAP_FAILED)
 		die("mmap");
@@ -83,7 +84,8 @@ static void shared_table_execs(int count)
 	for (int i = 0; i < count; i++) {
 		struct expected *entry;
 		int fd = open_new("vforked", i, O_RDWR | O_CLOEXEC, &entry);
-		int pid = must(clone(exec_in_child, stack + STACK_BYTES, CLONE_FILES | CLONE_VM | CLONE_VFORK | SIGCHLD, NULL),
+		int pid = must(clone(exec_in_child, stack + STACK_BYTES,
+				     CLONE_FILES | CLONE_VM | CLONE_VFORK | SIGCHLD, NULL),
 			       "clone");
 
 		wait_for_child(pid);
@@ -109,8 +111,8 @@ static void shared_table_closes(int count)
 		struct expected *entry;
 
 		open_new("shared", i, O_RDWR, &entry);
-		wait_for_child(must(clone(close_in_child, stack + STACK_BYTES, CLONE_FILES | CLONE_VM | CLONE_VFORK | SIGCHLD,
-					  entry),
+		wait_for_child(must(clone(close_in_child, stack + STACK_BYTES,
+					  CLONE_FILES | CLONE_VM | CLONE_VFORK | SIGCHLD, entry),
 				    "clone"));
 	}
 	munmap(stack, STACK_BYTES);
@@ -156,7 +158,10 @@ static void send_fd(int channel, int fd)
 {
 	char byte = 0, control[CMSG_SPACE(sizeof(int))] = { 0 };
 	struct iovec data = { &byte, 1 };
-	struct msghdr message = { .msg_iov = &data, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control) };
+	struct msghdr message = { .msg_iov = &data,
+				  .msg_iovlen = 1,
+				  .msg_control = control,
+				  .msg_controllen = sizeof(control) };
 	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
 
 	header->cmsg_level = SOL_SOCKET;
@@ -171,7 +176,10 @@ static int receive_fd(int channel)
 	int fd;
 	char byte, control[CMSG_SPACE(sizeof(int))];
 	struct iovec data = { &byte, 1 };
-	struct msghdr message = { .msg_iov = &data, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control) };
+	struct msghdr message = { .msg_iov = &data,
+				  .msg_iovlen = 1,
+				  .msg_control = control,
+				  .msg_controllen = sizeof(control) };
 
 	must(recvmsg(channel, &message, 0), "recvmsg");
 	memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof(fd));

@@ -51,7 +51,8 @@ static void *disturb(void *argument)
 static void interrupted_open(int index, int restarts)
 {
 	char *path = format("%s/fifo-%d-%d", work_dir, restarts, index);
-	struct sigaction action = { .sa_handler = on_signal, .sa_flags = restarts ? SA_RESTART : 0 };
+	struct sigaction action = { .sa_handler = on_signal,
+				    .sa_flags = restarts ? SA_RESTART : 0 };
 	struct opener opener = { path, pthread_self(), restarts };
 	pthread_t thread;
 
@@ -110,7 +111,9 @@ static void seccomp_refused(int count)
 
 		usleep(3000); /* more than the tolerance of the comparison: an earlier start would show */
 		refused = open_begins("openat refused by seccomp", O_RDONLY | O_NOFOLLOW);
-		open_failed(refused, (int)syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_NOFOLLOW, 0), EPERM, path);
+		open_failed(refused,
+			    (int)syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_NOFOLLOW, 0),
+			    EPERM, path);
 		close_traced(fd, entry);
 	}
 	_exit(0);
@@ -134,9 +137,10 @@ static void uring_open(struct uring *uring)
 
 	if (bytes < p->sq_off.array + p->sq_entries * sizeof(unsigned int))
 		bytes = p->sq_off.array + p->sq_entries * sizeof(unsigned int);
-	uring->rings = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, uring->fd, IORING_OFF_SQ_RING);
-	uring->entries = mmap(NULL, p->sq_entries * sizeof(struct io_uring_sqe), PROT_READ | PROT_WRITE, MAP_SHARED, uring->fd,
-			      IORING_OFF_SQES);
+	uring->rings = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, uring->fd,
+			    IORING_OFF_SQ_RING);
+	uring->entries = mmap(NULL, p->sq_entries * sizeof(struct io_uring_sqe),
+			      PROT_READ | PROT_WRITE, MAP_SHARED, uring->fd, IORING_OFF_SQES);
 	if (uring->rings == MAP_FAILED || uring->entries == MAP_FAILED)
 		die("mmap of io_uring");
 }
@@ -153,9 +157,11 @@ static void uring_close(struct uring *uring, int fd)
 	uring->entries[*tail & mask].fd = fd;
 	((unsigned int *)(uring->rings + p->sq_off.array))[*tail & mask] = *tail & mask;
 	__atomic_store_n(tail, *tail + 1, __ATOMIC_RELEASE);
-	must(syscall(SYS_io_uring_enter, uring->fd, 1, 1, IORING_ENTER_GETEVENTS, NULL, 0), "io_uring_enter");
+	must(syscall(SYS_io_uring_enter, uring->fd, 1, 1, IORING_ENTER_GETEVENTS, NULL, 0),
+	     "io_uring_enter");
 	unsigned int cq_mask = *(unsigned int *)(uring->rings + p->cq_off.ring_mask);
-	struct io_uring_cqe *done = (struct io_uring_cqe *)(uring->rings + p->cq_off.cqes) + (*head & cq_mask);
+	struct io_uring_cqe *done =
+		(struct io_uring_cqe *)(uring->rings + p->cq_off.cqes) + (*head & cq_mask);
 
 	must(done->res, "IORING_OP_CLOSE");
 	__atomic_store_n(head, *head + 1, __ATOMIC_RELEASE);

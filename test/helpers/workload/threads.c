@@ -9,7 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define THREADS 5
+#define THREADS	  5
 #define PROCESSES 3
 
 static void *open_and_close_two(void *argument)

@@ -13,14 +13,15 @@
 struct expected {
 	const char *path; /* as /proc/self/fd names it right after the open */
 	size_t path_bytes;
-	const char *how; /* the way it was opened, for messages */
+	const char *how;    /* the way it was opened, for messages */
 	const char *reason; /* NULL: nobody has closed it yet */
 	int pid, tid, fd, flags;
-	int error; /* errno of a failed open, else 0 */
-	int adopted; /* open before the collector was ready */
+	int error;	   /* errno of a failed open, else 0 */
+	int adopted;	   /* open before the collector was ready */
 	int from_argument; /* the path is the program's own, not the kernel's */
 	uint64_t opened_before_ns, opened_after_ns; /* CLOCK_BOOTTIME around the open call */
-	uint64_t closed_before_ns, closed_after_ns; /* around the closing call; after = 0: unbounded */
+	uint64_t closed_before_ns,
+		closed_after_ns; /* around the closing call; after = 0: unbounded */
 };
 
 struct scenario {
@@ -29,8 +30,9 @@ struct scenario {
 	int prepares; /* run() itself calls wait_for_go() */
 };
 
-extern const struct scenario open_scenarios[], close_scenarios[], process_scenarios[], sharing_scenarios[],
-	thread_scenarios[], special_scenarios[], mount_scenarios[], load_scenarios[];
+extern const struct scenario open_scenarios[], close_scenarios[], process_scenarios[],
+	sharing_scenarios[], thread_scenarios[], special_scenarios[], mount_scenarios[],
+	load_scenarios[];
 extern const char *scenario_name, *work_dir, *self_exe;
 extern char **extra_args;
 extern int extra_count;

@@ -1,0 +1,131 @@
+import assert from 'node:assert/strict';
+import { createServer, type AddressInfo } from 'node:net';
+import { test } from 'node:test';
+import { ExportHarness, exportRequest } from '../helpers/export-harness.ts';
+import { startReceiver } from '../helpers/otlp-receiver.ts';
+
+/** Returns a port that nobody listens on. */
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+for (const protocol of ['grpc', 'http/protobuf'] as const) {
+  test(`${protocol}: a backend that comes up late gets what waited, told by one warning and one info`, async (t) => {
+    const port = await freePort();
+    const harness = new ExportHarness({ protocol, endpoint: `http://127.0.0.1:${port}` });
+    for (let index = 0; index < 20; index += 1) await harness.give(exportRequest(10), 10);
+    while (harness.counters.requests_retried < 3) await new Promise(setImmediate);
+    harness.assertLaw();
+    assert.equal(harness.counters.spans_accepted, 0);
+    const receiver = await startReceiver({ protocol, port });
+    t.after(() => receiver.close());
+    await receiver.waitFor(({ spanCount }) => spanCount === 200);
+    await harness.end();
+    assert.equal(harness.counters.spans_accepted, 200);
+    assert.deepEqual(
+      harness.log.map(({ level }) => level),
+      ['warn', 'info'],
+    );
+    assert.match(String(harness.log[0].fields.reason), /ECONNREFUSED/);
+    assert.match(String(harness.log[0].fields.cure), /start the backend/);
+    assert.equal(
+      harness.log[0].fields.endpoint,
+      `http://127.0.0.1:${port}${protocol === 'grpc' ? '' : '/v1/traces'}`,
+    );
+  });
+
+  test(`${protocol}: while the backend is down, one request at a time tries it`, async () => {
+    const harness = new ExportHarness({
+      protocol,
+      endpoint: `http://127.0.0.1:${await freePort()}`,
+      requestsInFlightMax: 4,
+    });
+    for (let index = 0; index < 20; index += 1) await harness.give(exportRequest(10), 10);
+    while (harness.counters.requests_retried < 3) {
+      if (harness.counters.requests_sent > 4) assert.ok(harness.exporter.inFlightSpans <= 10);
+      await new Promise(setImmediate);
+    }
+    await harness.end(0);
+    assert.equal(harness.counters.shutdown, 200);
+  });
+
+  test(`${protocol}: a host name that doesn't resolve is told with its cure`, async () => {
+    const harness = new ExportHarness({ protocol, endpoint: 'http://no-such-host.invalid:4317' });
+    await harness.give(exportRequest(10), 10);
+    await harness.end(300);
+    assert.equal(harness.counters.shutdown, 10);
+    assert.match(String(harness.log[0].fields.reason), /ENOTFOUND|EAI_AGAIN/);
+    assert.match(String(harness.log[0].fields.cure), /host name/);
+  });
+
+  test(`${protocol}: a full queue drops its oldest requests, by bytes, and counts their spans`, async (t) => {
+    const receiver = await startReceiver({ protocol, otherwise: { type: 'http-status', status: 503 } });
+    t.after(() => receiver.close());
+    const bytes = exportRequest(10, 'request 00').length;
+    const harness = new ExportHarness({
+      protocol,
+      endpoint: receiver.endpoint,
+      queueBytesMax: 5 * bytes,
+      requestsInFlightMax: 1,
+    });
+    for (let index = 0; index < 40; index += 1) {
+      const request = exportRequest(10, `request ${String(index).padStart(2, '0')}`);
+      await harness.give(request, 10);
+      assert.ok(harness.exporter.queuedBytes <= 5 * bytes);
+      harness.assertLaw();
+    }
+    assert.equal(harness.warnings(/queue is full/).length, 1);
+    receiver.otherwise = { type: 'accept' };
+    await harness.end();
+    // One may have been under way while the others filled the queue.
+    assert.ok(harness.counters.queue_full >= 340 && harness.counters.queue_full <= 350);
+    assert.equal(harness.counters.spans_accepted, 400 - harness.counters.queue_full);
+    const names = new Set(receiver.spans.map(({ span }) => span.name.slice(0, 10)));
+    for (const newest of [36, 37, 38, 39])
+      assert.ok(names.has(`request ${newest}`), `the newest are kept: ${[...names]}`);
+  });
+
+  test(`${protocol}: what is left at the end of a flush is counted, even if the backend hangs`, async (t) => {
+    const receiver = await startReceiver({ protocol, otherwise: { type: 'hang' } });
+    t.after(() => receiver.close());
+    const harness = new ExportHarness({ protocol, endpoint: receiver.endpoint, timeoutMs: 60_000 });
+    for (let index = 0; index < 10; index += 1) await harness.give(exportRequest(10), 10);
+    await receiver.waitFor(({ requests }) => requests.length === 4);
+    assert.equal(harness.exporter.inFlightSpans, 40);
+    assert.equal(harness.exporter.queuedSpans, 60);
+    await harness.end(50);
+    assert.equal(harness.counters.shutdown, 100);
+    await harness.give(exportRequest(10), 10);
+    assert.equal(harness.counters.shutdown, 110, 'nothing is taken after a stop');
+  });
+
+  test(`${protocol}: a flush takes in requests that are still being compressed`, async (t) => {
+    const receiver = await startReceiver({ protocol });
+    t.after(() => receiver.close());
+    const harness = new ExportHarness({ protocol, endpoint: receiver.endpoint, compression: 'zstd' });
+    const given = Array.from({ length: 8 }, () => harness.give(exportRequest(500, 'big', 500), 500));
+    assert.equal(harness.exporter.queuedSpans, 4000);
+    harness.assertLaw();
+    await harness.end();
+    await Promise.all(given);
+    assert.equal(harness.counters.spans_accepted, 4000);
+    assert.equal(receiver.spans.length, 4000);
+  });
+}
+
+test('a request larger than the whole queue is dropped alone', async () => {
+  const harness = new ExportHarness({
+    protocol: 'http/protobuf',
+    endpoint: `http://127.0.0.1:${await freePort()}`,
+    queueBytesMax: 5000,
+  });
+  await harness.give(exportRequest(10), 10);
+  await harness.give(exportRequest(500), 500);
+  assert.equal(harness.counters.queue_full, 500);
+  await harness.end(0);
+  assert.equal(harness.counters.shutdown, 10);
+});
