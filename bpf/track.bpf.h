@@ -136,6 +136,11 @@ __noinline int fill_names(struct pending_open *slot, u64 task, u64 file)
 	return 0;
 }
 
+/* Files that no open made: they are no one's to trace, whatever types are asked for. */
+#define PIPEFS_MAGIC 0x50495045
+#define SOCKFS_MAGIC 0x534f434b
+#define ANON_INODE_FS_MAGIC 0x09041934
+
 static __always_inline bool is_wanted_file(u64 file)
 {
 	u64 inode = WORD(file, file, f_inode);
@@ -143,6 +148,8 @@ static __always_inline bool is_wanted_file(u64 file)
 	u32 type = (READ(inode, inode, i_mode) & S_IFMT) >> 12;
 
 	if (!(settings.file_types >> type & 1))
+		return false;
+	if (magic == PIPEFS_MAGIC || magic == SOCKFS_MAGIC || magic == ANON_INODE_FS_MAGIC)
 		return false;
 	for (u32 i = 0; i < EXCLUDED_MAGICS_MAX; i++) {
 		if (i >= settings.excluded_magic_count)

@@ -93,14 +93,16 @@ install_node_modules() {
 
 # The package `node` puts its binary in place by an install script, which npm may be told to skip.
 ensure_node() {
-  [ -x node_modules/node/bin/node ] && return
+  [ -x node_modules/.bin/node ] && return
   say 'running the installer of the npm package node'
   local bootstrap
   bootstrap=$(command -v node || command -v nodejs) ||
     fail 'no node to start the installer with. Install one of any version: apt-get install -y nodejs'
   (cd node_modules/node && "$bootstrap" installArchSpecificPackage.js </dev/null >&2) || true
-  [ -x node_modules/node/bin/node ] ||
-    fail 'node_modules/node/bin/node is missing: run npm rebuild node --allow-scripts=node, then npm run setup again'
+  # npm makes no link for a binary that wasn't there when it looked.
+  ln -sfn ../node/bin/node node_modules/.bin/node
+  [ -x node_modules/.bin/node ] ||
+    fail 'node_modules/.bin/node is missing: run npm rebuild node --allow-scripts=node, then npm run setup again'
 }
 
 # Two at once, say a demo beside a test run, would install over each other.

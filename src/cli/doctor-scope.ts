@@ -1,7 +1,8 @@
 // How control groups are laid out here, where the containers have theirs, and so which scope would be used.
 import { readFile } from 'node:fs/promises';
 import { findHierarchies, layoutOf, type CgroupHierarchy } from '../containers/cgroup-mounts.ts';
-import { containerOfPath } from '../containers/cgroup-path.ts';
+import { containerOfPath, type ContainerPath } from '../containers/cgroup-path.ts';
+import { CONTAINERD_STATE_FOLDER, hasContainerdTask } from '../containers/containerd-tasks.ts';
 import { scanTree } from '../containers/cgroup-tree.ts';
 import { textOfBytes } from '../containers/byte-text.ts';
 import { chooseScope, type ScopeChoice } from '../containers/scope-choice.ts';
@@ -14,6 +15,13 @@ interface Counted {
   readonly containers: number;
 }
 
+/** A path that only looks like containerd's needs its state folder as proof, as in the registry. */
+function isProven(host: DoctorHost, { isGuess, groupPath, containerId }: ContainerPath): boolean {
+  if (!isGuess) return true;
+  const namespace = groupPath.split('/').at(-2) ?? '';
+  return hasContainerdTask(namespace, containerId, host.root + CONTAINERD_STATE_FOLDER);
+}
+
 /** A container's nested groups are counted once. */
 async function countContainers(host: DoctorHost, hierarchy: CgroupHierarchy): Promise<Counted> {
   const ids = new Set<string>();
@@ -21,7 +29,7 @@ async function countContainers(host: DoctorHost, hierarchy: CgroupHierarchy): Pr
     const { groups } = await scanTree(host.root + hierarchy.mountPoint);
     for (const { path } of groups) {
       const container = containerOfPath(path);
-      if (container !== null) ids.add(container.containerId);
+      if (container !== null && isProven(host, container)) ids.add(container.containerId);
     }
   } catch {
     // A hierarchy that can't be read shows no containers.
@@ -61,7 +69,11 @@ function scopeCheck(
   const found = Math.max(...watched.map(({ containers }) => containers));
   const detail = `${choice.explanation} (${found} of ${most} containers found by it)`;
   if (found >= most) return ok(name, detail);
-  return warning(name, detail, 'Set scope.by to auto: the chosen hierarchy does not show every container.');
+  const cure =
+    by === 'auto'
+      ? 'Let the container runtime use the named hierarchy too: containers outside of it are not seen.'
+      : 'Set scope.by to auto: the chosen hierarchy does not show every container.';
+  return warning(name, detail, cure);
 }
 
 /** Tells layout, mount points, and the scope that would be used, with the reason. */

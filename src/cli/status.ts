@@ -59,7 +59,7 @@ function lines(status: CollectorStatus): string[] {
     ['attached', `${status.attachMode}, scope by ${status.scope}`],
     ['backend', status.endpoint],
     ['containers', String(status.containers)],
-    ['queue', `${queue.spans} requests, ${mebibytes(queue.bytes)} of ${mebibytes(queue.bytesMax)}`],
+    ['queue', `${queue.spans} spans, ${mebibytes(queue.bytes)} of ${mebibytes(queue.bytesMax)}`],
     ['opens', `${counters.opens_in_scope ?? 0} in scope, ${counters.still_open ?? 0} still open`],
     ['spans', `${counters.spans_encoded ?? 0} encoded, ${counters.spans_accepted ?? 0} accepted`],
   ];

@@ -77,7 +77,7 @@ export class TailTable {
     const end = row.error === '' ? (END_TEXT[row.reason] ?? row.reason) : row.error;
     const cells = this.#cells(
       row.time.slice('2026-01-01T'.length, '2026-01-01T00:00:00.000'.length),
-      row.container,
+      row.container === '' ? 'host' : row.container,
       row.process,
       String(row.pid),
       ACCESS_TEXT[row.access] ?? row.access,

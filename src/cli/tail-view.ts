@@ -85,7 +85,7 @@ export class TailView {
   missed(): string | null {
     const { skipped, dropped } = this.#stats ?? { skipped: 0, dropped: 0 };
     if (skipped + dropped === 0) return null;
-    return `${skipped + dropped} spans were not shown (${skipped} above the rows a second, ${dropped} because of slow output); all were exported`;
+    return `${skipped + dropped} spans were not shown (${skipped} above the rows a second, ${dropped} because of slow output)`;
   }
 
   #rowsText(rows: readonly SpanRow[]): string {

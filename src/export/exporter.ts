@@ -3,7 +3,6 @@
 import { setMaxListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { counterIndex, type CounterName } from '../model/counters.ts';
-import { backoffMs } from './backoff.ts';
 import { Credentials } from './credentials.ts';
 import { compress, fallbackOf, firstEncoding, recompress, type Encoding } from './encoding.ts';
 import { parseEndpoint, type Endpoint } from './endpoint.ts';
@@ -12,6 +11,7 @@ import { ExportReport } from './export-report.ts';
 import { GrpcTransport } from './grpc-transport.ts';
 import { HttpTransport } from './http-transport.ts';
 import { RequestQueue, type WaitingRequest } from './request-queue.ts';
+import { RetryGate } from './retry-gate.ts';
 import { retryable, type Partial, type Permanent, type Retryable, type SendResult } from './send-result.ts';
 import type { Transport } from './transport.ts';
 
@@ -24,20 +24,14 @@ export class Exporter {
   readonly #queue: RequestQueue;
   readonly #report: ExportReport;
   readonly #abort = new AbortController();
-  readonly #firstMs: number;
-  readonly #maxMs: number;
+  readonly #gate: RetryGate;
   #encoding: Encoding;
   #sequence = 0;
   #inFlight = 0;
   #inFlightSpans = 0;
   #compressing = 0;
   #compressingSpans = 0;
-  /** Retryable results in a row. While there are any, one request at a time tries whether the backend is back. */
-  #failures = 0;
-  #failedAtMs = 0;
-  #notBeforeMs = 0;
   #timer: NodeJS.Timeout | null = null;
-  #isFlushing = false;
   #isClosed = false;
   readonly #onIdle: (() => void)[] = [];
 
@@ -56,8 +50,8 @@ export class Exporter {
     this.#report = new ExportReport(log, this.#endpoint.display);
     this.#encoding = firstEncoding(options.compression, this.#endpoint.isLoopback);
     setMaxListeners(0, this.#abort.signal); // one per request under way
-    this.#firstMs = options.backoff?.firstMs ?? BACKOFF_FIRST_MS;
-    this.#maxMs = options.backoff?.maxMs ?? BACKOFF_MAX_MS;
+    const { firstMs = BACKOFF_FIRST_MS, maxMs = BACKOFF_MAX_MS } = options.backoff ?? {};
+    this.#gate = new RetryGate(firstMs, maxMs);
   }
 
   /** Spans in requests that are being sent. */
@@ -102,7 +96,7 @@ export class Exporter {
   /** Sends what waits for at most `timeoutMs`; what is left then is counted as `shutdown`. The exporter takes nothing after it. */
   async flush(timeoutMs: number): Promise<void> {
     if (!this.#isClosed) {
-      this.#isFlushing = true;
+      this.#gate.hurry();
       this.#queue.hurry();
       this.#sendMore();
       const deadline = new AbortController();
@@ -148,10 +142,11 @@ export class Exporter {
 
   /** Sends as much as may be sent now, and comes back when more may. */
   #sendMore(): void {
-    while (!this.#isClosed && this.#inFlight < (this.#failures > 0 ? 1 : this.#options.requestsInFlightMax)) {
+    const { requestsInFlightMax } = this.#options;
+    while (!this.#isClosed && this.#inFlight < this.#gate.inFlightMax(requestsInFlightMax)) {
       const now = performance.now();
-      if (now < this.#notBeforeMs) return this.#comeBackAt(this.#notBeforeMs);
-      const request = this.#queue.take(now, this.#failures % 2 === 1);
+      if (now < this.#gate.notBeforeMs) return this.#comeBackAt(this.#gate.notBeforeMs);
+      const request = this.#queue.take(now, this.#gate.prefersFresh);
       if (request === null) {
         this.#comeBackAt(this.#queue.nextReadyMs());
         break;
@@ -258,14 +253,7 @@ export class Exporter {
   #retry(request: WaitingRequest, result: Retryable, startedMs: number): void {
     const now = performance.now();
     if (!this.#isClosed) this.#report.failed(result, this.queuedSpans, this.queuedBytes);
-    // Requests that were under way together fail together: that is one failure of the backend.
-    if (startedMs >= this.#failedAtMs) {
-      this.#failures += 1;
-      this.#failedAtMs = now;
-      this.#notBeforeMs = now + (result.retryAfterMs ?? this.#backoff(this.#failures));
-    } else if (result.retryAfterMs !== null) {
-      this.#notBeforeMs = Math.max(this.#notBeforeMs, now + result.retryAfterMs);
-    }
+    request.readyAtMs = this.#gate.failed(startedMs, now, request.attempts, result.retryAfterMs);
     const elapsedMaxMs = this.#options.retryElapsedMaxMs ?? 0;
     if (elapsedMaxMs > 0 && now - request.firstTriedMs >= elapsedMaxMs) {
       this.#count('retries_exhausted', request.spans);
@@ -277,21 +265,11 @@ export class Exporter {
       );
       return;
     }
-    request.readyAtMs = now + (result.retryAfterMs ?? this.#backoff(request.attempts));
     this.#wait(request);
   }
 
-  /** While flushing there is no time to double the wait. */
-  #backoff(failures: number): number {
-    return backoffMs(this.#isFlushing ? 1 : failures, this.#firstMs, this.#maxMs);
-  }
-
-  /** A request that was under way before the last failure says nothing about what came after it. */
   #worked(startedMs: number): void {
-    if (startedMs < this.#failedAtMs) return;
-    this.#failures = 0;
-    this.#notBeforeMs = 0;
-    this.#report.worked();
+    if (this.#gate.worked(startedMs)) this.#report.worked();
   }
 
   #count(name: CounterName, value: number): void {

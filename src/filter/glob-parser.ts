@@ -95,6 +95,7 @@ class GlobParser {
     this.at = close + 1;
     const isNegated = body.startsWith('!') || body.startsWith('^');
     if (isNegated) body = body.slice(1);
+    // eslint-disable-next-line no-control-regex
     if (!/^[\x01-\x7f]+$/.test(body)) throw this.error('has a set that is empty or not ASCII');
     const members = new Uint8Array(256);
     for (let index = 0; index < body.length; index += 1) {

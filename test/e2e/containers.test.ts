@@ -79,7 +79,7 @@ async function runTwoContainers(
     );
     for (const { span, resource } of own) {
       assert.equal(span.attributes['fdspan.close.reason'], 'dup', 'the shell puts its output back by dup2');
-      assert.equal(resource.attributes['fdspan.oci.runtime'], runtime);
+      assert.equal(resource.attributes['container.runtime.name'], 'podman');
       assert.equal(span.attributes['fdspan.phase'], 'container');
     }
   }

@@ -26,7 +26,6 @@ message Request { repeated ResourceSpans resource_spans = 1; }`,
   )
   .root.lookupType('Request');
 
-// eslint-disable-next-line @typescript-eslint/no-explicit-any -- what protobufjs decodes has no types
 type Plain = any;
 
 export type OtlpValue =

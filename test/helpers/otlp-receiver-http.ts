@@ -37,7 +37,7 @@ async function serve(
   request: http.IncomingMessage,
   response: http.ServerResponse,
 ): Promise<void> {
-  const encoding = (request.headers['content-encoding'] as string | undefined) ?? 'identity';
+  const encoding = request.headers['content-encoding'] ?? 'identity';
   const { acceptEncodings } = desk.options;
   const isRefused = acceptEncodings !== undefined && !acceptEncodings.includes(encoding);
   const behaviour: Behaviour = isRefused

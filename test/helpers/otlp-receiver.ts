@@ -142,7 +142,7 @@ export class OtlpReceiver {
       const timer = setTimeout(() => {
         this.#state.listeners.delete(ask);
         const seen = `${this.requests.length} requests, ${this.spanCount} spans`;
-        reject(new Error(`not seen within ${timeoutMs} ms: ${predicate} (${seen})`));
+        reject(new Error(`not seen within ${timeoutMs} ms: ${predicate.toString()} (${seen})`));
       }, timeoutMs);
       this.#state.listeners.add(ask);
       ask();

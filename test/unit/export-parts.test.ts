@@ -124,7 +124,7 @@ test('an outage is told once, then once a minute with counts, and once when it i
   let nowMs = 0;
   const lines: string[] = [];
   const note = (message: string, fields: Record<string, unknown>): void =>
-    void lines.push(`${message} ${String(fields.failures ?? '')}`.trim());
+    void lines.push(typeof fields.failures === 'number' ? `${message} ${fields.failures}` : message);
   const report = new ExportReport({ info: note, warn: note, error: note }, 'http://c', () => nowMs);
   const failure = retryable('refused', 'start it');
   for (; nowMs < 150_000; nowMs += 1000) report.failed(failure, 1, 1);

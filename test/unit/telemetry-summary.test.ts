@@ -1,0 +1,75 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { COUNTER_NAMES } from '../../src/model/counters.ts';
+import { DROPS, lawViolations, summarize } from '../../src/telemetry/summary.ts';
+
+const kernel = {
+  opens_in_scope: 1000,
+  opens_tracked: 900,
+  unsampled: 60,
+  open_table_full: 40,
+  pairs_finished: 890,
+  ring_full: 100,
+};
+const shared = {
+  records_read: 770,
+  spans_encoded: 700,
+  path_excluded: 30,
+  too_short: 10,
+  container_denied: 4,
+  rate_limited: 6,
+  unjudged_overflow: 5,
+  record_invalid: 2,
+  encode_failed: 3,
+  waiting: 10,
+  spans_accepted: 600,
+  queue_full: 20,
+  rejected: 10,
+  retries_exhausted: 5,
+  shutdown: 25,
+  spool_damaged: 1,
+  pump_turned_ms: 12345,
+  ring_fill_bytes: 77,
+};
+const amounts = { stillOpen: 10, ringUnread: 20, inFlight: 9, spooled: 40, spoolRecovered: 10 };
+
+test('a run in which every loss was counted violates no equation', () => {
+  assert.deepEqual(lawViolations(summarize(kernel, shared, amounts)), []);
+});
+
+test('the summary is flat, with the amounts and without gauges of a moment', () => {
+  const counters = summarize(kernel, shared, amounts);
+  assert.equal(counters.still_open, 10);
+  assert.equal(counters.in_flight, 9);
+  assert.equal(counters.pump_turned_ms, undefined);
+  assert.ok(Object.values(counters).every((value) => typeof value === 'number'));
+});
+
+const balanced = summarize(kernel, shared, amounts);
+for (const [name, equations] of [
+  ['opens_in_scope', 1],
+  ['opens_tracked', 2],
+  ['pairs_finished', 2],
+  ['records_read', 2],
+  ['spans_encoded', 2],
+  ['spans_accepted', 1],
+  ['ring_unread', 1],
+  ['waiting', 1],
+  ['spool_recovered', 1],
+  ...DROPS.map(({ reason }) => [reason, 1] as const),
+] as const) {
+  test(`one uncounted ${name} breaks ${equations} of the five equations, and is told with the difference`, () => {
+    const violations = lawViolations({ ...balanced, [name]: balanced[name] + 1 });
+    assert.equal(violations.length, equations);
+    for (const violation of violations) assert.match(violation, new RegExp(`${name} \\d+.*off by -?1$`));
+  });
+}
+
+test('every drop of the shared counters is in the table of drops', () => {
+  const notDrops = new Set([
+    'records_read', 'spans_encoded', 'bytes_encoded', 'requests_sealed', 'drains', 'pump_stalls',
+    'spans_accepted', 'requests_sent', 'requests_retried', 'bytes_sent',
+  ]);
+  const reasons = new Set(DROPS.map(({ reason }) => reason));
+  assert.deepEqual(COUNTER_NAMES.filter((name) => !notDrops.has(name) && !reasons.has(name)), []);
+});
