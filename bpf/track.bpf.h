@@ -137,8 +137,8 @@ __noinline int fill_names(struct pending_open *slot, u64 task, u64 file)
 }
 
 /* Files that no open made: they are no one's to trace, whatever types are asked for. */
-#define PIPEFS_MAGIC 0x50495045
-#define SOCKFS_MAGIC 0x534f434b
+#define PIPEFS_MAGIC	    0x50495045
+#define SOCKFS_MAGIC	    0x534f434b
 #define ANON_INODE_FS_MAGIC 0x09041934
 
 static __always_inline bool is_wanted_file(u64 file)

@@ -35,7 +35,7 @@ export function show(value: unknown): string {
   if (value === null || value === undefined) return 'nothing';
   if (Array.isArray(value)) return 'a list';
   if (typeof value === 'object') return 'a map';
-  const text = typeof value === 'string' ? value : String(value as number | bigint | boolean);
+  const text = typeof value === 'string' ? value : String(value);
   const cut = text.length > SHOWN_CHARS_MAX ? `${text.slice(0, SHOWN_CHARS_MAX)}…` : text;
   return typeof value === 'string' ? JSON.stringify(cut) : cut;
 }

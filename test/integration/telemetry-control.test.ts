@@ -66,7 +66,10 @@ test('a command is answered, and the socket is for its owner only', async () => 
 
 test('a handler that throws, an unknown command and an inherited name are refused with the reason', async () => {
   await listen();
-  await assert.rejects(askControl(path, { command: 'broken' }), { code: 'refused', message: /no such thing/ });
+  await assert.rejects(askControl(path, { command: 'broken' }), {
+    code: 'refused',
+    message: /no such thing/,
+  });
   await assert.rejects(askControl(path, { command: 'nope' }), { code: 'refused', message: /"nope"/ });
   await assert.rejects(askControl(path, { command: 'toString' }), { code: 'refused' });
 });
@@ -93,7 +96,10 @@ test('one client too many is refused, and a place that is free again is given', 
     await once(socket, 'connect');
     sockets.push(socket);
   }
-  await assert.rejects(askControl(path, { command: 'status' }), /clients are connected already|ECONNRESET|EPIPE/);
+  await assert.rejects(
+    askControl(path, { command: 'status' }),
+    /clients are connected already|ECONNRESET|EPIPE/,
+  );
   assert.equal(server.clientsRefused, 1);
   await Promise.all(sockets.map((socket) => once(socket.end().resume(), 'close')));
   assert.deepEqual(await askControl(path, { command: 'status' }), { version: '1' });
@@ -182,8 +188,14 @@ test('a tail that does not read loses rows, counted, and holds neither server no
   socket.setEncoding('utf8');
   for await (const chunk of socket) text += String(chunk);
   await closed;
-  const messages = text.trim().split('\n').map((line) => JSON.parse(line) as TailMessage);
-  const rows = messages.reduce((sum, message) => sum + (message.type === 'rows' ? message.rows.length : 0), 0);
+  const messages = text
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as TailMessage);
+  const rows = messages.reduce(
+    (sum, message) => sum + (message.type === 'rows' ? message.rows.length : 0),
+    0,
+  );
   assert.ok(rows < 50 * 200, `${rows} rows were sent`);
   assert.ok(text.length < 4 << 20, `${text.length} bytes were held`);
 });

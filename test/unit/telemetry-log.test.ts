@@ -11,7 +11,12 @@ function logger(options: { level?: LogLevel; isTerminal?: boolean } = {}) {
     stream: { write: (line: string) => lines.push(line) },
     nowMs: () => clock.nowMs,
   });
-  return { log, lines, clock, objects: () => lines.map((line) => JSON.parse(line) as Record<string, unknown>) };
+  return {
+    log,
+    lines,
+    clock,
+    objects: () => lines.map((line) => JSON.parse(line) as Record<string, unknown>),
+  };
 }
 
 test('a line is one JSON object with time, level, msg and the fields', () => {

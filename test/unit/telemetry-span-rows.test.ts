@@ -43,7 +43,10 @@ test('a row says what the span says, to the nanosecond', () => {
 });
 
 test('spans above the limit are counted, not decoded', () => {
-  const request = encodeRequest(resource, Array.from({ length: 2048 }, (_, i) => span(`/f${i}`)));
+  const request = encodeRequest(
+    resource,
+    Array.from({ length: 2048 }, (_, i) => span(`/f${i}`)),
+  );
   const { rows, spans, skipped } = decodeRows(request, 7);
   assert.deepEqual([rows.length, spans, skipped], [7, 2048, 2041]);
   assert.equal(rows[6].path, '/f6');

@@ -67,9 +67,20 @@ for (const [name, equations] of [
 
 test('every drop of the shared counters is in the table of drops', () => {
   const notDrops = new Set([
-    'records_read', 'spans_encoded', 'bytes_encoded', 'requests_sealed', 'drains', 'pump_stalls',
-    'spans_accepted', 'requests_sent', 'requests_retried', 'bytes_sent',
+    'records_read',
+    'spans_encoded',
+    'bytes_encoded',
+    'requests_sealed',
+    'drains',
+    'pump_stalls',
+    'spans_accepted',
+    'requests_sent',
+    'requests_retried',
+    'bytes_sent',
   ]);
   const reasons = new Set(DROPS.map(({ reason }) => reason));
-  assert.deepEqual(COUNTER_NAMES.filter((name) => !notDrops.has(name) && !reasons.has(name)), []);
+  assert.deepEqual(
+    COUNTER_NAMES.filter((name) => !notDrops.has(name) && !reasons.has(name)),
+    [],
+  );
 });
