@@ -18,7 +18,10 @@ for (const [key, { doc, default: value }] of Object.entries(KEYS)) {
   open = parents;
   const indent = '  '.repeat(parents.length);
   lines.push(`${indent}# ${doc} ${variableOf(key)}`);
-  const written = stringify({ [key.split('.').at(-1)!]: value }, { flowCollectionPadding: false, lineWidth: 0, collectionStyle: 'flow' });
+  const written = stringify(
+    { [key.split('.').at(-1)!]: value },
+    { flowCollectionPadding: false, lineWidth: 0, collectionStyle: 'flow' },
+  );
   lines.push(`${indent}${written.trim().replace(/^\{(.*)\}$/s, '$1')}`);
 }
 writeFileSync(new URL('../config/default.yaml', import.meta.url), `${lines.join('\n')}\n`);

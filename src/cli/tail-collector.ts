@@ -5,11 +5,10 @@ import { LibbpfMissingError } from '../bpf/libbpf.ts';
 import { Collector } from '../collector.ts';
 import type { Config } from '../config/schema.ts';
 import { counterIndex } from '../model/counters.ts';
-import { createLogger } from '../telemetry/log.ts';
+import { createLogger, type LogStream } from '../telemetry/log.ts';
 import { version } from './command-io.ts';
 import { EXIT_NOT_PERMITTED, EXIT_UNAVAILABLE } from './exit-codes.ts';
 import type { LocalStarter } from './tail-local.ts';
-import type { TailIo } from './tail.ts';
 
 /** Why this host can't be traced, for the user, with the exit code. */
 export interface StartRefusal {
@@ -30,7 +29,10 @@ export function refusalOf(error: unknown): StartRefusal | null {
 }
 
 /** Returns the starter for a configuration. Only warnings and errors of the collector are logged. */
-export function localStarter(config: Config, io: Pick<TailIo, 'stderr'>): LocalStarter {
+export function localStarter(
+  config: Config,
+  io: { readonly stderr: LogStream & { readonly isTTY?: boolean } },
+): LocalStarter {
   return async ({ onRequest }) => {
     const log = createLogger({ level: 'warn', stream: io.stderr, isTerminal: io.stderr.isTTY === true });
     const collector = await Collector.start({

@@ -63,7 +63,7 @@ export const textOrNull: Format = (value) => (value === null || value === 'null'
 
 /** Lists and maps may be written as YAML text, in a variable or after --set. */
 function structured(value: unknown): unknown {
-  return typeof value === 'string' ? parseYaml(value) : value;
+  return typeof value === 'string' ? parseYaml(value, { prettyErrors: false }) : value;
 }
 
 export function listOf(item: Format, what: string): Format {
@@ -105,7 +105,8 @@ export const textMap: Format = (value) => {
 /** A key of the contract whose feature isn't built: only its neutral value is taken. */
 export function notYetBuilt(neutral: unknown): Format {
   return (value) => {
-    if (JSON.stringify(structured(value)) === JSON.stringify(neutral)) return neutral;
+    const isNeutral = value === neutral || JSON.stringify(structured(value)) === JSON.stringify(neutral);
+    if (isNeutral) return neutral;
     throw new Error(`${JSON.stringify(neutral)}: anything else isn't built yet`);
   };
 }

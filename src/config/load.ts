@@ -46,7 +46,7 @@ export function loadConfig(sources: ConfigSources): LoadedConfig {
   const values = new Map(Object.entries(KEYS).map(([key, { default: value }]) => [key, value]));
   const origins = new Map(Object.keys(KEYS).map((key) => [key, 'default']));
   for (const { key, value, origin } of settings) {
-    if (!(key in KEYS)) {
+    if (!Object.hasOwn(KEYS, key)) {
       problems.push(`${origin}: unknown key ${key}${suggestion(key)}`);
       continue;
     }
@@ -58,13 +58,16 @@ export function loadConfig(sources: ConfigSources): LoadedConfig {
     try {
       put(used, key, judged(key, value));
     } catch (error) {
-      problems.push(
-        `${origins.get(key)}: ${key}: ${JSON.stringify(value)} must be ${(error as Error).message}`,
-      );
+      problems.push(`${origins.get(key)}: ${key}: ${shown(key, value)} must be ${(error as Error).message}`);
     }
   }
   if (problems.length > 0) throw new ConfigError(problems);
   return { config: used as unknown as Config, values, origins };
+}
+
+/** Secrets never reach a message. */
+function shown(key: string, value: unknown): string {
+  return KEYS[key].isSecret ? 'the value' : JSON.stringify(value);
 }
 
 /** One key through convict: its own validate() stops early on more, and can't tell where a value came from. */
@@ -113,7 +116,7 @@ function settingsOfFile(file: string | undefined, problems: string[]): Setting[]
     return [];
   }
   const lines = new LineCounter();
-  const document = parseDocument(source, { lineCounter: lines });
+  const document = parseDocument(source, { lineCounter: lines, prettyErrors: false });
   for (const error of document.errors)
     problems.push(`${path}:${lines.linePos(error.pos[0]).line}: ${error.message}`);
   if (document.errors.length > 0 || document.contents === null) return [];

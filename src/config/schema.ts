@@ -157,12 +157,53 @@ export const KEYS: Readonly<Record<string, Key>> = {
     default: false,
     format: format.notYetBuilt(false),
   },
+  'spans.held.after': {
+    doc: 'When an open file is reported (not built yet).',
+    default: '5m',
+    format: format.notYetBuilt('5m'),
+  },
+  'spans.held.every': {
+    doc: 'How often after that (not built yet).',
+    default: '1h',
+    format: format.notYetBuilt('1h'),
+  },
   'sampling.ratio': {
     doc: 'Share of opens to trace (not built yet).',
     default: 1,
     format: format.notYetBuilt(1),
   },
+  'sampling.rules': { doc: 'Ratios by rule (not built yet).', default: [], format: format.notYetBuilt([]) },
+  'sampling.keep': {
+    doc: 'Classes that are always kept (not built yet).',
+    default: ['failed', 'held'],
+    format: format.notYetBuilt(['failed', 'held']),
+  },
+  'sampling.target.container': {
+    doc: 'Spans a second of one container (not built yet).',
+    default: 0,
+    format: format.notYetBuilt(0),
+  },
+  'sampling.target.host': {
+    doc: 'Spans a second of the host; 0: no limit (not built yet).',
+    default: 0,
+    format: format.notYetBuilt(0),
+  },
+  'sampling.limit.host': {
+    doc: 'Hard limit of spans a second (not built yet).',
+    default: 0,
+    format: format.notYetBuilt(0),
+  },
   'trace.group_by': { doc: 'What makes one trace.', default: 'process', format: format.oneOf('process') },
+  'trace.window': {
+    doc: 'Slice of a trace (not built yet).',
+    default: '15s',
+    format: format.notYetBuilt('15s'),
+  },
+  'trace.spans_max': {
+    doc: 'Spans of one slice (not built yet).',
+    default: 1000,
+    format: format.notYetBuilt(1000),
+  },
   'export.protocol': {
     doc: 'OTLP protocol; http/protobuf costs less.',
     default: 'grpc',
@@ -195,8 +236,18 @@ export const KEYS: Readonly<Record<string, Key>> = {
     default: null,
     format: format.notYetBuilt(null),
   },
+  'export.spool.bytes_max': {
+    doc: 'Bytes of the spool (not built yet).',
+    default: '1GiB',
+    format: format.notYetBuilt('1GiB'),
+  },
   resource: { doc: 'Attributes added to every container.', default: {}, format: format.textMap },
   'telemetry.metrics.otlp': { doc: "Send fdspan's own metrics.", default: true, format: format.boolean },
+  'telemetry.metrics.prometheus': {
+    doc: 'Prometheus address (not built yet).',
+    default: null,
+    format: format.notYetBuilt(null),
+  },
   'telemetry.log_level': {
     doc: 'Least level that is logged.',
     default: 'info',

@@ -42,7 +42,8 @@ test('every mistake of every source is told at once, with file and line', () => 
   for (const expected of [/yaml:1: attach/, /yaml:3: limits\.ring/, /yaml:4: unknown key limits\.rings/]) {
     assert.match(found, expected);
   }
-  for (const expected of [/yaml:6: export\.timeout/, /FDSPAN_LIMITS_RINGS/, /nonsense/]) assert.match(found, expected);
+  for (const expected of [/yaml:6: export\.timeout/, /FDSPAN_LIMITS_RINGS/, /nonsense/])
+    assert.match(found, expected);
   assert.equal(problems.length, 6, found);
 });
 
