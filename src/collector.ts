@@ -12,7 +12,7 @@ import { compileRules } from './containers/rules.ts';
 import { chooseScope, type ScopeChoice } from './containers/scope-choice.ts';
 import { scopeOfCgroup } from './containers/scope.ts';
 import { decodeScopeRecord } from './containers/scope-records.ts';
-import type { Config } from './config/schema.ts';
+import type { Config } from './config/config.ts';
 import { kernelOptions, pumpOptions } from './config/options.ts';
 import { encodeResource } from './encode/resource.ts';
 import * as layout from './model/record-layout.ts';

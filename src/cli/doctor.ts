@@ -4,7 +4,7 @@ import { arch, release } from 'node:os';
 import type { Writable } from 'node:stream';
 import { parseArgs } from 'node:util';
 import { ConfigError, loadConfig } from '../config/load.ts';
-import type { Config } from '../config/schema.ts';
+import type { Config } from '../config/config.ts';
 import { escapeControls, escapeJsonControls } from '../telemetry/terminal-text.ts';
 import {
   exitCodeOfChecks,

@@ -4,7 +4,7 @@ import { Collector } from '../collector.ts';
 import { BpfError } from '../bpf/bpf-object.ts';
 import { LibbpfMissingError } from '../bpf/libbpf.ts';
 import { sendDatagram } from '../bpf/libc.ts';
-import type { Config } from '../config/schema.ts';
+import type { Config } from '../config/config.ts';
 import { Exporter } from '../export/exporter.ts';
 import { ControlServer } from '../telemetry/control-server.ts';
 import { createLogger, type Logger } from '../telemetry/log.ts';

@@ -3,7 +3,7 @@
 import { BpfError } from '../bpf/bpf-object.ts';
 import { LibbpfMissingError } from '../bpf/libbpf.ts';
 import { Collector } from '../collector.ts';
-import type { Config } from '../config/schema.ts';
+import type { Config } from '../config/config.ts';
 import { counterIndex } from '../model/counters.ts';
 import { createLogger, type LogStream } from '../telemetry/log.ts';
 import { version } from './command-io.ts';

@@ -27,7 +27,7 @@ class MessageQueue {
   #rows = 0;
   #wake: (() => void) | null = null;
   #isEnded = false;
-  #failure: unknown = null;
+  #failure: Error | null = null;
 
   /** Returns false when the rows don't fit. */
   push(message: TailMessage): boolean {
@@ -41,7 +41,7 @@ class MessageQueue {
   }
 
   /** What waits is still read; then the reader ends, or gets the failure thrown. */
-  end(failure: unknown = null): void {
+  end(failure: Error | null = null): void {
     if (this.#isEnded) return;
     this.#isEnded = true;
     this.#failure = failure;
@@ -78,7 +78,7 @@ export async function openLocal(
   const total = { spans: 0, skipped: 0, dropped: 0 };
   const collector = await start({ onRequest });
   let last: Readonly<Record<string, number>> = {};
-  collector.failed.catch((error: unknown) => finish(error));
+  collector.failed.catch((error: Error) => finish(error));
   const timer = setInterval(pushStats, STATS_INTERVAL_MS);
   if (signal.aborted) void stop();
   else signal.addEventListener('abort', () => void stop(), { once: true });
@@ -98,7 +98,7 @@ export async function openLocal(
     queue.push({ type: 'stats', stats });
   }
 
-  function finish(failure: unknown): void {
+  function finish(failure: Error | null): void {
     clearInterval(timer);
     queue.end(failure);
   }
@@ -111,7 +111,7 @@ export async function openLocal(
       queue.push({ type: 'stats', stats: { ...total, counters: last } });
       finish(null);
     } catch (error) {
-      finish(error);
+      finish(error as Error);
     }
   }
 }

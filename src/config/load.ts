@@ -4,7 +4,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import convict from 'convict';
 import { isMap, isScalar, LineCounter, parseDocument, type YAMLMap } from 'yaml';
 import { duration } from './formats.ts';
-import { KEYS, type Config } from './schema.ts';
+import type { Config } from './config.ts';
+import { KEYS } from './schema.ts';
 import { settingsOfOpenTelemetry, type Setting } from './opentelemetry-variables.ts';
 
 export const DEFAULT_FILE = '/etc/fdspan/fdspan.yaml';

@@ -6,7 +6,7 @@ import type { TracerOptions } from '../bpf/settings.ts';
 import type { RingMapping } from '../bpf/tracer.ts';
 import type { ScopeChoice } from '../containers/scope-choice.ts';
 import type { PumpSettings } from '../pump-thread.ts';
-import type { Config } from './schema.ts';
+import type { Config } from './config.ts';
 import { magicOf } from './file-systems.ts';
 
 /** S_IFMT >> 12. */

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { createServer } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createServer as createTcpServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
@@ -96,14 +96,15 @@ interface Backend {
 
 async function httpBackend(): Promise<Backend> {
   const [metrics, traces, keys]: [Received[], Backend['traces'], Set<unknown>] = [[], [], new Set()];
-  const server = createServer(async (request, response) => {
+  const take = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk as Buffer);
     keys.add(request.headers['x-key']);
     if (request.url === '/v1/metrics') metrics.push(decodeMetrics(Buffer.concat(chunks)));
     if (request.url === '/v1/traces') traces.push(...decodeSpans(Buffer.concat(chunks)));
     response.setHeader('content-type', 'application/x-protobuf').end();
-  });
+  };
+  const server = createServer((request, response) => void take(request, response));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
   return { endpoint: `http://127.0.0.1:${port}`, metrics, traces, keys, close: () => server.close() };

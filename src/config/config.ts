@@ -1,0 +1,53 @@
+// What the code gets of the configuration, in its own units: milliseconds, bytes.
+
+export interface Config {
+  readonly kernel: { readonly btf: string | null };
+  readonly scope: {
+    readonly by: 'auto' | 'cgroup2' | 'cgroup1';
+    readonly host: boolean;
+    readonly adoptOpen: boolean;
+  };
+  readonly containers: {
+    readonly allow: readonly Readonly<Record<string, string>>[];
+    readonly deny: readonly Readonly<Record<string, string>>[];
+    readonly runtimePhase: boolean;
+    readonly keepAfterExitMs: number;
+  };
+  readonly files: {
+    readonly types: readonly string[];
+    readonly excludeFilesystems: readonly string[];
+    readonly exclude: readonly string[];
+    readonly include: readonly string[];
+  };
+  readonly spans: {
+    readonly attributes: 'lean' | 'standard' | 'full';
+    readonly name: 'template' | 'operation';
+    readonly namesMax: number;
+    readonly minDurationMs: number;
+    readonly failedOpens: readonly string[];
+  };
+  readonly export: {
+    readonly protocol: 'grpc' | 'http/protobuf';
+    readonly endpoint: string;
+    readonly compression: 'auto' | 'none' | 'gzip' | 'zstd';
+    readonly headers: Readonly<Record<string, string>>;
+    readonly headersFile: string | null;
+    readonly tls: { readonly ca: string | null; readonly cert: string | null; readonly key: string | null };
+    readonly timeoutMs: number;
+    readonly queue: { readonly bytesMax: number; readonly requestsInFlight: number };
+  };
+  readonly resource: Readonly<Record<string, string>>;
+  readonly telemetry: {
+    readonly metrics: { readonly otlp: boolean };
+    readonly logLevel: 'error' | 'warn' | 'info' | 'debug';
+  };
+  readonly control: { readonly socket: string };
+  readonly limits: {
+    readonly openFiles: number;
+    readonly ring: number;
+    readonly containers: number;
+    readonly waitingRecords: number;
+    readonly stopDeadlineMs: number;
+    readonly stopSpans: number;
+  };
+}
