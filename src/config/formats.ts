@@ -40,7 +40,8 @@ export function bytes(min: number, max: number, isPowerOfTwo = false): Format {
 export function integer(min: number, max: number): Format {
   return (value) => {
     const number = Number(value);
-    if (typeof value === 'boolean' || value === null || !/^\d+$/.test(String(value))) {
+    const written = typeof value === 'number' || typeof value === 'string' ? String(value) : '';
+    if (!/^\d+$/.test(written)) {
       throw new Error(`a whole number from ${min} to ${max}`);
     }
     if (number < min || number > max) throw new Error(`from ${min} to ${max}`);
