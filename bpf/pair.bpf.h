@@ -25,11 +25,6 @@ struct opening {
 	u32 reserved;
 };
 
-static __always_inline u64 counted_now(void)
-{
-	return bpf_ktime_get_boot_ns();
-}
-
 static __always_inline u32 virtual_pid(u64 leader)
 {
 	u64 pid = WORD(task_struct, leader, thread_pid);

@@ -21,7 +21,7 @@ const STRUCTS = [
 
 function constants(): string[] {
   const lines: string[] = [];
-  for (const [, name, value] of header.matchAll(/^#define (\w+) (\d+)\b/gm))
+  for (const [, name, value] of header.matchAll(/^#define (\w+)[ \t]+(\d+)\b/gm))
     lines.push(`export const ${name} = ${value};`);
   for (const [, body] of header.matchAll(/^enum \w+ \{([^}]*)\}/gm)) {
     for (const [, name, value, shift] of body.matchAll(/^\s*(\w+) = (\d+)(?: << (\d+))?/gm)) {

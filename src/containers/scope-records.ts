@@ -1,20 +1,9 @@
 // Decodes the ring's records about scopes (bpf/record.h) for the main thread. Any bytes may come:
 // what isn't a whole record gives null.
 
-const KIND_SCOPE_CREATED = 2;
-const KIND_SCOPE_REMOVED = 3;
-const KIND_SCOPE_DESCRIBED = 4;
+import * as layout from '../model/record-layout.ts';
 
-/** Byte offsets of bpf/record.h; all numbers are little-endian. */
-const SCOPE_OFFSET = 8;
-const CREATED = { pathBytes: 4, flags: 6, container: 16, verdict: 24, path: 32 } as const;
-const REMOVED_BYTES = 16;
-const DESCRIBED = { pid: 4, startedBootNs: 16, namespaces: 24, hostname: 56, end: 120 } as const;
-const NAMESPACE_COUNT = 7;
-const CGROUP_PATH_BYTES_MAX = 4096;
-const VERDICT_MIN = 1;
-const VERDICT_MAX = 4;
-const FLAG_PATH_TRUNCATED = 1;
+const HOSTNAME_END = layout.SCOPE_DESCRIBED_RECORD_HOSTNAME + layout.HOSTNAME_BYTES;
 
 export interface ScopeCreated {
   readonly type: 'created';
@@ -49,14 +38,14 @@ export type ScopeRecord = ScopeCreated | ScopeRemoved | ScopeDescribed;
 
 /** Decodes one record about a scope; null when the bytes are none. The bytes aren't kept. */
 export function decodeScopeRecord(bytes: Uint8Array): ScopeRecord | null {
-  if (bytes.length < REMOVED_BYTES) return null;
+  if (bytes.length < layout.SCOPE_REMOVED_RECORD_BYTES) return null;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   switch (bytes[0]) {
-    case KIND_SCOPE_CREATED:
+    case layout.RECORD_SCOPE_CREATED:
       return decodeCreated(bytes, view);
-    case KIND_SCOPE_REMOVED:
-      return { type: 'removed', scope: view.getBigUint64(SCOPE_OFFSET, true) };
-    case KIND_SCOPE_DESCRIBED:
+    case layout.RECORD_SCOPE_REMOVED:
+      return { type: 'removed', scope: view.getBigUint64(layout.SCOPE_REMOVED_RECORD_SCOPE, true) };
+    case layout.RECORD_SCOPE_DESCRIBED:
       return decodeDescribed(bytes, view);
     default:
       return null;
@@ -64,36 +53,41 @@ export function decodeScopeRecord(bytes: Uint8Array): ScopeRecord | null {
 }
 
 function decodeCreated(bytes: Uint8Array, view: DataView): ScopeCreated | null {
-  if (bytes.length < CREATED.path) return null;
-  const pathBytes = view.getUint16(CREATED.pathBytes, true);
-  const verdict = view.getUint32(CREATED.verdict, true);
-  if (pathBytes > CGROUP_PATH_BYTES_MAX || CREATED.path + pathBytes > bytes.length) return null;
-  if (verdict < VERDICT_MIN || verdict > VERDICT_MAX) return null;
+  if (bytes.length < layout.SCOPE_CREATED_RECORD_BYTES) return null;
+  const pathBytes = view.getUint16(layout.SCOPE_CREATED_RECORD_PATH_BYTES, true);
+  const verdict = view.getUint32(layout.SCOPE_CREATED_RECORD_VERDICT, true);
+  if (
+    pathBytes > layout.CGROUP_PATH_BYTES_MAX ||
+    layout.SCOPE_CREATED_RECORD_BYTES + pathBytes > bytes.length
+  )
+    return null;
+  if (verdict < layout.VERDICT_IGNORE || verdict > layout.VERDICT_TRACE) return null;
   return {
     type: 'created',
-    scope: view.getBigUint64(SCOPE_OFFSET, true),
-    containerScope: view.getBigUint64(CREATED.container, true),
-    path: latin1(bytes, CREATED.path, CREATED.path + pathBytes),
-    isPathTruncated: (view.getUint16(CREATED.flags, true) & FLAG_PATH_TRUNCATED) !== 0,
+    scope: view.getBigUint64(layout.SCOPE_CREATED_RECORD_SCOPE, true),
+    containerScope: view.getBigUint64(layout.SCOPE_CREATED_RECORD_CONTAINER, true),
+    path: latin1(bytes, layout.SCOPE_CREATED_RECORD_BYTES, layout.SCOPE_CREATED_RECORD_BYTES + pathBytes),
+    isPathTruncated:
+      (view.getUint16(layout.SCOPE_CREATED_RECORD_FLAGS, true) & layout.PAIR_PATH_TRUNCATED) !== 0,
     kernelVerdict: verdict,
   };
 }
 
 function decodeDescribed(bytes: Uint8Array, view: DataView): ScopeDescribed | null {
-  if (bytes.length < DESCRIBED.end) return null;
-  const namespaces = new Uint32Array(NAMESPACE_COUNT);
-  for (let i = 0; i < NAMESPACE_COUNT; i++) {
-    namespaces[i] = view.getUint32(DESCRIBED.namespaces + 4 * i, true);
+  if (bytes.length < HOSTNAME_END) return null;
+  const namespaces = new Uint32Array(layout.NS_COUNT);
+  for (let i = 0; i < layout.NS_COUNT; i++) {
+    namespaces[i] = view.getUint32(layout.SCOPE_DESCRIBED_RECORD_NAMESPACES + 4 * i, true);
   }
-  const nul = bytes.subarray(DESCRIBED.hostname, DESCRIBED.end).indexOf(0);
-  const hostnameEnd = nul === -1 ? DESCRIBED.end : DESCRIBED.hostname + nul;
+  const nul = bytes.subarray(layout.SCOPE_DESCRIBED_RECORD_HOSTNAME, HOSTNAME_END).indexOf(0);
+  const hostnameEnd = nul === -1 ? HOSTNAME_END : layout.SCOPE_DESCRIBED_RECORD_HOSTNAME + nul;
   return {
     type: 'described',
-    scope: view.getBigUint64(SCOPE_OFFSET, true),
-    pid: view.getUint32(DESCRIBED.pid, true),
-    processStartedBootNs: view.getBigUint64(DESCRIBED.startedBootNs, true),
+    scope: view.getBigUint64(layout.SCOPE_DESCRIBED_RECORD_SCOPE, true),
+    pid: view.getUint32(layout.SCOPE_DESCRIBED_RECORD_PID, true),
+    processStartedBootNs: view.getBigUint64(layout.SCOPE_DESCRIBED_RECORD_PROCESS_STARTED_BOOT_NS, true),
     namespaces,
-    hostname: latin1(bytes, DESCRIBED.hostname, hostnameEnd),
+    hostname: latin1(bytes, layout.SCOPE_DESCRIBED_RECORD_HOSTNAME, hostnameEnd),
   };
 }
 
