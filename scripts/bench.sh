@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# Measures the budgets of docs/overhead.md. `npm run bench -- [kernel|collector] [--rounds N] [--json]`
+set -euo pipefail
+cd "$(dirname "$(readlink -f "$0")")/.."
+bash scripts/setup.sh
+bash scripts/build.sh
+PATH=$PWD/node_modules/.bin:$PATH
+make --no-print-directory -s -C test/bench/programs
+exec node test/bench/run.ts "$@"
