@@ -129,7 +129,7 @@ int BPF_PROG(cgroup_mkdir, struct cgroup *made, const char *path)
 		given.verdict = above->verdict;
 		given.described = above->described;
 	}
-	if (bpf_map_update_elem(&policy, &scope, &given, BPF_NOEXIST))
+	if (!policy_of_scope(scope) && !add_policy(scope, &given))
 		count(COUNTER_SCOPE_TABLE_FULL);
 	tell_created(scope, &given, path);
 	return 0;
@@ -143,7 +143,7 @@ int BPF_PROG(cgroup_rmdir, struct cgroup *removed)
 
 	if (!scope)
 		return 0;
-	bpf_map_delete_elem(&policy, &scope);
+	remove_policy(scope);
 	record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);
 	if (!record) {
 		count(COUNTER_SCOPE_RECORDS_LOST);
@@ -165,16 +165,18 @@ int judge_scope(struct judge_arguments *arguments)
 				      .verdict = arguments->verdict };
 	struct scope_policy *found = policy_of_scope(scope);
 
+	if (found && arguments->only_new)
+		return 0;
+	if (!found) {
+		if (!add_policy(scope, &given)) {
+			count(COUNTER_SCOPE_TABLE_FULL);
+			return 1;
+		}
+		found = policy_of_scope(scope);
+	}
 	if (found) {
-		if (arguments->only_new)
-			return 0;
 		found->container = given.container;
 		found->verdict = given.verdict;
-		return 0;
-	}
-	if (bpf_map_update_elem(&policy, &scope, &given, BPF_NOEXIST)) {
-		count(COUNTER_SCOPE_TABLE_FULL);
-		return 1;
 	}
 	return 0;
 }

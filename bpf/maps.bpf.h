@@ -56,16 +56,11 @@ struct {
 	__uint(max_entries, 8 << 20);
 } ring SEC(".maps");
 
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 32768);
-	__type(key, u64);
-	__type(value, struct scope_policy);
-} policy SEC(".maps");
-
+/* BPF_F_MMAPABLE, here and below: only such an array begins at a cache line. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__type(key, u32);
 	__type(value, struct call_start);
 } starts SEC(".maps");
@@ -73,6 +68,7 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 32768);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__type(key, u32);
 	__type(value, struct bucket);
 } buckets SEC(".maps");

@@ -4,6 +4,7 @@
 #define FDSPAN_SCOPE_BPF_H
 
 #include "path.bpf.h"
+#include "policy.bpf.h"
 
 #define SCOPE_KIND_SHIFT 62
 
@@ -15,11 +16,6 @@ static struct scope_policy host_policy = { .container = 0,
 static __always_inline u64 cgroup_id(u64 cgroup)
 {
 	return WORD(kernfs_node, WORD(cgroup, cgroup, kn), id);
-}
-
-static __always_inline struct scope_policy *policy_of_scope(u64 scope)
-{
-	return bpf_map_lookup_elem(&policy, &scope);
 }
 
 /*

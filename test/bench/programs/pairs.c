@@ -19,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define BATCH 500
+#define BATCH 200
 
 static uint64_t now_ns(clockid_t clock)
 {
