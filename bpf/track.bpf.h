@@ -4,6 +4,7 @@
 #define FDSPAN_TRACK_BPF_H
 
 #include "pair.bpf.h"
+#include "short-path.bpf.h"
 
 static __always_inline struct pair_record *record_of(struct pending_open *slot)
 {
@@ -84,7 +85,7 @@ static __always_inline bool end_pair(u64 file, struct found *found, u32 reason, 
  * Decides where the record lies and writes executable and path. A path longer than the slot goes
  * to a long buffer; when none is free, its tail is kept here, marked.
  */
-__noinline int fill_names(struct pending_open *slot, u64 task, u64 file)
+__noinline int fill_any_names(struct pending_open *slot, u64 task, u64 file)
 {
 	struct executable executable;
 	struct path_of path;
@@ -134,6 +135,29 @@ __noinline int fill_names(struct pending_open *slot, u64 task, u64 file)
 		to.far->record = slot->record;
 	}
 	return 0;
+}
+
+/* Writes executable and path of the usual file; 0, and nothing is written, when it takes the long way. */
+__noinline int fill_short_names(struct pending_open *slot, u64 task, u64 file)
+{
+	struct executable executable;
+	struct path_of path;
+	struct short_walk walk;
+
+	if (!slot)
+		return 0;
+	executable_of(&executable, task);
+	path_of_file(&path, task, file);
+	if (path.suffix_bytes || has_made_name(&path) || !note_dentries(&walk, &path) ||
+	    executable.bytes + walk.bytes > SLOT_TAIL_BYTES - WRITE_SLACK_BYTES)
+		return 0;
+	copy_words(slot, 0, executable.name, executable.bytes);
+	if (!write_noted(slot, executable.bytes, &walk))
+		return 0;
+	slot->long_index = 0;
+	slot->record.executable_bytes = executable.bytes;
+	slot->record.path_bytes = walk.bytes;
+	return 1;
 }
 
 /* Files that no open made: they are no one's to trace, whatever types are asked for. */
@@ -203,7 +227,8 @@ static __always_inline void track(const struct opening *opening, u64 now)
 	own_only(slot, opening->fd);
 	begin_record(&slot->record, opening);
 	fill_file(&slot->record, opening->file, opening->open_flags);
-	fill_names(slot, opening->task, opening->file);
+	if (!fill_short_names(slot, opening->task, opening->file))
+		fill_any_names(slot, opening->task, opening->file);
 	pending = table_count(opening->files);
 	if (pending)
 		__sync_fetch_and_add(pending, 1);
