@@ -16,27 +16,24 @@ static __always_inline struct call_start *start_of(u32 tid)
 
 static __always_inline void enter_open(u64 task, u32 number)
 {
-	struct scope_policy *scope = traced_policy(task);
-	struct call_start *start;
-	u32 tid;
+	u32 tid = READ(task_struct, task, pid);
+	struct call_start *start = start_of(tid);
+	struct scope_policy *scope;
 
-	if (!scope || (u32)READ(task_struct, task, tgid) == settings.self_pid)
-		return;
-	if (!settings.runtime_phase && is_runtime_phase(task, scope))
-		return;
-	tid = READ(task_struct, task, pid);
-	start = start_of(tid);
 	if (!start)
 		return;
 	if (start->tid == tid && start->number == number && start->restart) {
 		start->restart = 0; /* the first entry counts */
 		return;
 	}
-	start->boot_ns = bpf_ktime_get_boot_ns();
-	start->container = scope->container;
+	scope = policy_at_open(task);
+	/* Also noted of the untraced: their exits then need not ask again. */
+	start->container = scope ? scope->container : UNTRACED;
 	start->number = number;
 	start->restart = 0;
 	start->tid = tid;
+	if (scope)
+		start->boot_ns = bpf_ktime_get_boot_ns();
 }
 
 static __always_inline void enter_close(u64 task, u32 descriptor)

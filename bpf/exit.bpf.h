@@ -78,15 +78,15 @@ static __always_inline void exit_open(u64 task, struct pt_regs *regs, u32 number
 			return;
 		}
 		start->tid = 0;
+		if (start->container == UNTRACED)
+			return;
 		opening.container = start->container;
 		opening.opened_boot_ns = start->boot_ns;
 		now = bpf_ktime_get_boot_ns();
 		opening.duration_ns = now - start->boot_ns;
 	} else {
-		scope = traced_policy(task);
-		if (!scope || (u32)READ(task_struct, task, tgid) == settings.self_pid)
-			return;
-		if (!settings.runtime_phase && is_runtime_phase(task, scope))
+		scope = policy_at_open(task);
+		if (!scope)
 			return;
 		opening.container = scope->container;
 		now = bpf_ktime_get_boot_ns();

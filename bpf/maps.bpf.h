@@ -35,10 +35,12 @@ struct long_record {
 	u32 reserved;
 };
 
+#define UNTRACED ~0ULL
+
 /* Where a task is in a call that needs something from its entry. */
 struct call_start {
 	u64 boot_ns;
-	u64 container; /* scope */
+	u64 container; /* scope, or UNTRACED */
 	u64 target;    /* struct file that dup2 or dup3 will close */
 	u32 tid;       /* 0: none */
 	u16 number;    /* of the system call */
@@ -118,6 +120,17 @@ static __always_inline void count(u32 counter)
 	if (value)
 		/* Atomic also against another program on this CPU: later kernels may preempt. */
 		__sync_fetch_and_add(value, 1);
+}
+
+/* Stores after all stores before it. On x86 every store does; elsewhere only a locked exchange is sure to. */
+static __always_inline void publish(u64 *place, u64 value)
+{
+#if defined(__TARGET_ARCH_x86)
+	asm volatile("" ::: "memory");
+	*(volatile u64 *)place = value;
+#else
+	__sync_lock_test_and_set(place, value);
+#endif
 }
 
 static __always_inline u32 hash_address(u64 address, u64 factor)

@@ -9,8 +9,9 @@
 #include "maps.bpf.h"
 
 #define POLICY_ENTRIES 5
-#define POLICY_SETS    8192 /* 40,960 scopes; those that find no place are counted as scope_table_full */
-#define POLICY_SHIFT   51   /* leaves the 13 bits of POLICY_SETS */
+#define POLICY_SETS                                                                                \
+	8192 /* 40,960 scopes; those that find no place are counted as scope_table_full */
+#define POLICY_SHIFT   51 /* leaves the 13 bits of POLICY_SETS */
 #define POLICY_FILLING ~0ULL
 
 struct policy_entry {
@@ -86,7 +87,7 @@ static __always_inline struct policy_entry *fill_policy_in(struct policy_set *se
 		if (entry->scope || __sync_val_compare_and_swap(&entry->scope, 0, POLICY_FILLING))
 			continue;
 		entry->policy = *given;
-		__sync_lock_test_and_set(&entry->scope, scope);
+		publish(&entry->scope, scope);
 		return entry;
 	}
 	return NULL;

@@ -63,13 +63,16 @@ struct scope_policy {
 
 #define EXCLUDED_MAGICS_MAX 32
 #define ERRNO_WORDS	    3 /* errnos 0 to 191 */
+#define MAGIC_FACTOR	    0x9e3779b97f4a7c15ULL
 
 /* Set before load, constant after it (section .rodata.settings). */
 struct settings {
 	__u64 failed_errnos[ERRNO_WORDS];	    /* bit per errno whose failed opens are told */
 	__u64 excluded_magics[EXCLUDED_MAGICS_MAX]; /* file systems' s_magic */
-	__u64 wake_bytes;			    /* a quarter of the ring */
-	__u64 wake_step_bytes;			    /* wake again at each further step */
+	__u64 magic_filter;	/* bit (magic * MAGIC_FACTOR) >> 58 of each of these */
+	__u64 wake_bytes;	/* a quarter of the ring */
+	__u64 wake_step_bytes;	/* wake again at each further step */
+	__u64 fill_check_bytes; /* sent by one CPU between two looks at the fill */
 	__u32 excluded_magic_count;
 	__u32 file_types;     /* bit per S_IFMT >> 12 */
 	__u32 bucket_mask;    /* buckets of the open table - 1, a power of two - 1 */

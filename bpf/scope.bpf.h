@@ -80,4 +80,16 @@ static __always_inline bool is_runtime_phase(u64 task, struct scope_policy *scop
 	return mount_namespace_of_executable(task) == settings.host_mnt_ns;
 }
 
+/* The policy of a task that opens a file, or NULL when that is not to be traced. */
+static __always_inline struct scope_policy *policy_at_open(u64 task)
+{
+	struct scope_policy *scope = traced_policy(task);
+
+	if (!scope || (u32)READ(task_struct, task, tgid) == settings.self_pid)
+		return NULL;
+	if (!settings.runtime_phase && is_runtime_phase(task, scope))
+		return NULL;
+	return scope;
+}
+
 #endif

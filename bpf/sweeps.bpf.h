@@ -33,10 +33,8 @@ static __always_inline void visit_file(struct bpf_iter__task_file *context, bool
 	}
 	if (!adopt || !is_wanted_file(opening.file))
 		return;
-	scope = traced_policy(opening.task);
-	if (!scope || (u32)READ(task_struct, opening.task, tgid) == settings.self_pid)
-		return;
-	if (!settings.runtime_phase && is_runtime_phase(opening.task, scope))
+	scope = policy_at_open(opening.task);
+	if (!scope)
 		return;
 	opening.container = scope->container;
 	opening.opened_boot_ns = bpf_ktime_get_boot_ns();

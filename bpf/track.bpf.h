@@ -22,7 +22,7 @@ static __always_inline void free_slot(u64 *tag, struct pending_open *slot)
 	if (far)
 		far->taken = 0;
 	/* After all other stores: the next owner may take the slot at once. */
-	__sync_lock_test_and_set(tag, 0);
+	publish(tag, 0);
 }
 
 /* Sends the record from where it lies. The slot is this program's own. */
@@ -175,6 +175,8 @@ static __always_inline bool is_wanted_file(u64 file)
 		return false;
 	if (magic == PIPEFS_MAGIC || magic == SOCKFS_MAGIC || magic == ANON_INODE_FS_MAGIC)
 		return false;
+	if (!(settings.magic_filter >> (magic * MAGIC_FACTOR >> 58) & 1))
+		return true;
 	for (u32 i = 0; i < EXCLUDED_MAGICS_MAX; i++) {
 		if (i >= settings.excluded_magic_count)
 			return true;
@@ -232,7 +234,7 @@ static __always_inline void track(const struct opening *opening, u64 now)
 	pending = table_count(opening->files);
 	if (pending)
 		__sync_fetch_and_add(pending, 1);
-	__sync_lock_test_and_set(taken.tag, opening->file);
+	publish(taken.tag, opening->file);
 }
 
 #endif

@@ -23,6 +23,8 @@ function constants(): string[] {
   const lines: string[] = [];
   for (const [, name, value] of header.matchAll(/^#define (\w+)[ \t]+(\d+)\b/gm))
     lines.push(`export const ${name} = ${value};`);
+  for (const [, name, value] of header.matchAll(/^#define (\w+)[ \t]+(0x[0-9a-f]+)ULL\b/gm))
+    lines.push(`export const ${name} = ${value}n;`);
   for (const [, body] of header.matchAll(/^enum \w+ \{([^}]*)\}/gm)) {
     for (const [, name, value, shift] of body.matchAll(/^\s*(\w+) = (\d+)(?: << (\d+))?/gm)) {
       lines.push(`export const ${name} = ${Number(value) << Number(shift ?? 0)};`);

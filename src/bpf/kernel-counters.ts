@@ -31,7 +31,7 @@ export class KernelCounters {
     const values: Record<string, number> = {};
     const bytes = new Uint8Array(this.#perCpu.buffer);
     for (const { name, index } of COUNTERS) {
-      key.writeUInt32LE(index);
+      key.writeUInt32LE(Number(index));
       const result = libbpf().mapLookup(fd, key, bytes) as number;
       if (result !== 0) throw new BpfError(`reading counter ${name}`, -result);
       values[name] = Number(this.#perCpu.reduce((sum, value) => sum + value, 0n));

@@ -44,6 +44,7 @@ export function encodeSettings(
   kernel: Btf,
   buckets: number,
   startEntries: number,
+  cpuCount: number,
 ): Uint8Array {
   const settings = Buffer.alloc(layout.SETTINGS_BYTES);
   for (const errno of options.failedErrnos) setBit(settings, layout.SETTINGS_FAILED_ERRNOS, errno);
@@ -53,8 +54,11 @@ export function encodeSettings(
   });
   settings.writeUInt32LE(magics.length, layout.SETTINGS_EXCLUDED_MAGIC_COUNT);
   for (const type of options.fileTypes) setBit(settings, layout.SETTINGS_FILE_TYPES, type);
+  settings.writeBigUInt64LE(magicFilterOf(magics), layout.SETTINGS_MAGIC_FILTER);
   settings.writeBigUInt64LE(BigInt(options.ringBytes / 4), layout.SETTINGS_WAKE_BYTES);
   settings.writeBigUInt64LE(BigInt(options.ringBytes / 16), layout.SETTINGS_WAKE_STEP_BYTES);
+  const fillCheckBytes = Math.floor(options.ringBytes / 64 / cpuCount);
+  settings.writeBigUInt64LE(BigInt(fillCheckBytes), layout.SETTINGS_FILL_CHECK_BYTES);
   settings.writeUInt32LE(buckets - 1, layout.SETTINGS_BUCKET_MASK);
   settings.writeUInt32LE(startEntries - 1, layout.SETTINGS_START_MASK);
   settings.writeUInt32LE(options.selfPid, layout.SETTINGS_SELF_PID);
@@ -64,6 +68,14 @@ export function encodeSettings(
   settings.writeUInt8(options.isHostTraced ? 1 : 0, layout.SETTINGS_TRACE_HOST);
   settings.writeUInt8(options.isRuntimePhaseTraced ? 1 : 0, layout.SETTINGS_RUNTIME_PHASE);
   return settings;
+}
+
+/** A bit for each magic, by the programs' own hash: most file systems are told apart by it alone. */
+function magicFilterOf(magics: readonly number[]): bigint {
+  return magics.reduce((bits, magic) => {
+    const bit = BigInt.asUintN(64, BigInt(magic) * layout.MAGIC_FACTOR) >> 58n;
+    return bits | (1n << bit);
+  }, 0n);
 }
 
 function setBit(bytes: Buffer, base: number, bit: number): void {

@@ -6,6 +6,7 @@ import * as layout from '../model/record-layout.ts';
 import { BpfError, BpfObject } from './bpf-object.ts';
 import { Btf, BTF_KIND_TYPEDEF } from './btf.ts';
 import { KernelCounters } from './kernel-counters.ts';
+import { libbpf } from './libbpf.ts';
 import { mapShared, unmap } from './libc.ts';
 import { chooseReads, objectFile, type Reads } from './object-file.ts';
 import { encodeSettings, startEntriesOf, type TracerOptions } from './settings.ts';
@@ -62,7 +63,7 @@ export class Tracer {
       this.#object.setMaxEntries('starts', startEntries);
       this.#object.setInitialValue(
         '.rodata.settings',
-        encodeSettings(options, kernel, this.#buckets, startEntries),
+        encodeSettings(options, kernel, this.#buckets, startEntries, libbpf().numPossibleCpus() as number),
       );
     } finally {
       kernel.close();
