@@ -31,7 +31,6 @@ static __always_inline u32 write_directory(struct long_record *far, u64 task, u6
 					   u32 base)
 {
 	struct path_of path = {};
-	struct tail to = { .far = far };
 	u32 at;
 
 	path_of_directory(&path, task, files, dirfd);
@@ -42,7 +41,7 @@ static __always_inline u32 write_directory(struct long_record *far, u64 task, u6
 	}
 	if (path.bytes <= 1)
 		path.bytes = 0;
-	else if (!write_path(&path, &to, base, path.bytes))
+	else if (!write_long_path(&path, far, base, path.bytes))
 		far->record.flags |= PAIR_PATH_RENAMED;
 	at = base + path.bytes;
 	BARRIER(at);

@@ -215,10 +215,13 @@ static __always_inline bool is_unlinked(u64 dentry)
 	return !WORD(dentry, dentry, d_hash.pprev) && WORD(dentry, dentry, d_parent) != dentry;
 }
 
-static __always_inline void measure_path(struct path_of *path)
+/* A global function, as those below: the verifier looks at it once, not for every state of each caller. */
+__noinline int measure_path(struct path_of *path)
 {
 	struct walk walk;
 
+	if (!path)
+		return 0;
 	begin_walk(&walk, path);
 	bpf_loop(WALK_STEPS_MAX, measure_step, &walk, 0);
 	path->seen = walk.seen;
@@ -227,6 +230,7 @@ static __always_inline void measure_path(struct path_of *path)
 	path->truncated = path->bytes > PATH_BYTES_MAX;
 	if (path->truncated)
 		path->bytes = PATH_BYTES_MAX;
+	return 0;
 }
 
 #define DELETED_SUFFIX_START 0x6574656c65642820ULL /* " (delete" */
@@ -250,7 +254,8 @@ static __always_inline void write_suffix(struct tail *to, u32 at)
 }
 
 /* Writes the path that was measured, cut to `bytes`, at `base`; false if a rename was seen. */
-static __always_inline bool write_path(struct path_of *path, struct tail *to, u32 base, u32 bytes)
+static __always_inline bool write_path_to(struct path_of *path, struct tail *to, u32 base,
+					  u32 bytes)
 {
 	struct walk walk;
 
@@ -266,6 +271,21 @@ static __always_inline bool write_path(struct path_of *path, struct tail *to, u3
 		path->truncated = 1;
 	/* A cut walk ends early: what it saw can't be compared. */
 	return walk.cut || walk.seen == path->seen;
+}
+
+__noinline int write_short_path(struct path_of *path, struct pending_open *slot, u32 base,
+				u32 bytes)
+{
+	struct tail to = { .slot = slot };
+
+	return path && slot ? write_path_to(path, &to, base, bytes) : 0;
+}
+
+__noinline int write_long_path(struct path_of *path, struct long_record *far, u32 base, u32 bytes)
+{
+	struct tail to = { .far = far };
+
+	return path && far ? write_path_to(path, &to, base, bytes) : 0;
 }
 
 #endif

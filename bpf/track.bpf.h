@@ -119,7 +119,8 @@ __noinline int fill_any_names(struct pending_open *slot, u64 task, u64 file)
 				bytes = SLOT_TAIL_BYTES - WRITE_SLACK_BYTES - base;
 			}
 		}
-		is_same = write_path(&path, &to, base, bytes);
+		is_same = to.far ? write_long_path(&path, to.far, base, bytes)
+				 : write_short_path(&path, slot, base, bytes);
 	}
 	if (path.truncated)
 		slot->record.flags |= PAIR_PATH_TRUNCATED;
