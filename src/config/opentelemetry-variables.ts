@@ -77,11 +77,13 @@ export function readInsecure(env: NodeJS.ProcessEnv, problems: Problem[]): boole
 
 /**
  * Returns the endpoint that is meant, once the protocol is known whatever source said it: a base endpoint gets
- * the path of traces for http/protobuf, and one of grpc without a scheme gets what INSECURE says.
+ * the path of traces for http/protobuf, and one of grpc without a scheme gets what INSECURE says. The default is
+ * the port that the protocol has by convention.
  */
 export function endpointOf(endpoint: string, origin: string, protocol: string, isInsecure: boolean): string {
   const hasScheme = /^\s*[a-z][a-z0-9+.-]*:\/\//i.test(endpoint);
   if (protocol === 'grpc') return isInsecure && !hasScheme ? `http://${endpoint.trim()}` : endpoint;
+  if (origin === 'default') return endpoint.replace(/:4317$/, ':4318');
   if (origin !== `${BASE}ENDPOINT`) return endpoint;
   const [, base, rest] = /^([^?#]*)(.*)$/s.exec(endpoint.trim())!;
   return `${base.replace(/\/+$/, '')}${TRACES_PATH}${rest}`;

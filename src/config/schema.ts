@@ -178,7 +178,11 @@ export const KEYS: Readonly<Record<string, Key>> = {
     default: 'grpc',
     format: format.oneOf('grpc', 'http/protobuf'),
   },
-  'export.endpoint': { doc: "The backend's address.", default: 'http://127.0.0.1:4317', format: format.text },
+  'export.endpoint': {
+    doc: "The backend's address; not set and http/protobuf: port 4318.",
+    default: 'http://127.0.0.1:4317',
+    format: format.text,
+  },
   'export.compression': {
     doc: 'auto: none on loopback, else zstd.',
     default: 'auto',

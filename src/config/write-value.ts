@@ -9,13 +9,9 @@ export function writeValue(key: string, value: unknown, columns: number): string
   return [`${key}:`, ...Object.entries(value).map(([name, item]) => `  ${flowOf(name)}: ${flowOf(item)}`)];
 }
 
-/** On one line, whatever the value. */
+/** On one line, whatever the value: JSON is YAML too. */
 function flowOf(value: unknown): string {
-  const form = {
-    collectionStyle: 'flow',
-    flowCollectionPadding: false,
-    lineWidth: 0,
-    blockQuote: false,
-  } as const;
-  return stringify(value, form).trim();
+  const form = { collectionStyle: 'flow', flowCollectionPadding: false, lineWidth: 0 } as const;
+  const written = stringify(value, form).trim();
+  return written.includes('\n') ? JSON.stringify(value) : written;
 }

@@ -12,15 +12,21 @@ export interface Sources {
   readonly checks?: StageChecks;
 }
 
-/** Gives `use` the path of a file with this content; removes it after. */
+/** Gives `use` the path of a file with this content; removes it after, also after a promise. */
 export function withFile<T>(content: string | Uint8Array, use: (file: string) => T): T {
   const folder = mkdtempSync(join(tmpdir(), 'fdspan-config-'));
+  const remove = (): void => rmSync(folder, { recursive: true });
+  writeFileSync(join(folder, 'f.yaml'), content);
+  let result: T;
   try {
-    writeFileSync(join(folder, 'f.yaml'), content);
-    return use(join(folder, 'f.yaml'));
-  } finally {
-    rmSync(folder, { recursive: true });
+    result = use(join(folder, 'f.yaml'));
+  } catch (error) {
+    remove();
+    throw error;
   }
+  if (result instanceof Promise) return result.finally(remove) as T;
+  remove();
+  return result;
 }
 
 /** Loads a file with this content. */

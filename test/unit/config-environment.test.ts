@@ -39,6 +39,16 @@ test('the endpoint of traces alone is used as it is', () => {
   );
 });
 
+test('the default endpoint has the port that the protocol has by convention', () => {
+  assert.equal(target('', {}), 'http://127.0.0.1:4317/');
+  assert.equal(target('', {}, [`export.protocol=${HTTP}`]), 'http://127.0.0.1:4318/v1/traces');
+  assert.equal(
+    target('export.endpoint: "http://127.0.0.1:4317"\n', {}, [`export.protocol=${HTTP}`]),
+    'http://127.0.0.1:4317/v1/traces',
+    'what is set stays',
+  );
+});
+
 test('INSECURE decides for grpc endpoints without a scheme, and that of traces is the stronger', () => {
   const env = { OTEL_EXPORTER_OTLP_ENDPOINT: 'h:4317' };
   assert.equal(target('', env), 'https://h:4317/');

@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { START_CHECKS } from '../../src/cli/stage-checks.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { ConfigError } from '../../src/config/problems.ts';
 import { KEYS } from '../../src/config/schema.ts';
 import { load, problemsOf, withFile } from '../helpers/config.ts';
 
-test('config/default.yaml holds every key with the default of the schema', () => {
+test('config/default.yaml holds every key with the default of the schema, which every stage takes', () => {
   const file = new URL('../../config/default.yaml', import.meta.url).pathname;
-  const { values, origins } = loadConfig({ file, sets: [], env: {} });
+  const { values, origins } = loadConfig({ file, sets: [], env: {} }, START_CHECKS);
   for (const [key, { default: expected }] of Object.entries(KEYS)) {
     assert.deepEqual(values.get(key), expected, key);
     assert.match(origins.get(key)!, /default\.yaml:\d+$/, `${key} stands in the file`);
