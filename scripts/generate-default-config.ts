@@ -1,7 +1,7 @@
 // Writes config/default.yaml: every key of the schema with its meaning, default and variable.
 import { writeFileSync } from 'node:fs';
 import { stringify } from 'yaml';
-import { variableOf } from '../src/config/load.ts';
+import { variableOf } from '../src/config/suggestion.ts';
 import { KEYS } from '../src/config/schema.ts';
 
 const lines = [

@@ -24,7 +24,7 @@ Usage: fdspan COMMAND [OPTIONS]
   run       trace, and send spans by OTLP
             --config FILE  --set KEY=VALUE (any number of times)
   check     validate the configuration and print it with the source of each value
-            --config FILE  --set KEY=VALUE
+            --config FILE  --set KEY=VALUE  --json
   doctor    what this host can do, and the cure for what it can't
   tail      a live table of spans, from the running collector
   status    counters of the running collector
@@ -33,7 +33,7 @@ Usage: fdspan COMMAND [OPTIONS]
 
 Exit codes: 0 ok, 1 fit with warnings, 64 usage, 69 the kernel lacks something, 70 a bug,
 77 not permitted, 78 bad configuration.
-Configuration: every key is documented in config/default.yaml.
+Configuration: docs/configuration.md; every key is documented in config/default.yaml.
 `;
 
 /** Runs the command that the arguments name, and returns the exit code. */

@@ -1,26 +1,48 @@
 // The options that `run` and `check` share, and what both say of a bad configuration.
 import { parseArgs } from 'node:util';
-import { ConfigError, loadConfig, type LoadedConfig } from '../config/load.ts';
-import type { CommandIo } from './command-io.ts';
+import { loadConfig, type LoadedConfig } from '../config/load.ts';
+import { ConfigError } from '../config/problems.ts';
+import { escapeLines, type CommandIo } from './command-io.ts';
 import { EXIT_CONFIG, EXIT_USAGE } from './exit-codes.ts';
+import { START_CHECKS } from './stage-checks.ts';
+
+export const CONFIG_OPTIONS = {
+  config: { type: 'string' },
+  set: { type: 'string', multiple: true },
+} as const;
+
+export interface ConfigValues {
+  readonly config?: string | undefined;
+  readonly set?: readonly string[] | undefined;
+}
 
 /** Returns the configuration, or the exit code after having said what is wrong. */
 export function configOf(command: string, args: readonly string[], io: CommandIo): LoadedConfig | number {
-  let parsed;
+  let values: ConfigValues;
   try {
-    parsed = parseArgs({
-      args: [...args],
-      options: { config: { type: 'string' }, set: { type: 'string', multiple: true } },
-    });
+    ({ values } = parseArgs({ args: [...args], options: CONFIG_OPTIONS }));
   } catch (error) {
-    io.stderr.write(`fdspan ${command}: ${(error as Error).message}; see fdspan --help\n`);
-    return EXIT_USAGE;
+    return sayUsage(command, error as Error, io);
   }
   try {
-    return loadConfig({ file: parsed.values.config, sets: parsed.values.set ?? [], env: io.env });
+    return loadForStart(values, io);
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
-    io.stderr.write(`fdspan ${command}: ${error.message}\n`);
-    return EXIT_CONFIG;
+    return sayProblems(command, error, io);
   }
+}
+
+/** Loads what a run would use, judged by every stage. Throws a ConfigError. */
+export function loadForStart(values: ConfigValues, io: Pick<CommandIo, 'env'>): LoadedConfig {
+  return loadConfig({ file: values.config, sets: values.set ?? [], env: io.env }, START_CHECKS);
+}
+
+export function sayUsage(command: string, error: Error, io: Pick<CommandIo, 'stderr'>): number {
+  io.stderr.write(`fdspan ${command}: ${escapeLines(error.message)}; see fdspan --help\n`);
+  return EXIT_USAGE;
+}
+
+export function sayProblems(command: string, error: ConfigError, io: Pick<CommandIo, 'stderr'>): number {
+  io.stderr.write(`fdspan ${command}: ${escapeLines(error.message)}\n`);
+  return EXIT_CONFIG;
 }

@@ -1,6 +1,7 @@
 // Where the running collector listens: --socket, else control.socket of the configuration; and which exit
 // code an error of that socket becomes.
-import { ConfigError, loadConfig } from '../config/load.ts';
+import { loadConfig } from '../config/load.ts';
+import { ConfigError } from '../config/problems.ts';
 import type { ControlError } from '../telemetry/control-protocol.ts';
 import { EXIT_CONFIG, EXIT_NOT_PERMITTED, EXIT_UNAVAILABLE } from './exit-codes.ts';
 

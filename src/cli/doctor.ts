@@ -3,7 +3,8 @@
 import { arch, release } from 'node:os';
 import type { Writable } from 'node:stream';
 import { parseArgs } from 'node:util';
-import { ConfigError, loadConfig } from '../config/load.ts';
+import { loadConfig } from '../config/load.ts';
+import { ConfigError, textOf } from '../config/problems.ts';
 import type { Config } from '../config/config.ts';
 import { escapeControls, escapeJsonControls } from '../telemetry/terminal-text.ts';
 import {
@@ -30,8 +31,10 @@ import {
   type ProbeAttachModes,
 } from './doctor-programs.ts';
 import { checkRuntimes } from './doctor-runtimes.ts';
+import { escapeLines } from './command-io.ts';
 import { checkScope } from './doctor-scope.ts';
 import { EXIT_USAGE } from './exit-codes.ts';
+import { START_CHECKS } from './stage-checks.ts';
 
 const OPTIONS = {
   json: { type: 'boolean' },
@@ -100,14 +103,19 @@ function settle(
   env: NodeJS.ProcessEnv,
 ): { settings: DoctorSettings; checks: Check[] } {
   try {
-    const { config } = loadConfig({ file, sets: set ?? [], env });
+    const { config } = loadConfig({ file, sets: set ?? [], env }, START_CHECKS);
     return { settings: settingsOf(config), checks: [ok('configuration', file ?? 'without errors')] };
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     const cure = 'Correct it; fdspan check lists every error.';
-    const check = problem('configuration', 'configuration', error.message, cure);
+    const check = problem('configuration', 'configuration', firstOf(error), cure);
     return { settings: settingsOf(loadConfig({ sets: [], env: {} }).config), checks: [check] };
   }
+}
+
+function firstOf({ problems }: ConfigError): string {
+  const first = textOf(problems[0]);
+  return problems.length === 1 ? first : `${first}; and ${problems.length - 1} more`;
 }
 
 /** The probe is loaded here, since it needs libbpf, which the report may find missing. */
@@ -183,7 +191,7 @@ export async function doctor(
   try {
     ({ values } = parseArgs({ args: [...args], options: OPTIONS, allowPositionals: false }));
   } catch (error) {
-    io.stderr.write(`fdspan doctor: ${escapeControls((error as Error).message)}\n`);
+    io.stderr.write(`fdspan doctor: ${escapeLines((error as Error).message)}\n`);
     return EXIT_USAGE;
   }
   const checks = await runChecks(seams, values, io.env);

@@ -1,8 +1,6 @@
 // `fdspan run`: starts the collector, and stops it when it is told to.
 import { readFileSync } from 'node:fs';
 import { Collector } from '../collector.ts';
-import { BpfError } from '../bpf/bpf-object.ts';
-import { LibbpfMissingError } from '../bpf/libbpf.ts';
 import { sendDatagram } from '../bpf/libc.ts';
 import type { Config } from '../config/config.ts';
 import { Exporter } from '../export/exporter.ts';
@@ -14,12 +12,20 @@ import { createSdNotifier } from '../telemetry/sd-notify.ts';
 import { lawViolations } from '../telemetry/summary.ts';
 import { version, type CommandIo } from './command-io.ts';
 import { configOf } from './config-arguments.ts';
-import { EXIT_BUG, EXIT_NOT_PERMITTED, EXIT_OK, EXIT_UNAVAILABLE } from './exit-codes.ts';
+import { EXIT_BUG, EXIT_CONFIG, EXIT_NOT_PERMITTED, EXIT_OK, EXIT_UNAVAILABLE } from './exit-codes.ts';
+import { refusalOf } from './start-refusal.ts';
 import type { CollectorStatus } from './status.ts';
 
 const ATTACH_MODE = 'tracepoint';
 /** Reason: the spans of containers come first in the time that a stop has. */
 const OWN_TELEMETRY_DEADLINE_MS = 2000;
+
+/** The message of the log for each exit code of a refusal. */
+const REFUSALS: Readonly<Record<number, string>> = {
+  [EXIT_NOT_PERMITTED]: 'not permitted to load BPF programs',
+  [EXIT_UNAVAILABLE]: "this host can't be traced",
+  [EXIT_CONFIG]: "the configuration can't be used",
+};
 
 /** Runs until SIGTERM or SIGINT. */
 export async function run(args: readonly string[], io: CommandIo): Promise<number> {
@@ -147,7 +153,10 @@ async function start(config: Config, log: Logger, tap: Tap): Promise<Collector |
       tap: (request) => tap.offer(request),
     });
   } catch (error) {
-    return explainStart(error as Error & { code?: string }, log);
+    const refusal = refusalOf(error);
+    if (refusal === null) throw error;
+    log.error(REFUSALS[refusal.exitCode], { error: refusal.reason, cure: refusal.cure });
+    return refusal.exitCode;
   }
 }
 
@@ -159,19 +168,4 @@ function exportOptions(config: Config): ConstructorParameters<typeof Exporter>[0
     requestsInFlightMax: queue.requestsInFlight,
     userAgent: `fdspan/${version()}`,
   };
-}
-
-function explainStart(error: Error & { code?: string }, log: Logger): number {
-  if (error instanceof BpfError && error.isPermission) {
-    log.error('not permitted to load BPF programs', {
-      error: error.message,
-      cure: 'run as root, or with the capabilities CAP_BPF, CAP_PERFMON and CAP_DAC_READ_SEARCH',
-    });
-    return EXIT_NOT_PERMITTED;
-  }
-  if (error instanceof BpfError || error instanceof LibbpfMissingError || error.code === 'KERNEL_UNFIT') {
-    log.error("this host can't be traced", { error: error.message, cure: 'fdspan doctor tells more' });
-    return EXIT_UNAVAILABLE;
-  }
-  throw error;
 }

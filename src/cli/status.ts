@@ -5,6 +5,7 @@ import { ControlError } from '../telemetry/control-protocol.ts';
 import { DROPS } from '../telemetry/summary.ts';
 import { escapeControls, escapeJsonControls } from '../telemetry/terminal-text.ts';
 import type { Writable } from 'node:stream';
+import { escapeLines } from './command-io.ts';
 import { exitCodeOfArguments, exitCodeOfControl, SOCKET_OPTIONS, socketPathOf } from './control-socket.ts';
 import { EXIT_OK, EXIT_USAGE } from './exit-codes.ts';
 
@@ -79,7 +80,7 @@ export async function status(args: readonly string[], io: StatusIo): Promise<num
     path = socketPathOf(values, io.env);
     isJson = values.json ?? false;
   } catch (error) {
-    io.stderr.write(`fdspan status: ${(error as Error).message}\n`);
+    io.stderr.write(`fdspan status: ${escapeLines((error as Error).message)}\n`);
     return exitCodeOfArguments(error, EXIT_USAGE);
   }
   try {
@@ -89,7 +90,7 @@ export async function status(args: readonly string[], io: StatusIo): Promise<num
     return EXIT_OK;
   } catch (error) {
     if (!(error instanceof ControlError)) throw error;
-    io.stderr.write(`fdspan status: ${escapeControls(error.message)}\n`);
+    io.stderr.write(`fdspan status: ${escapeLines(error.message)}\n`);
     return exitCodeOfControl(error);
   }
 }

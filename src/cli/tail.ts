@@ -5,7 +5,7 @@ import { parseArgs } from 'node:util';
 import { loadConfig } from '../config/load.ts';
 import { openTail } from '../telemetry/control-client.ts';
 import { ControlError, type TailMessage } from '../telemetry/control-protocol.ts';
-import { escapeControls } from '../telemetry/terminal-text.ts';
+import { escapeLines } from './command-io.ts';
 import {
   exitCodeOfArguments,
   exitCodeOfControl,
@@ -44,7 +44,9 @@ export type StarterOf = (source: SocketValues, io: TailIo) => Promise<LocalStart
 
 const collectorStarter: StarterOf = async (source, io) => {
   const { localStarter } = await import('./tail-collector.ts');
-  return localStarter(loadConfig({ file: source.config, sets: source.set ?? [], env: io.env }).config, io);
+  const { STAGE_CHECKS } = await import('./stage-checks.ts');
+  const sources = { file: source.config, sets: source.set ?? [], env: io.env };
+  return localStarter(loadConfig(sources, STAGE_CHECKS).config, io);
 };
 
 class UsageError extends Error {}
@@ -150,10 +152,10 @@ async function follow(
 
 async function refused(error: unknown): Promise<{ readonly message: string; readonly exitCode: number }> {
   if (error instanceof ControlError) return { message: error.message, exitCode: exitCodeOfControl(error) };
-  const { refusalOf } = await import('./tail-collector.ts');
+  const { refusalOf } = await import('./start-refusal.ts');
   const refusal = refusalOf(error);
   if (refusal === null) throw error;
-  return refusal;
+  return { message: `${refusal.reason}; ${refusal.cure}`, exitCode: refusal.exitCode };
 }
 
 /** Runs the command and returns its exit code: 0, 64, 69 when nothing can be shown, 77 or 78. */
@@ -166,7 +168,7 @@ export async function tail(
   try {
     options = readTailArguments(args, io.env);
   } catch (error) {
-    io.stderr.write(`fdspan tail: ${(error as Error).message}\n`);
+    io.stderr.write(`fdspan tail: ${escapeLines((error as Error).message)}\n`);
     return exitCodeOfArguments(error, EXIT_USAGE);
   }
   const form = formOf(options.isJson, io);
@@ -179,7 +181,7 @@ export async function tail(
     return EXIT_OK;
   } catch (error) {
     const { message, exitCode } = await refused(error);
-    io.stderr.write(`fdspan tail: ${escapeControls(message)}\n`);
+    io.stderr.write(`fdspan tail: ${escapeLines(message)}\n`);
     return exitCode;
   }
 }

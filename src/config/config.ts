@@ -29,6 +29,8 @@ export interface Config {
   readonly export: {
     readonly protocol: 'grpc' | 'http/protobuf';
     readonly endpoint: string;
+    /** Without a path the root is meant, not /v1/traces. */
+    readonly isEndpointExact: boolean;
     readonly compression: 'auto' | 'none' | 'gzip' | 'zstd';
     readonly headers: Readonly<Record<string, string>>;
     readonly headersFile: string | null;

@@ -1,52 +1,99 @@
 // The value formats of the configuration: each turns what a user writes into what the code uses, or
 // throws an error that says what is expected.
-import { parse as parseYaml } from 'yaml';
 import { constants as osConstants } from 'node:os';
+import { changeEach, ValueError } from './value-error.ts';
+import { readYaml } from './yaml-text.ts';
 
 const DURATION_UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
 const BYTE_UNITS: Readonly<Record<string, number>> = { '': 1, B: 1, KiB: 1024, MiB: 1 << 20, GiB: 1 << 30 };
-const RULE_FIELDS = ['name', 'image', 'label', 'namespace', 'pod', 'runtime', 'id', 'cgroup'];
 const FILE_TYPES = ['regular', 'directory', 'character_device', 'block_device', 'fifo', 'symlink'];
+/** Fields of a rule that need no runtime's API. */
+const RULE_FIELDS = ['id', 'runtime', 'cgroup'];
+const RULE_FIELDS_NOT_YET_BUILT = ['name', 'image', 'label', 'namespace', 'pod'];
+/** Reason: lists are walked at start, or made into one automaton. Overflow: a problem that says so. */
+const LIST_ITEMS_MAX = 1000;
+/** Reason: they go with every container of every request. Overflow: a problem that says so. */
+const RESOURCE_BYTES_MAX = 8192;
+/** sun_path of unix(7), without its final NUL. Overflow: a problem that says so. */
+const SOCKET_PATH_BYTES_MAX = 107;
+const DAY_MS = 86_400_000;
 
-/** Turns a written value into the used one. Throws an Error whose message completes "must be …". */
-export type Format = (value: unknown) => unknown;
+/**
+ * Turns a written value into the used one. Throws a ValueError, or an Error whose message completes
+ * "must be …".
+ */
+export interface Format {
+  (value: unknown): unknown;
+  /** Ends the name of the used value. */
+  readonly unit?: 'Ms';
+}
 
 export function oneOf(...words: readonly string[]): Format {
+  return oneOfBuilt(words, []);
+}
+
+/** As oneOf, with words of the contract that aren't built yet. */
+export function oneOfBuilt(words: readonly string[], notYetBuiltWords: readonly string[]): Format {
   return (value) => {
     if (words.includes(String(value))) return String(value);
-    throw new Error(`one of ${words.join(', ')}`);
+    if (notYetBuiltWords.includes(String(value))) {
+      throw new ValueError([{ path: [], value, message: `isn't built yet: take ${words.join(' or ')}` }]);
+    }
+    throw new Error(`${words.length > 1 ? 'one of ' : ''}${words.join(', ')}`);
   };
 }
 
-/** Milliseconds from `10s`, `250ms`, `5m`, `1h`. */
-export const duration: Format = (value) => {
-  const [, digits, unit] = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/.exec(String(value)) ?? [];
-  if (digits === undefined) throw new Error('a duration such as 250ms, 10s, 5m or 1h');
-  return Number(digits) * DURATION_UNITS[unit];
-};
+/** Milliseconds from `10s`, `250ms`, `5m`, `1h`, and plain `0` where there may be none. */
+export function durationBetween(minMs: number, maxMs: number): Format {
+  return Object.assign(
+    (value: unknown) => {
+      const [, digits, unit] = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/.exec(String(value)) ?? [];
+      const durationMs = String(value) === '0' ? 0 : Number(digits) * DURATION_UNITS[unit];
+      if (Number.isNaN(durationMs)) throw new Error('a duration such as 250ms, 10s, 5m or 1h');
+      if (durationMs < minMs || durationMs > maxMs)
+        throw new Error(`from ${minMs}ms to ${maxMs / DURATION_UNITS.h}h`);
+      return durationMs;
+    },
+    { unit: 'Ms' as const },
+  );
+}
 
-/** Bytes from `32MiB` or a plain number. */
+/** Reason of the day: no timer that fdspan sets is longer. */
+export const duration: Format = durationBetween(0, DAY_MS);
+
+/** Bytes from `32MiB`, `1.5GiB` or a plain number. */
 export function bytes(min: number, max: number, isPowerOfTwo = false): Format {
   return (value) => {
-    const [, digits, unit] = /^(\d+)(B|KiB|MiB|GiB)?$/.exec(String(value)) ?? [];
-    const count = Number(digits) * BYTE_UNITS[unit ?? ''];
-    if (digits === undefined) throw new Error('a size such as 512KiB, 32MiB or 1GiB');
-    if (count < min || count > max) throw new Error(`between ${min} and ${max} bytes`);
+    const [, digits, unit = ''] = /^(\d+(?:\.\d+)?)(B|KiB|MiB|GiB)?$/.exec(String(value)) ?? [];
+    const count = Number(digits ?? numberOf(value)) * BYTE_UNITS[unit];
+    if (!Number.isInteger(count)) throw new Error('a size in whole bytes, such as 512KiB, 1.5MiB or 1GiB');
+    if (count < min || count > max) throw new Error(`from ${sizeOf(min)} to ${sizeOf(max)}`);
     if (isPowerOfTwo && !Number.isInteger(Math.log2(count))) throw new Error('a power of two, such as 8MiB');
     return count;
   };
 }
 
+function sizeOf(count: number): string {
+  const unit = ['GiB', 'MiB', 'KiB'].find((name) => count % BYTE_UNITS[name] === 0) ?? 'B';
+  return `${count / BYTE_UNITS[unit]}${unit}`;
+}
+
 export function integer(min: number, max: number): Format {
   return (value) => {
-    const number = Number(value);
-    const written = typeof value === 'number' || typeof value === 'string' ? String(value) : '';
-    if (!/^\d+$/.test(written)) {
-      throw new Error(`a whole number from ${min} to ${max}`);
-    }
+    const number = numberOf(value);
+    if (!Number.isInteger(number)) throw new Error(`a whole number from ${min} to ${max}`);
     if (number < min || number > max) throw new Error(`from ${min} to ${max}`);
     return number;
   };
+}
+
+/** A number as YAML writes it (1000, 1e3, 0x3e8), also in a variable; NaN for anything else. */
+function numberOf(value: unknown): number {
+  if (typeof value === 'number') return value;
+  const isNumber =
+    typeof value === 'string' &&
+    /^[-+]?(\d+|0o[0-7]+|0x[0-9a-f]+|(\d+\.?\d*|\.\d+)(e[-+]?\d+)?)$/i.test(value);
+  return isNumber ? Number(value) : NaN;
 }
 
 export const boolean: Format = (value) => {
@@ -56,22 +103,37 @@ export const boolean: Format = (value) => {
 };
 
 export const text: Format = (value) => {
-  if (typeof value === 'string' && value !== '') return value;
+  if (typeof value === 'string' && value !== '' && !value.includes('\0')) return value;
   throw new Error('text');
 };
 
 export const textOrNull: Format = (value) => (value === null || value === 'null' ? null : text(value));
 
-/** Lists and maps may be written as YAML text, in a variable or after --set. */
+/** A number is text here: `2024` is a directory's name. */
+export const glob: Format = (value) => text(typeof value === 'number' ? String(value) : value);
+
+export const socketPath: Format = (value) => {
+  const bytesCount = Buffer.byteLength(String(text(value)));
+  if (bytesCount > SOCKET_PATH_BYTES_MAX) throw new Error(`a path of at most ${SOCKET_PATH_BYTES_MAX} bytes`);
+  return value;
+};
+
+/** Lists and maps may be written as YAML text, in a variable or after --set. Wrong YAML stays text. */
 function structured(value: unknown): unknown {
-  return typeof value === 'string' ? parseYaml(value, { prettyErrors: false }) : value;
+  if (typeof value !== 'string') return value;
+  const { written, problems } = readYaml(value);
+  return problems.length > 0 ? value : (written?.value ?? null);
 }
 
 export function listOf(item: Format, what: string): Format {
   return (value) => {
     const list = structured(value);
-    if (!Array.isArray(list)) throw new Error(`a list of ${what}, such as [a, b]`);
-    return list.map((entry) => item(entry));
+    if (!Array.isArray(list)) throw new Error(`a list of ${what}, such as [a, b]; write [] for none`);
+    if (list.length > LIST_ITEMS_MAX) throw new Error(`a list of at most ${LIST_ITEMS_MAX} ${what}`);
+    return changeEach(
+      list.map((entry, index) => [index, entry] as const),
+      item,
+    ).map(([, used]) => used);
   };
 }
 
@@ -79,35 +141,63 @@ export const fileType: Format = oneOf(...FILE_TYPES);
 
 export const errno: Format = (value) => {
   const name = String(value);
-  if (name in osConstants.errno || name === 'EREMOTEIO') return name;
-  throw new Error('names of errnos such as EACCES or ENOSPC');
+  if (Object.hasOwn(osConstants.errno, name)) return name;
+  throw new Error('the name of an errno, such as EACCES or ENOSPC');
 };
+
+/** A map of text, or null for something else. Nothing below the key is an empty map. */
+function entriesOf(value: unknown): [string, unknown][] | null {
+  const map = structured(value) ?? {};
+  return typeof map === 'object' && !Array.isArray(map) ? Object.entries(map) : null;
+}
+
+function entryText(value: unknown): string {
+  if (typeof value === 'number' || typeof value === 'boolean') return String(value);
+  return text(value) as string;
+}
 
 export const rule: Format = (value) => {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new Error('rules such as {id: "3f2a*"} or {runtime: docker}');
-  }
-  const unknown = Object.keys(value).filter((field) => !RULE_FIELDS.includes(field));
-  if (unknown.length > 0) throw new Error(`rules of the fields ${RULE_FIELDS.join(', ')} (not ${unknown})`);
-  const early = Object.keys(value).filter((field) => !['id', 'runtime', 'cgroup'].includes(field));
-  if (early.length > 0) {
-    throw new Error(`rules of id, runtime and cgroup: ${early} needs a runtime's API, which isn't built yet`);
-  }
-  return Object.fromEntries(Object.entries(value).map(([field, glob]) => [field, String(glob)]));
+  const fields = typeof value === 'object' ? entriesOf(value) : null;
+  if (fields === null || fields.length === 0)
+    throw new Error('a rule such as {id: "3f2a*"} or {runtime: docker}');
+  return Object.fromEntries(changeEach(fields, ruleField));
 };
 
+function ruleField(value: unknown, field: string): string {
+  if (RULE_FIELDS.includes(field)) return entryText(value);
+  const why = RULE_FIELDS_NOT_YET_BUILT.includes(field)
+    ? "needs a runtime's API, which isn't built yet"
+    : 'is under a field that no rule has';
+  throw new ValueError([{ path: [], value, message: `${why}: the fields are ${RULE_FIELDS.join(', ')}` }]);
+}
+
 export const textMap: Format = (value) => {
-  const map = structured(value);
-  if (typeof map !== 'object' || map === null || Array.isArray(map))
-    throw new Error('a map such as {key: value}');
-  return Object.fromEntries(Object.entries(map).map(([key, entry]) => [key, String(entry)]));
+  const entries = entriesOf(value);
+  if (entries === null) throw new Error('a map such as {key: value}');
+  const used = changeEach(entries, (entry, key) => {
+    if (key === '')
+      throw new ValueError([{ path: [], value: entry, message: 'needs a key that is not empty' }]);
+    return entryText(entry);
+  });
+  return Object.fromEntries(used);
+};
+
+/** Attributes of every container. */
+export const resource: Format = (value) => {
+  const attributes = textMap(value);
+  const bytesCount = Buffer.byteLength(JSON.stringify(attributes));
+  if (bytesCount > RESOURCE_BYTES_MAX) throw new Error(`at most ${RESOURCE_BYTES_MAX} bytes as JSON`);
+  return attributes;
 };
 
 /** A key of the contract whose feature isn't built: only its neutral value is taken. */
 export function notYetBuilt(neutral: unknown): Format {
   return (value) => {
-    const isNeutral = value === neutral || JSON.stringify(structured(value)) === JSON.stringify(neutral);
+    const written = JSON.stringify(neutral);
+    const isNeutral =
+      value === neutral || numberOf(value) === neutral || JSON.stringify(structured(value)) === written;
     if (isNeutral) return neutral;
-    throw new Error(`${JSON.stringify(neutral)}: anything else isn't built yet`);
+    const message = `isn't built yet: the only value taken now is ${written}`;
+    throw new ValueError([{ path: [], value, message }]);
   };
 }

@@ -1,6 +1,7 @@
 // Every key of the configuration: what it means, its default, and how its value is written. The order is
 // that of config/default.yaml. What the code gets is in config.ts.
 import * as format from './formats.ts';
+import { EXCLUDED, FAILED, FILE_SYSTEMS } from './default-lists.ts';
 import { FILE_SYSTEM_NAMES } from './file-systems.ts';
 import type { Format } from './formats.ts';
 
@@ -12,47 +13,15 @@ export interface Key {
   readonly isSecret?: boolean;
 }
 
-const FILE_SYSTEMS = [
-  'proc',
-  'sysfs',
-  'cgroup',
-  'cgroup2',
-  'devpts',
-  'tracefs',
-  'debugfs',
-  'securityfs',
-  'bpf',
-];
-const EXCLUDED = [
-  '**/*.so',
-  '**/*.so.*',
-  '/etc/ld.so.cache',
-  '/usr/lib/locale/**',
-  '/usr/share/locale/**',
-  '/usr/share/zoneinfo/**',
-  '/etc/localtime',
-  '**/gconv/**',
-  '**/__pycache__/**',
-];
-const FAILED = [
-  'EACCES',
-  'EPERM',
-  'EROFS',
-  'EMFILE',
-  'ENFILE',
-  'ENOSPC',
-  'EDQUOT',
-  'EIO',
-  'ENOMEM',
-  'ESTALE',
-];
+/** Reason: a longer wait is a mistake, and setTimeout itself ends at 24 days. */
+const HOUR_MS = 3_600_000;
 
 /** By dotted path. */
 export const KEYS: Readonly<Record<string, Key>> = {
   attach: {
-    doc: 'How to attach. `fentry` is not built yet.',
+    doc: 'How to attach: auto or tracepoint (fentry is not built yet).',
     default: 'auto',
-    format: format.oneOf('auto', 'tracepoint'),
+    format: format.oneOfBuilt(['auto', 'tracepoint'], ['fentry']),
   },
   'kernel.btf': {
     doc: 'BTF file to use instead of /sys/kernel/btf/vmlinux.',
@@ -118,12 +87,12 @@ export const KEYS: Readonly<Record<string, Key>> = {
   'files.exclude': {
     doc: 'Globs of paths to leave out; beats include.',
     default: EXCLUDED,
-    format: format.listOf(format.text, 'globs'),
+    format: format.listOf(format.glob, 'globs'),
   },
   'files.include': {
     doc: 'Globs of paths to keep; empty: all.',
     default: [],
-    format: format.listOf(format.text, 'globs'),
+    format: format.listOf(format.glob, 'globs'),
   },
   'files.redact': { doc: 'Paths to redact (not built yet).', default: [], format: format.notYetBuilt([]) },
   'processes.exclude': {
@@ -214,7 +183,11 @@ export const KEYS: Readonly<Record<string, Key>> = {
     default: 'grpc',
     format: format.oneOf('grpc', 'http/protobuf'),
   },
-  'export.endpoint': { doc: "The backend's address.", default: 'http://127.0.0.1:4317', format: format.text },
+  'export.endpoint': {
+    doc: "The backend's address; not set and http/protobuf: port 4318.",
+    default: 'http://127.0.0.1:4317',
+    format: format.text,
+  },
   'export.compression': {
     doc: 'auto: none on loopback, else zstd.',
     default: 'auto',
@@ -229,7 +202,7 @@ export const KEYS: Readonly<Record<string, Key>> = {
   'export.tls.ca': { doc: 'File of certificates to trust.', default: null, format: format.textOrNull },
   'export.tls.cert': { doc: 'File of our certificate.', default: null, format: format.textOrNull },
   'export.tls.key': { doc: "File of our certificate's key.", default: null, format: format.textOrNull },
-  'export.timeout': { doc: 'For one request.', default: '10s', format: format.duration },
+  'export.timeout': { doc: 'For one request.', default: '10s', format: format.durationBetween(1, HOUR_MS) },
   'export.queue.bytes_max': {
     doc: 'Requests that wait, compressed; beyond, the oldest is dropped.',
     default: '32MiB',
@@ -246,7 +219,7 @@ export const KEYS: Readonly<Record<string, Key>> = {
     default: '1GiB',
     format: format.notYetBuilt('1GiB'),
   },
-  resource: { doc: 'Attributes added to every container.', default: {}, format: format.textMap },
+  resource: { doc: 'Attributes added to every container.', default: {}, format: format.resource },
   'telemetry.metrics.otlp': { doc: "Send fdspan's own metrics.", default: true, format: format.boolean },
   'telemetry.metrics.prometheus': {
     doc: 'Prometheus address (not built yet).',
@@ -261,7 +234,7 @@ export const KEYS: Readonly<Record<string, Key>> = {
   'control.socket': {
     doc: 'Socket that the other commands ask.',
     default: '/run/fdspan/control.sock',
-    format: format.text,
+    format: format.socketPath,
   },
   'limits.open_files': {
     doc: 'Files that are open at once; 384 bytes of kernel memory each.',
@@ -282,7 +255,7 @@ export const KEYS: Readonly<Record<string, Key>> = {
   'limits.stop_deadline': {
     doc: 'Time to send what is left at stop.',
     default: '10s',
-    format: format.duration,
+    format: format.durationBetween(0, HOUR_MS),
   },
   'limits.stop_spans': {
     doc: 'Open files that are sent at stop, oldest first; 0: all.',

@@ -1,6 +1,9 @@
 // Reads `export.endpoint` as the OTLP exporter specification does.
 import type { ExportOptions } from './export-options.ts';
 
+/** Reason: enough to know it again in a message. */
+const SHOWN_CHARS_MAX = 200;
+
 export interface Endpoint {
   readonly url: URL;
   readonly isSecure: boolean;
@@ -17,26 +20,31 @@ export class EndpointError extends Error {
 
 /**
  * Returns where to send. Without a scheme it is https; the scheme decides over the TLS files. For
- * http/protobuf an empty path becomes /v1/traces; for grpc the path is the method's and any other is refused.
+ * http/protobuf an empty path becomes /v1/traces unless the endpoint is exact; for grpc the path is the
+ * method's and any other is refused. Throws an EndpointError, without the user and password of the URL.
  */
-export function parseEndpoint(endpoint: string, protocol: ExportOptions['protocol']): Endpoint {
+export function parseEndpoint(
+  endpoint: string,
+  protocol: ExportOptions['protocol'],
+  isExact = false,
+): Endpoint {
   const text = endpoint.trim();
+  const shown = JSON.stringify(text.slice(0, SHOWN_CHARS_MAX).replace(/\/\/[^/@]*@/, '//***@'));
   const url = URL.parse(/^[a-z][a-z0-9+.-]*:\/\//i.test(text) ? text : `https://${text}`);
-  if (url === null || url.hostname === '') {
-    throw new EndpointError(
-      `endpoint "${endpoint}" is no address: write http://host:port or https://host:port`,
-    );
+  // The URL standard takes a lone number for an IPv4 address; it is a port without its host.
+  if (url === null || url.hostname === '' || /^\d+$/.test(text)) {
+    throw new EndpointError(`endpoint ${shown} is no address: write http://host:port or https://host:port`);
   }
   if (url.protocol !== 'http:' && url.protocol !== 'https:') {
-    throw new EndpointError(`endpoint "${endpoint}" has scheme "${url.protocol}": use http:// or https://`);
+    throw new EndpointError(`endpoint ${shown} has scheme "${url.protocol}": use http:// or https://`);
   }
   const hasPath = url.pathname !== '' && url.pathname !== '/';
   if (protocol === 'grpc' && hasPath) {
     throw new EndpointError(
-      `endpoint "${endpoint}" has a path, which grpc has no place for: leave it out, or set export.protocol to http/protobuf`,
+      `endpoint ${shown} has a path, which grpc has no place for: leave it out, or set export.protocol to http/protobuf`,
     );
   }
-  if (protocol === 'http/protobuf' && !hasPath) url.pathname = '/v1/traces';
+  if (protocol === 'http/protobuf' && !hasPath && !isExact) url.pathname = '/v1/traces';
   return {
     url,
     isSecure: url.protocol === 'https:',

@@ -14,6 +14,8 @@ export interface ExportOptions {
   readonly protocol: 'grpc' | 'http/protobuf';
   /** A URL, or `host:port`, which means https as in the OTLP exporter specification ("insecure" defaults to false). */
   readonly endpoint: string;
+  /** For http/protobuf: an endpoint without a path means the root, not /v1/traces. */
+  readonly isEndpointExact?: boolean;
   readonly compression: Compression;
   readonly headers: Readonly<Record<string, string>>;
   /** File of `Name: value` lines that win over `headers`; read again when it changes and after a 401. */

@@ -42,7 +42,7 @@ export class Exporter {
   constructor(options: ExportOptions, counters: Float64Array, log: ExportLog) {
     this.#options = options;
     this.#counters = counters;
-    this.#endpoint = parseEndpoint(options.endpoint, options.protocol);
+    this.#endpoint = parseEndpoint(options.endpoint, options.protocol, options.isEndpointExact);
     this.#credentials = new Credentials(options);
     const TransportOf = options.protocol === 'grpc' ? GrpcTransport : HttpTransport;
     this.#transport = new TransportOf(this.#endpoint, options, this.#credentials);

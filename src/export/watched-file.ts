@@ -5,7 +5,7 @@ import { readFile, stat } from 'node:fs/promises';
 const LOOK_INTERVAL_MS = 1000;
 
 /** Tokens and certificate bundles are far smaller; a wrong path must not fill the memory. */
-const FILE_BYTES_MAX = 4 * 1024 * 1024;
+export const FILE_BYTES_MAX = 4 * 1024 * 1024;
 
 export class WatchedFile {
   readonly path: string;

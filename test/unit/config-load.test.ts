@@ -1,50 +1,31 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { test } from 'node:test';
-import { ConfigError, loadConfig } from '../../src/config/load.ts';
+import { START_CHECKS } from '../../src/cli/stage-checks.ts';
+import { loadConfig } from '../../src/config/load.ts';
+import { ConfigError } from '../../src/config/problems.ts';
 import { KEYS } from '../../src/config/schema.ts';
+import { load, problemsOf, withFile } from '../helpers/config.ts';
 
-function withFile<T>(text: string, use: (file: string) => T): T {
-  const folder = mkdtempSync(join(tmpdir(), 'fdspan-config-'));
-  try {
-    writeFileSync(join(folder, 'fdspan.yaml'), text);
-    return use(join(folder, 'fdspan.yaml'));
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
-}
-
-function problemsOf(file: string, sets: string[] = [], env: NodeJS.ProcessEnv = {}): readonly string[] {
-  try {
-    loadConfig({ file, sets, env });
-  } catch (error) {
-    assert.ok(error instanceof ConfigError);
-    return error.problems;
-  }
-  return [];
-}
-
-test('config/default.yaml holds every key with the default of the schema', () => {
+test('config/default.yaml holds every key with the default of the schema, which every stage takes', () => {
   const file = new URL('../../config/default.yaml', import.meta.url).pathname;
-  const { values, origins } = loadConfig({ file, sets: [], env: {} });
+  const { values, origins } = loadConfig({ file, sets: [], env: {} }, START_CHECKS);
   for (const [key, { default: expected }] of Object.entries(KEYS)) {
     assert.deepEqual(values.get(key), expected, key);
     assert.match(origins.get(key)!, /default\.yaml:\d+$/, `${key} stands in the file`);
   }
 });
 
-test('every mistake of every source is told at once, with file and line', () => {
+test('every mistake of every source is told at once, the file in the order of its lines', () => {
   const text = 'attach: sideways\nlimits:\n  ring: 3MiB\n  rings: 1\nexport:\n  timeout: soon\n';
-  const problems = withFile(text, (file) => problemsOf(file, ['nonsense'], { FDSPAN_LIMITS_RINGS: '1' }));
-  const found = problems.join('\n');
-  for (const expected of [/yaml:1: attach/, /yaml:3: limits\.ring/, /yaml:4: unknown key limits\.rings/]) {
-    assert.match(found, expected);
-  }
-  for (const expected of [/yaml:6: export\.timeout/, /FDSPAN_LIMITS_RINGS/, /nonsense/])
-    assert.match(found, expected);
-  assert.equal(problems.length, 6, found);
+  const env = { FDSPAN_LIMITS_RINGS: '1' };
+  assert.deepEqual(problemsOf(text, { sets: ['nonsense'], env }), [
+    'f.yaml:1: attach: "sideways" must be one of auto, tracepoint',
+    'f.yaml:3: limits.ring: "3MiB" must be a power of two, such as 8MiB',
+    'f.yaml:4: unknown key limits.rings; did you mean limits.ring?',
+    'f.yaml:6: export.timeout: "soon" must be a duration such as 250ms, 10s, 5m or 1h',
+    'FDSPAN_LIMITS_RINGS: no key has this variable; did you mean FDSPAN_LIMITS_RING?',
+    '--set: "nonsense" must be KEY=VALUE',
+  ]);
 });
 
 test('--set beats FDSPAN_*, which beats OTEL traces variables, then OTEL variables, file and default', () => {
@@ -53,28 +34,49 @@ test('--set beats FDSPAN_*, which beats OTEL traces variables, then OTEL variabl
     OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: 'http://traces:1',
     OTEL_EXPORTER_OTLP_ENDPOINT: 'http://otel:1',
   };
-  withFile('export: {endpoint: "http://file:1"}\n', (file) => {
-    const endpoint = (sets: string[]): string => loadConfig({ file, sets, env }).config.export.endpoint;
-    assert.equal(endpoint(['export.endpoint=http://set:1']), 'http://set:1');
-    assert.equal(endpoint([]), 'http://fdspan:1');
-    env.FDSPAN_EXPORT_ENDPOINT = '';
-    assert.equal(endpoint([]), 'http://traces:1', 'an empty variable counts as unset');
-    delete env.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT;
-    assert.equal(endpoint([]), 'http://otel:1');
-    delete env.OTEL_EXPORTER_OTLP_ENDPOINT;
-    assert.equal(endpoint([]), 'http://file:1');
-  });
+  const endpoint = (sets: string[]): string =>
+    load('export: {endpoint: "http://file:1"}\n', { sets, env }).config.export.endpoint;
+  assert.equal(endpoint(['export.endpoint=http://set:1']), 'http://set:1');
+  assert.equal(endpoint([]), 'http://fdspan:1');
+  env.FDSPAN_EXPORT_ENDPOINT = '';
+  assert.equal(endpoint([]), 'http://traces:1', 'an empty variable counts as unset');
+  delete env.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT;
+  assert.equal(endpoint([]), 'http://otel:1');
+  delete env.OTEL_EXPORTER_OTLP_ENDPOINT;
+  assert.equal(endpoint([]), 'http://file:1');
 });
 
-test('the base endpoint of OTEL_EXPORTER_OTLP_ENDPOINT gets the path of traces for http/protobuf', () => {
-  const env = { OTEL_EXPORTER_OTLP_PROTOCOL: 'http/protobuf', OTEL_EXPORTER_OTLP_ENDPOINT: 'http://h:4318/' };
-  withFile('', (file) => {
-    assert.equal(loadConfig({ file, sets: [], env }).config.export.endpoint, 'http://h:4318/v1/traces');
-  });
+test('a wrong value is told although a stronger source overrides it', () => {
+  const env = { FDSPAN_ATTACH: 'upwards', OTEL_EXPORTER_OTLP_TIMEOUT: 'never' };
+  assert.deepEqual(problemsOf('attach: sideways\n', { env, sets: ['attach=auto', 'export.timeout=5s'] }), [
+    'f.yaml:1: attach: "sideways" must be one of auto, tracepoint',
+    'OTEL_EXPORTER_OTLP_TIMEOUT: the value must be a number of milliseconds, such as 10000',
+    'FDSPAN_ATTACH: attach: "upwards" must be one of auto, tracepoint',
+  ]);
 });
 
-test('what is not built yet is refused by name, not ignored', () => {
-  const problems = withFile('sampling: {ratio: 0.1}\nattach: fentry\n', (file) => problemsOf(file));
-  assert.equal(problems.length, 2, problems.join('\n'));
-  assert.match(problems.join('\n'), /sampling\.ratio.*isn't built yet/);
+test('what is not built yet is refused by name, with the value that is taken', () => {
+  assert.deepEqual(problemsOf('sampling: {ratio: 0.1}\nattach: fentry\nfiles: {redact: [/root/**]}\n'), [
+    "f.yaml:1: sampling.ratio: 0.1 isn't built yet: the only value taken now is 1",
+    'f.yaml:2: attach: "fentry" isn\'t built yet: take auto or tracepoint',
+    'f.yaml:3: files.redact: ["/root/**"] isn\'t built yet: the only value taken now is []',
+  ]);
+  const neutral = 'sampling: {ratio: 1.0, keep: [failed, held]}\nexport: {spool: {dir: null}}\n';
+  const env = { FDSPAN_SAMPLING_RATIO: '1.0', FDSPAN_SAMPLING_KEEP: '[failed, held]' };
+  assert.deepEqual(problemsOf(neutral, { env }), []);
+});
+
+test('each key without a file has its default, said to be one', () => {
+  const { origins } = load('');
+  assert.deepEqual([...new Set(origins.values())], ['default']);
+});
+
+test('a thousand mistakes become a hundred lines and the number of the others', () => {
+  const text = Array.from({ length: 1000 }, (_value, index) => `k${index}: 1`).join('\n');
+  withFile(text, (file) =>
+    assert.throws(
+      () => loadConfig({ file, sets: [], env: {} }),
+      (error) => error instanceof ConfigError && error.message.endsWith('\n  and 900 more'),
+    ),
+  );
 });

@@ -1,0 +1,98 @@
+// What the stages can tell of a configuration before they start: the same parsers as the run uses, so that
+// `check` and `run` refuse what would fail later.
+import type { StageChecks, WholeCheck } from '../config/load.ts';
+import { changeEach, ValueError } from '../config/value-error.ts';
+import { compileRules, type ContainerRule } from '../containers/rules.ts';
+import { checkHeader, headersFileProblems, tlsProblems } from '../export/check-credentials.ts';
+import { parseEndpoint } from '../export/endpoint.ts';
+import { addGlob, createAutomaton } from '../filter/glob-parser.ts';
+import { compilePathAutomaton } from '../filter/path-automaton.ts';
+
+type Tls = Readonly<Record<'ca' | 'cert' | 'key', string | null>>;
+
+/** The stages' errors are whole sentences. */
+function told<T>(judge: (value: T) => unknown): (value: T) => void {
+  return (value) => {
+    try {
+      judge(value);
+    } catch (error) {
+      throw new ValueError([{ path: [], value, message: `can't be used: ${(error as Error).message}` }]);
+    }
+  };
+}
+
+function eachItem<T>(judge: (value: T) => unknown): (list: readonly T[]) => void {
+  return (list) =>
+    void changeEach(
+      list.map((item, index) => [index, item] as const),
+      (item) => told(judge)(item as T),
+    );
+}
+
+const eachPathGlob = eachItem((glob: string) => addGlob(createAutomaton(), glob));
+const eachRule = eachItem((rule: ContainerRule) => compileRules([rule], []));
+
+const VALUES: StageChecks['values'] = {
+  'containers.allow': eachRule,
+  'containers.deny': eachRule,
+  'files.exclude': eachPathGlob,
+  'files.include': eachPathGlob,
+  // The protocol that takes a path: which one is meant shows when every source is read.
+  'export.endpoint': told((endpoint: string) => parseEndpoint(endpoint, 'http/protobuf')),
+  'export.headers': (headers: Readonly<Record<string, string>>) =>
+    void changeEach(Object.entries(headers), (value, name) => checkHeader(name, value as string)),
+};
+
+const PATH_GLOBS: WholeCheck = {
+  keys: ['files.exclude', 'files.include'],
+  problems: ({ files }) =>
+    sentence('files.exclude', () => compilePathAutomaton(files.exclude, files.include)),
+};
+
+const ENDPOINT: WholeCheck = {
+  keys: ['export.endpoint', 'export.protocol'],
+  problems: ({ export: { endpoint, protocol, isEndpointExact } }) =>
+    sentence('export.endpoint', () => parseEndpoint(endpoint, protocol, isEndpointExact)),
+};
+
+const CLIENT_CERTIFICATE: WholeCheck = {
+  keys: ['export.tls.cert', 'export.tls.key'],
+  problems: ({ export: { tls } }) => pairProblems(tls),
+};
+
+function pairProblems({ cert, key }: Tls): { key: string; message: string }[] {
+  if ((cert === null) === (key === null)) return [];
+  const [given, missing] = key === null ? ['cert', 'key'] : ['key', 'cert'];
+  return [{ key: `export.tls.${given}`, message: `needs export.tls.${missing} too` }];
+}
+
+function sentence(key: string, judge: () => unknown): { key: string; message: string }[] {
+  try {
+    judge();
+    return [];
+  } catch (error) {
+    return [{ key, message: (error as Error).message }];
+  }
+}
+
+/** For commands that read the configuration but send nothing. */
+export const STAGE_CHECKS: StageChecks = {
+  values: VALUES,
+  wholes: [PATH_GLOBS, ENDPOINT, CLIENT_CERTIFICATE],
+};
+
+/** Also reads the files that the configuration names. */
+export const START_CHECKS: StageChecks = {
+  values: VALUES,
+  wholes: [
+    ...STAGE_CHECKS.wholes,
+    {
+      keys: ['export.tls.ca', 'export.tls.cert', 'export.tls.key'],
+      problems: ({ export: { tls } }) => tlsProblems(tls),
+    },
+    {
+      keys: ['export.headers_file'],
+      problems: ({ export: { headersFile } }) => headersFileProblems(headersFile),
+    },
+  ],
+};
