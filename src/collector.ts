@@ -133,6 +133,11 @@ export class Collector {
     return this.#registry.list();
   }
 
+  /** When the pump turned last, by the wall clock; it turns some ten times a second, idle or stalled. */
+  get pumpTurnedMs(): number {
+    return this.#pump.readCounters().pump_turned_ms;
+  }
+
   /** What waits to be sent. */
   queue(): { readonly spans: number; readonly bytes: number; readonly bytesMax: number } {
     const { bytesMax } = this.#parts.config.export.queue;

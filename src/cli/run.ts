@@ -11,6 +11,7 @@ import { createLogger, type Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { OtlpTarget } from '../telemetry/otlp-exporters.ts';
 import { createSdNotifier } from '../telemetry/sd-notify.ts';
+import { serviceStatus, type StatusSample } from '../telemetry/service-status.ts';
 import { lawViolations } from '../telemetry/summary.ts';
 import { version, type CommandIo } from './command-io.ts';
 import { configOf } from './config-arguments.ts';
@@ -42,6 +43,8 @@ export async function run(args: readonly string[], io: CommandIo): Promise<numbe
   const control = await listen(config, collector, log, beganUnixMs);
   if (control !== null) tap.offer = (request) => control.offerRequest(request);
   notifier.ready(collector.scope.explanation);
+  notifier.startWatchdog(() => collector.pumpTurnedMs);
+  notifier.startStatus(statusLines(collector));
   log.info('ready', {
     version: version(),
     attach: ATTACH_MODE,
@@ -63,6 +66,22 @@ export async function run(args: readonly string[], io: CommandIo): Promise<numbe
   log.flush();
   log.info('summary', { counters });
   return EXIT_OK;
+}
+
+/** Each line tells the rate since the line before it. */
+function statusLines(collector: Collector): () => string {
+  const look = (): StatusSample => ({
+    atMs: performance.now(),
+    counters: collector.counters(),
+    containers: collector.containers().length,
+  });
+  let before = look();
+  return () => {
+    const now = look();
+    const line = serviceStatus(before, now);
+    before = now;
+    return line;
+  };
 }
 
 /** Shows requests to the clients of the control socket before they are sent. */
