@@ -36,6 +36,7 @@ export async function run(args: readonly string[], io: CommandIo): Promise<numbe
   const stopAsked = new Promise<string>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT']) process.on(signal, () => resolve(signal));
   });
+  surviveHangup(io, log);
   const tap: Tap = { offer: () => {} };
   const collector = await start(config, log, tap);
   if (typeof collector === 'number') return collector;
@@ -66,6 +67,17 @@ export async function run(args: readonly string[], io: CommandIo): Promise<numbe
   log.flush();
   log.info('summary', { counters });
   return EXIT_OK;
+}
+
+/**
+ * Daemons are sent SIGHUP to read their configuration again. fdspan can't, and must not end by it: no
+ * service manager would take that for a failure. On a terminal SIGHUP means that the terminal is gone.
+ */
+function surviveHangup(io: CommandIo, log: Logger): void {
+  if (io.stderr.isTTY) return;
+  process.on('SIGHUP', () => {
+    log.warn('SIGHUP is ignored: the configuration is read at the start only', { cure: 'restart fdspan' });
+  });
 }
 
 /** Each line tells the rate since the line before it. */

@@ -13,6 +13,9 @@ const OPENS = 17;
 /** In the unit; spelled out here so that a change of the unit is noticed. */
 const STOP_SECONDS_MAX = 30;
 
+/** In the unit as well, as LimitNICE. */
+const PUMP_NICE = -15;
+
 /** Numbers of linux/capability.h, of what the unit's comment says is needed. */
 const CAPABILITIES = {
   CAP_DAC_OVERRIDE: 1,
@@ -137,6 +140,29 @@ test('one start of the unit', { skip }, async (t) => {
     assert.equal(maskOf(stdout, 'CapBnd'), wanted & maskOf(own, 'CapBnd'), 'as far as the machine has them');
     assert.equal(maskOf(stdout, 'CapEff'), maskOf(stdout, 'CapBnd'));
     assert.match(stdout, /^NoNewPrivs:\t1$/m);
+  });
+
+  await t.test('the pump runs before others by the limit that the unit gives', async (subtest) => {
+    const { MainPID, LimitNICE } = await unit.show('MainPID', 'LimitNICE');
+    assert.equal(LimitNICE, String(20 - PUMP_NICE), 'setrlimit(2): 20 minus the nice value');
+    const { stdout: limits } = await host.run(['cat', `/proc/${MainPID}/limits`]);
+    const limit = /^Max nice priority\s+(\d+)/m.exec(limits)?.[1];
+    if (limit !== LimitNICE) {
+      subtest.skip('this machine has no CAP_SYS_RESOURCE: systemd cannot raise RLIMIT_NICE');
+      return;
+    }
+    const script = `for task in /proc/${MainPID}/task/*; do cat $task/comm $task/stat; done`;
+    const { stdout } = await host.run(['sh', '-c', script]);
+    const nice = /^WorkerThread\n\d+ \(WorkerThread\) (?:\S+ ){16}(\S+)/m.exec(stdout)?.[1];
+    assert.equal(nice, String(PUMP_NICE), stdout);
+  });
+
+  await t.test('SIGHUP ends nothing', async () => {
+    const before = await unit.show('MainPID');
+    assert.equal((await unit.control('kill', '--signal=HUP')).exitCode, 0);
+    assert.notEqual((await unit.control('reload')).exitCode, 0, 'a reload that does nothing is refused');
+    await unit.untilLog('SIGHUP is ignored');
+    assert.deepEqual(await unit.show('MainPID'), before);
   });
 
   await t.test('after ten seconds the status tells rates, drops and containers', async () => {

@@ -20,13 +20,15 @@ export interface InstalledUnit {
   control(...argv: readonly string[]): Promise<CommandResult>;
   /** Properties of `systemctl show`, by name. */
   show(...names: readonly string[]): Promise<Readonly<Record<string, string>>>;
-  /** Asks until the properties are so; fails with the journal when that takes more than 30 s. */
+  /** Asks until the properties are so; fails with the journal when that takes more than a minute. */
   until(
     isSo: (properties: Readonly<Record<string, string>>) => boolean,
     ...names: readonly string[]
   ): Promise<Readonly<Record<string, string>>>;
   /** The messages of the unit, fdspan's and systemd's. */
   journal(): Promise<readonly string[]>;
+  /** Asks until fdspan has logged a message that begins so; fails with the journal as `until` does. */
+  untilLog(msg: string): Promise<void>;
   /** Those that fdspan wrote as JSON. */
   logs(): Promise<readonly LogLine[]>;
   /** The counters of the last summary; fails when the last line isn't one. */
@@ -82,6 +84,13 @@ function describeUnit(host: SystemdHost): InstalledUnit {
         if (isSo(properties)) return properties;
         if (Date.now() > deadline)
           assert.fail(`${JSON.stringify(properties)} after ${UNTIL_TIMEOUT_MS} ms:\n${await said()}`);
+        await delay(LOOK_MS);
+      }
+    },
+    untilLog: async (msg) => {
+      const deadline = Date.now() + UNTIL_TIMEOUT_MS;
+      while (!(await logs()).some((line) => String(line.msg).startsWith(msg))) {
+        if (Date.now() > deadline) assert.fail(`no "${msg}" after ${UNTIL_TIMEOUT_MS} ms:\n${await said()}`);
         await delay(LOOK_MS);
       }
     },
