@@ -10,7 +10,11 @@ const EFD_CLOEXEC = 0o2000000;
 const AF_UNIX = 1;
 const SOCK_DGRAM = 2;
 const SOCK_CLOEXEC = 0o2000000;
+const SOL_SOCKET = 1;
+const SO_SNDTIMEO = 21;
 const SOCKET_ADDRESS_BYTES = 110;
+/** Reason: who listens reads in microseconds. One that hangs must not hang the main thread with it. */
+const DATAGRAM_TIMEOUT_US = 200_000n;
 const MAP_FAILED = 0xffffffffffffffffn;
 
 const libc = koffi.load(null);
@@ -21,6 +25,9 @@ const munmap = libc.func('int munmap(uintptr_t address, size_t bytes)');
 const eventfd = libc.func('int eventfd(unsigned int value, int flags)');
 const writeDescriptor = libc.func('long write(int fd, const void *data, size_t bytes)');
 const socket = libc.func('int socket(int family, int type, int protocol)');
+const setsockopt = libc.func(
+  'int setsockopt(int fd, int level, int option, const void *value, uint32_t value_bytes)',
+);
 const sendto = libc.func(
   'long sendto(int fd, const void *data, size_t bytes, int flags, const void *address, uint32_t address_bytes)',
 );
@@ -55,10 +62,15 @@ export function wake(eventFd: number): void {
   writeDescriptor(eventFd, ONE, ONE.length);
 }
 
-/** Sends one datagram to a unix socket, as sd_notify(3) does. Failures are ignored: nobody listens then. */
+/**
+ * Sends one datagram to a unix socket, as sd_notify(3) does. Failures are ignored: nobody listens then. Where
+ * the queue of the listener stays full, the datagram is given up after 0.2 s.
+ */
 export function sendDatagram(path: string, text: string): void {
   const fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0) as number;
   if (fd < 0) return;
+  const timeout = new Uint8Array(new BigInt64Array([0n, DATAGRAM_TIMEOUT_US]).buffer);
+  setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, timeout, timeout.length);
   const address = Buffer.alloc(SOCKET_ADDRESS_BYTES);
   address.writeUInt16LE(AF_UNIX, 0);
   const name = Buffer.from(path.startsWith('@') ? `\0${path.slice(1)}` : path).subarray(0, 107);
