@@ -44,6 +44,8 @@ missing_packages() {
   has crun || echo crun
   has conmon || [ -x /usr/libexec/podman/conmon ] || [ -x /usr/lib/podman/conmon ] || echo conmon
   { has busybox && ! ldd "$(command -v busybox)" >/dev/null 2>&1; } || echo busybox-static
+  # Tests boot a systemd; the package brings systemd and dbus along where the machine has none.
+  has systemd-nspawn || echo systemd-container
   has openssl || echo openssl
   [ -e /etc/ssl/certs/ca-certificates.crt ] || echo ca-certificates
 }

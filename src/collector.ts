@@ -2,6 +2,7 @@
 // them so that every record is accounted for. It must never block: the pump waits for its buffers.
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { bootNs } from './bpf/libc.ts';
 import { Tracer, hostMountNamespace } from './bpf/tracer.ts';
 import { oldestBootNs } from './bpf/pending-opens.ts';
 import { findHierarchies, layoutOf } from './containers/cgroup-mounts.ts';
@@ -133,6 +134,11 @@ export class Collector {
     return this.#registry.list();
   }
 
+  /** When the pump turned last, by the wall clock; it turns some ten times a second, idle or stalled. */
+  get pumpTurnedMs(): number {
+    return this.#pump.readCounters().pump_turned_ms;
+  }
+
   /** What waits to be sent. */
   queue(): { readonly spans: number; readonly bytes: number; readonly bytesMax: number } {
     const { bytesMax } = this.#parts.config.export.queue;
@@ -148,6 +154,8 @@ export class Collector {
   async stop(): Promise<Record<string, number>> {
     const { limits } = this.#parts.config;
     for (const timer of this.#timers) clearInterval(timer);
+    // First: what its owner no longer has is `lost`, and only the rest is still open.
+    await this.#sweep();
     this.#tracer.detach();
     await this.#pump.drained();
     const kernel = this.#tracer.counters.read();
@@ -205,9 +213,7 @@ export class Collector {
   async #sweep(): Promise<void> {
     const kernel = this.#tracer.counters.read();
     if (kernel['opens_tracked'] === kernel['pairs_finished']) return;
-    const nowBootNs = process.hrtime.bigint();
-    await sleep(TICK_MS);
-    await this.#tracer.sweepLost(nowBootNs);
+    await this.#tracer.sweepLost(bootNs());
   }
 
   /** The kernel first: a group made inside of it meanwhile then inherits. */

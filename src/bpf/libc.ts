@@ -7,10 +7,15 @@ const PROT_WRITE = 2;
 const MAP_SHARED = 1;
 const EFD_NONBLOCK = 0o4000;
 const EFD_CLOEXEC = 0o2000000;
+const CLOCK_BOOTTIME = 7;
 const AF_UNIX = 1;
 const SOCK_DGRAM = 2;
 const SOCK_CLOEXEC = 0o2000000;
+const SOL_SOCKET = 1;
+const SO_SNDTIMEO = 21;
 const SOCKET_ADDRESS_BYTES = 110;
+/** Reason: who listens reads in microseconds. One that hangs must not hang the main thread with it. */
+const DATAGRAM_TIMEOUT_US = 200_000n;
 const MAP_FAILED = 0xffffffffffffffffn;
 
 const libc = koffi.load(null);
@@ -21,9 +26,13 @@ const munmap = libc.func('int munmap(uintptr_t address, size_t bytes)');
 const eventfd = libc.func('int eventfd(unsigned int value, int flags)');
 const writeDescriptor = libc.func('long write(int fd, const void *data, size_t bytes)');
 const socket = libc.func('int socket(int family, int type, int protocol)');
+const setsockopt = libc.func(
+  'int setsockopt(int fd, int level, int option, const void *value, uint32_t value_bytes)',
+);
 const sendto = libc.func(
   'long sendto(int fd, const void *data, size_t bytes, int flags, const void *address, uint32_t address_bytes)',
 );
+const clockGettime = libc.func('int clock_gettime(int clock, void *time)');
 const closeSocket = libc.func('int close(int fd)');
 
 const ONE = new Uint8Array(new BigUint64Array([1n]).buffer);
@@ -43,6 +52,13 @@ export function unmap(address: bigint, bytes: number): void {
   munmap(address, bytes);
 }
 
+/** Nanoseconds of the boot clock, which the records' times are on; unlike the monotonic one it counts suspends. */
+export function bootNs(): bigint {
+  const time = new BigInt64Array(2);
+  clockGettime(CLOCK_BOOTTIME, time);
+  return time[0] * 1_000_000_000n + time[1];
+}
+
 /** Makes an eventfd that wakes the pump. */
 export function makeEventFd(): number {
   const fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC) as number;
@@ -55,10 +71,15 @@ export function wake(eventFd: number): void {
   writeDescriptor(eventFd, ONE, ONE.length);
 }
 
-/** Sends one datagram to a unix socket, as sd_notify(3) does. Failures are ignored: nobody listens then. */
+/**
+ * Sends one datagram to a unix socket, as sd_notify(3) does. Failures are ignored: nobody listens then. Where
+ * the queue of the listener stays full, the datagram is given up after 0.2 s.
+ */
 export function sendDatagram(path: string, text: string): void {
   const fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0) as number;
   if (fd < 0) return;
+  const timeout = new Uint8Array(new BigInt64Array([0n, DATAGRAM_TIMEOUT_US]).buffer);
+  setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, timeout, timeout.length);
   const address = Buffer.alloc(SOCKET_ADDRESS_BYTES);
   address.writeUInt16LE(AF_UNIX, 0);
   const name = Buffer.from(path.startsWith('@') ? `\0${path.slice(1)}` : path).subarray(0, 107);

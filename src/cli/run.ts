@@ -9,6 +9,7 @@ import { createLogger, type Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { OtlpTarget } from '../telemetry/otlp-exporters.ts';
 import { createSdNotifier } from '../telemetry/sd-notify.ts';
+import { serviceStatus, type StatusSample } from '../telemetry/service-status.ts';
 import { lawViolations } from '../telemetry/summary.ts';
 import { version, type CommandIo } from './command-io.ts';
 import { configOf } from './config-arguments.ts';
@@ -41,6 +42,7 @@ export async function run(args: readonly string[], io: CommandIo): Promise<numbe
   const stopAsked = new Promise<string>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT']) process.on(signal, () => resolve(signal));
   });
+  surviveHangup(io, log);
   const tap: Tap = { offer: () => {} };
   const collector = await start(config, log, tap);
   if (typeof collector === 'number') return collector;
@@ -48,6 +50,8 @@ export async function run(args: readonly string[], io: CommandIo): Promise<numbe
   const control = await listen(config, collector, log, beganUnixMs);
   if (control !== null) tap.offer = (request) => control.offerRequest(request);
   notifier.ready(collector.scope.explanation);
+  notifier.startWatchdog(() => collector.pumpTurnedMs);
+  notifier.startStatus(statusLines(collector));
   log.info('ready', {
     version: version(),
     attach: ATTACH_MODE,
@@ -69,6 +73,33 @@ export async function run(args: readonly string[], io: CommandIo): Promise<numbe
   log.flush();
   log.info('summary', { counters });
   return EXIT_OK;
+}
+
+/**
+ * Daemons are sent SIGHUP to read their configuration again. fdspan can't, and must not end by it: no
+ * service manager would take that for a failure. On a terminal SIGHUP means that the terminal is gone.
+ */
+function surviveHangup(io: CommandIo, log: Logger): void {
+  if (io.stderr.isTTY) return;
+  process.on('SIGHUP', () => {
+    log.warn('SIGHUP is ignored: the configuration is read at the start only', { cure: 'restart fdspan' });
+  });
+}
+
+/** Each line tells the rate since the line before it. */
+function statusLines(collector: Collector): () => string {
+  const look = (): StatusSample => ({
+    atMs: performance.now(),
+    counters: collector.counters(),
+    containers: collector.containers().length,
+  });
+  let before = look();
+  return () => {
+    const now = look();
+    const line = serviceStatus(before, now);
+    before = now;
+    return line;
+  };
 }
 
 /** Shows requests to the clients of the control socket before they are sent. */

@@ -21,12 +21,20 @@ export interface SdNotifier {
   status(text: string): void;
   /** STOPPING=1, once; ends the watchdog's notices. */
   stopping(): void;
-  /** Sends WATCHDOG=1 each interval in which `isAlive` says so. */
-  startWatchdog(isAlive: () => boolean): void;
+  /**
+   * Sends WATCHDOG=1 at each interval by whose end `turnedMs` has changed: the time of the pump's last turn.
+   * It is compared with itself, not with a clock that may be stepped.
+   */
+  startWatchdog(turnedMs: () => number): void;
+  /** Sends what `text` gives, every 10 s. */
+  startStatus(text: () => string): void;
 }
 
 /** Reason: one line of `systemctl status`. */
 const STATUS_CHARS_MAX = 200;
+
+/** Reason: who looks at `systemctl status` twice wants to see a change; a datagram in 10 s costs nothing. */
+const STATUS_INTERVAL_MS = 10_000;
 
 /** sd_watchdog_enabled(3) asks for a notice at half the time. */
 const WATCHDOG_SHARE = 0.5;
@@ -57,7 +65,8 @@ class Notifier implements SdNotifier {
   readonly #options: SdNotifyOptions;
   #isReady = false;
   #isStopping = false;
-  #timer: NodeJS.Timeout | null = null;
+  #watchdogTimer: NodeJS.Timeout | null = null;
+  #statusTimer: NodeJS.Timeout | null = null;
 
   constructor(options: SdNotifyOptions) {
     this.#options = options;
@@ -83,17 +92,25 @@ class Notifier implements SdNotifier {
   stopping(): void {
     if (this.#isStopping) return;
     this.#isStopping = true;
-    if (this.#timer !== null) clearInterval(this.#timer);
-    this.#timer = null;
+    for (const timer of [this.#watchdogTimer, this.#statusTimer]) if (timer !== null) clearInterval(timer);
     this.#send('STOPPING=1\nSTATUS=stopping');
   }
 
-  startWatchdog(isAlive: () => boolean): void {
-    if (this.watchdogIntervalMs === null || this.#timer !== null || this.#isStopping) return;
-    this.#timer = setInterval(() => {
-      if (isAlive()) this.#send('WATCHDOG=1');
+  startWatchdog(turnedMs: () => number): void {
+    if (this.watchdogIntervalMs === null || this.#watchdogTimer !== null || this.#isStopping) return;
+    let seenMs = turnedMs();
+    this.#watchdogTimer = setInterval(() => {
+      const nowMs = turnedMs();
+      if (nowMs !== seenMs) this.#send('WATCHDOG=1');
+      seenMs = nowMs;
     }, this.watchdogIntervalMs);
-    this.#timer.unref();
+    this.#watchdogTimer.unref();
+  }
+
+  startStatus(text: () => string): void {
+    if (!this.isActive || this.#statusTimer !== null || this.#isStopping) return;
+    this.#statusTimer = setInterval(() => this.status(text()), STATUS_INTERVAL_MS);
+    this.#statusTimer.unref();
   }
 
   #send(text: string): void {

@@ -52,3 +52,11 @@ test('who receives a descriptor by SCM_RIGHTS neither owns nor extends a span', 
 test('who takes a descriptor by pidfd_getfd neither owns nor extends a span', { skip }, async (t) => {
   await assertTraced(t, { scenario: 'taken-fds', count: 13 });
 });
+
+test(
+  'a threaded process that dumps core sends one span for each file that it had open',
+  { skip },
+  async (t) => {
+    await assertTraced(t, { scenario: 'core-dumps', count: 97 });
+  },
+);

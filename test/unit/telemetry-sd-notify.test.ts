@@ -43,20 +43,42 @@ test('the watchdog interval is half of WATCHDOG_USEC, and only for the watched p
   assert.equal(notifier({ ...environment, WATCHDOG_USEC: 'soon' }).sd.watchdogIntervalMs, null);
 });
 
-test('the watchdog is fed only while the collector is alive, and not after the stop', (context) => {
+test('the watchdog is fed only while the pump turns, and not after the stop', (context) => {
   context.mock.timers.enable({ apis: ['setInterval'] });
   const { sd, sent } = notifier({ NOTIFY_SOCKET: '/run/n', WATCHDOG_USEC: '2000000' });
-  let isAlive = true;
-  sd.startWatchdog(() => isAlive);
+  let turnedMs = 1000;
+  sd.startWatchdog(() => turnedMs);
+  for (let second = 0; second < 3; second++) {
+    turnedMs += 999;
+    context.mock.timers.tick(1000);
+  }
+  assert.deepEqual(sent, Array(3).fill(['/run/n', 'WATCHDOG=1']));
   context.mock.timers.tick(3000);
-  assert.equal(sent.length, 3);
-  isAlive = false;
-  context.mock.timers.tick(3000);
-  assert.equal(sent.length, 3);
-  isAlive = true;
+  assert.equal(sent.length, 3, 'the pump has stopped');
+  turnedMs = 500;
+  context.mock.timers.tick(1000);
+  assert.equal(sent.length, 4, 'it turned, though the wall clock was set back');
   sd.stopping();
+  turnedMs += 999;
   context.mock.timers.tick(3000);
-  assert.equal(sent.length, 4);
+  assert.equal(sent.length, 5, 'STOPPING is the last');
+});
+
+test('a status is sent every 10 s, and not after the stop', (context) => {
+  context.mock.timers.enable({ apis: ['setInterval'] });
+  const { sd, sent } = notifier({ NOTIFY_SOCKET: '/run/n' });
+  let looks = 0;
+  sd.startStatus(() => `look ${++looks}`);
+  context.mock.timers.tick(20_000);
+  sd.stopping();
+  context.mock.timers.tick(20_000);
+  const texts = sent.map(([, text]) => text);
+  assert.deepEqual(texts, ['STATUS=look 1', 'STATUS=look 2', 'STOPPING=1\nSTATUS=stopping']);
+});
+
+test('without a service manager no status is made', () => {
+  const { sd } = notifier({});
+  sd.startStatus(() => assert.fail('looked at the counters for nobody'));
 });
 
 test('a socket that cannot be written to is told once and not tried again', () => {

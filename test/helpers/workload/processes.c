@@ -8,9 +8,14 @@
 #include <linux/close_range.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#define CORE_BYTES_MAX (1 << 20)
+#define CORE_SIBLINGS  3
+#define CORE_FILES     3
 
 enum exec_case { EXEC_CLOEXEC, EXEC_KEPT, EXEC_FCNTL, EXEC_RANGE, EXEC_DUPLICATE, EXEC_CASES };
 
@@ -139,6 +144,68 @@ static void kills(int count)
 		end_of_threads(path, 1);
 }
 
+static void *raise_fatal(void *argument)
+{
+	raise(*(int *)argument);
+	return NULL;
+}
+
+/*
+ * Dies by a signal that dumps core, with several threads and the files open: while the core is written
+ * the dumping thread has a table of its own, and the table that the opens went into is its siblings'.
+ */
+_Noreturn static void die_with_core(int by_leader, int fatal)
+{
+	/* Enough for a core of any size class to be begun; the rest of it is of no use here. */
+	struct rlimit limit = { CORE_BYTES_MAX, CORE_BYTES_MAX };
+	pthread_t thread;
+
+	must(chdir(work_dir), "chdir");
+	must(setrlimit(RLIMIT_CORE, &limit), "setrlimit");
+	for (int i = 0; i < CORE_SIBLINGS; i++)
+		if (pthread_create(&thread, NULL, wait_for_ever, NULL))
+			die("pthread_create");
+	if (by_leader)
+		raise(fatal);
+	else if (pthread_create(&thread, NULL, raise_fatal, &fatal))
+		die("pthread_create");
+	wait_for_ever(NULL);
+	die("survived a fatal signal");
+}
+
+static void core_dumps(int count)
+{
+	for (int i = 0; i < count; i++) {
+		struct expected *entries[CORE_FILES];
+		char *paths[CORE_FILES];
+		int status;
+
+		for (int file = 0; file < CORE_FILES; file++) {
+			paths[file] = make_file("dumped", i * CORE_FILES + file);
+			entries[file] = open_begins("openat", O_RDONLY);
+		}
+		int pid = must(fork(), "fork");
+
+		if (pid == 0) {
+			for (int file = 0; file < CORE_FILES; file++) {
+				entries[file]->pid = entries[file]->tid = getpid();
+				entries[file]->opened_before_ns = boot_ns();
+				open_ended(entries[file], openat(AT_FDCWD, paths[file], O_RDONLY));
+			}
+			for (int file = 0; file < CORE_FILES; file++)
+				close_begins(entries[file]);
+			die_with_core(i % 2, i % 3 ? SIGSEGV : SIGABRT);
+		}
+		must(waitpid(pid, &status, 0), "waitpid");
+		if (!WIFSIGNALED(status))
+			die("a process survived a fatal signal");
+		if (!WCOREDUMP(status))
+			skip("no core is written here: see core_pattern in core(5)");
+		for (int file = 0; file < CORE_FILES; file++)
+			close_ended(entries[file], "exit");
+	}
+}
+
 /* The leader ends first (pthread_exit), the other thread closes: the leader's exit isn't an end. */
 static void *outlive_leader(void *argument)
 {
@@ -174,6 +241,7 @@ const struct scenario process_scenarios[] = {
 	{ "exits", exits, 0 },
 	{ "group-exits", group_exits, 0 },
 	{ "kills", kills, 0 },
+	{ "core-dumps", core_dumps, 0 },
 	{ "leader-exits", leader_exits, 0 },
 	{ 0 },
 };
