@@ -2,21 +2,11 @@
 // removes again, so that the host's own podman, its locks and its images are never touched.
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import {
-  chmod,
-  copyFile,
-  mkdir,
-  mkdtemp,
-  readdir,
-  readFile,
-  rm,
-  rmdir,
-  symlink,
-  writeFile,
-} from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, rmdir, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { findBusybox, findCommand, makeRootfs } from './rootfs.ts';
 
 const run = promisify(execFile);
 
@@ -45,6 +35,8 @@ export interface RunningContainer {
   readonly cgroupPath: string;
   /** The whole text of /proc/PID/cgroup. */
   readonly cgroupText: string;
+  /** Podman's `--root` and `--runroot`. */
+  readonly storage: { readonly graphRoot: string; readonly runRoot: string };
   /** What the container printed so far, standard output and standard error together. */
   logs(): Promise<string>;
   /** Resolves with the exit code when the first process has ended. */
@@ -71,15 +63,6 @@ export function whyNoContainers(runtime: OciRuntime): string | null {
     if (!findCommand(command)) return `${command} isn't installed (npm run setup)`;
   }
   return findBusybox() === null ? "busybox-static isn't installed (npm run setup)" : null;
-}
-
-function findCommand(command: string): string | null {
-  const folders = ['/usr/bin', '/usr/sbin', '/usr/local/bin', '/usr/local/sbin', '/bin', '/sbin'];
-  return folders.map((folder) => join(folder, command)).find((path) => existsSync(path)) ?? null;
-}
-
-function findBusybox(): string | null {
-  return findCommand('busybox');
 }
 
 /** Starts a container and resolves once its first process was started; `stop()` is the caller's duty. */
@@ -126,6 +109,7 @@ function describeContainer(options: ContainerOptions, started: Started): Running
     runtime: options.runtime,
     pid,
     cgroupText,
+    storage: { graphRoot: join(store, 'root'), runRoot: join(store, 'run') },
     cgroupPath: /^0::(.*)$/m.exec(cgroupText)?.[1] ?? '/',
     logs: () => readFile(join(store, 'container.log'), 'utf8'),
     // 0: as long as the container runs; the caller's own deadline holds.
@@ -160,12 +144,12 @@ async function createPodman(store: string, runtime: OciRuntime): Promise<Podman>
   };
 }
 
-function needsHiddenControllers(runtime: OciRuntime): boolean {
+export function needsHiddenControllers(runtime: OciRuntime): boolean {
   return runtime === 'crun' && existsSync(join(UNIFIED, 'cgroup.controllers'));
 }
 
 /** crun takes a hybrid host for an unsupported one as soon as it sees this file, even when all controllers are in v1. */
-const HIDE_CONTROLLERS = [
+export const HIDE_CONTROLLERS = [
   'unshare',
   '--mount',
   'sh',
@@ -190,27 +174,10 @@ tmp_dir = "${join(store, 'tmp')}"
 `;
 }
 
-/** Makes the image: busybox with a link for each applet, the usual folders, and a file that only root may read. */
+/** Makes the image of a root filesystem with busybox. */
 async function importImage(store: string, podman: Podman): Promise<void> {
-  const busybox = findBusybox();
-  if (busybox === null) throw new Error("busybox-static isn't installed: npm run setup");
   const rootfs = join(store, 'rootfs');
-  for (const folder of ['bin', 'etc', 'tmp', 'var/log', 'var/lib', 'srv', 'root']) {
-    await mkdir(join(rootfs, folder), { recursive: true });
-  }
-  await chmod(join(rootfs, 'tmp'), 0o1777);
-  await copyFile(busybox, join(rootfs, 'bin/busybox'));
-  await chmod(join(rootfs, 'bin/busybox'), 0o755);
-  const { stdout: applets } = await run(busybox, ['--list']);
-  for (const applet of applets.split('\n').filter((line) => line !== '' && line !== 'busybox')) {
-    await symlink('busybox', join(rootfs, 'bin', applet));
-  }
-  await writeFile(
-    join(rootfs, 'etc/passwd'),
-    'root:x:0:0:root:/root:/bin/sh\napp:x:1000:1000:app:/srv:/bin/sh\n',
-  );
-  await writeFile(join(rootfs, 'etc/group'), 'root:x:0:\napp:x:1000:\n');
-  await writeFile(join(rootfs, 'etc/shadow'), 'root:*:20000:0:99999:7:::\n', { mode: 0o600 });
+  await makeRootfs(rootfs);
   const archive = join(store, 'image.tar');
   await run('tar', [
     '--create',
@@ -229,12 +196,13 @@ async function importImage(store: string, podman: Podman): Promise<void> {
 async function removeStore(store: string, podman: Podman, container: string): Promise<void> {
   await podman(['rm', '--force', '--time', '0', '--ignore', container]).catch(() => undefined);
   await unmountBelow(store);
-  await rm(store, { recursive: true, force: true });
+  // Podman's own clean-up, started by conmon, may still write there.
+  await rm(store, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 });
   await removeEmptyParents();
 }
 
-/** Podman may leave its storage mounted; removing a mounted tree would remove what is mounted there. */
-async function unmountBelow(folder: string): Promise<void> {
+/** Runtimes may leave their storage mounted; removing a mounted tree would remove what is mounted there. */
+export async function unmountBelow(folder: string): Promise<void> {
   const mounts = (await readFile('/proc/self/mounts', 'utf8'))
     .split('\n')
     .map((line) => line.split(' ')[1] ?? '');
