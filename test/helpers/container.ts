@@ -5,6 +5,7 @@ import { existsSync } from 'node:fs';
 import { mkdtemp, readdir, readFile, rm, rmdir, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { findBusybox, findCommand, makeRootfs } from './rootfs.ts';
 
@@ -52,6 +53,10 @@ export const IMAGE_NAME = 'localhost/fdspan-busybox:1';
 
 /** Reason: an image import or a start takes 1 s; 30 of them mean that podman hangs. */
 const PODMAN_TIMEOUT_MS = 30_000;
+
+/** Reason: podman's clean-up takes half a second; 10 s mean that something stays. */
+const REMOVE_ATTEMPTS = 100;
+const REMOVE_PAUSE_MS = 100;
 
 /** Reason: logs of a test's container are a few KiB. */
 const OUTPUT_BYTES_MAX = 16 << 20;
@@ -195,14 +200,25 @@ async function importImage(store: string, podman: Podman): Promise<void> {
 
 async function removeStore(store: string, podman: Podman, container: string): Promise<void> {
   await podman(['rm', '--force', '--time', '0', '--ignore', container]).catch(() => undefined);
-  await unmountBelow(store);
-  // Podman's own clean-up, started by conmon, may still write there.
-  await rm(store, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 });
+  await removeMounted(store);
   await removeEmptyParents();
 }
 
+/** Removes a runtime's folder. Its own clean-up (of podman's conmon) may still write and mount there. */
+export async function removeMounted(folder: string): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await unmountBelow(folder);
+      return await rm(folder, { recursive: true, force: true });
+    } catch (error) {
+      if (attempt === REMOVE_ATTEMPTS) throw error;
+      await delay(REMOVE_PAUSE_MS);
+    }
+  }
+}
+
 /** Runtimes may leave their storage mounted; removing a mounted tree would remove what is mounted there. */
-export async function unmountBelow(folder: string): Promise<void> {
+async function unmountBelow(folder: string): Promise<void> {
   const mounts = (await readFile('/proc/self/mounts', 'utf8'))
     .split('\n')
     .map((line) => line.split(' ')[1] ?? '');

@@ -1,8 +1,8 @@
 // A containerd with folders and a socket of its own, and containers that `ctr` starts in it.
-import { mkdtemp, rm, rmdir, writeFile } from 'node:fs/promises';
+import { mkdtemp, rmdir, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { unmountBelow } from './container.ts';
+import { removeMounted } from './container.ts';
 import { groupOf, removeGroups, runCommand, runDetaching, startDaemon, waitFor } from './daemon.ts';
 import { makeRootfs } from './rootfs.ts';
 
@@ -62,8 +62,7 @@ export async function startContainerd(): Promise<Containerd> {
     async stop() {
       for (const { namespace, id } of started) await removeTask(ctr, namespace, id);
       await daemon.stop();
-      await unmountBelow(folder);
-      await rm(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 });
+      await removeMounted(folder);
     },
   };
 }

@@ -1,9 +1,9 @@
 // A dockerd with folders and a socket of its own, and containers in it.
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { unmountBelow } from './container.ts';
+import { removeMounted } from './container.ts';
 import { groupOf, removeGroups, runCommand, startDaemon } from './daemon.ts';
 import { makeRootfs } from './rootfs.ts';
 
@@ -47,8 +47,7 @@ export async function startDocker(): Promise<Docker> {
     const ids = (await docker('ps', '-aq')).split('\n').filter(Boolean);
     if (ids.length > 0) await docker('rm', '-f', ...ids);
     await daemon.stop();
-    await unmountBelow(folder);
-    await rm(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 });
+    await removeMounted(folder);
     await removeGroups(parent);
   };
   try {
