@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Makes a Debian machine ready to build, test and demonstrate fdspan: Debian packages, then npm's.
+# With --for-tests, the container runtimes too that only tests use.
 # Idempotent, and quick when nothing is missing. Looks for commands and files, not for package
 # names, so that a podman or runc from elsewhere is left as it is.
 set -euo pipefail
@@ -46,6 +47,17 @@ missing_packages() {
   { has busybox && ! ldd "$(command -v busybox)" >/dev/null 2>&1; } || echo busybox-static
   has openssl || echo openssl
   [ -e /etc/ssl/certs/ca-certificates.crt ] || echo ca-certificates
+}
+
+# Runtimes that only tests start, asked for by --for-tests: on a machine with systemd their packages start
+# daemons, which nobody expects of a demonstration. Tests skip what isn't there.
+missing_runtimes() {
+  { has dockerd && has docker; } || echo docker.io
+  { has containerd && has ctr; } || echo containerd
+  has runsc || echo runsc
+  has lxc-start || echo lxc
+  has systemd-nspawn || echo systemd-container
+  has dbus-daemon || echo dbus-daemon
 }
 
 # Debian 12's own clang is 14; the numbered packages beside it are newer.
@@ -115,6 +127,12 @@ if [ "${#missing[@]}" -gt 0 ]; then
   install_packages "${missing[@]}"
   mapfile -t missing < <(missing_packages)
   [ "${#missing[@]}" -eq 0 ] || fail "still missing after the installation: ${missing[*]}"
+fi
+if [ "${1-}" = --for-tests ]; then
+  mapfile -t missing < <(missing_runtimes)
+  if [ "${#missing[@]}" -gt 0 ]; then
+    (install_packages "${missing[@]}") || say "going on without them: ${missing[*]}"
+  fi
 fi
 install_node_modules .
 ensure_node
