@@ -42,6 +42,9 @@ missing_packages() {
   has podman || echo podman
   has runc || echo runc
   has crun || echo crun
+  has dockerd || echo docker.io
+  # A package of its own from Debian 13 on.
+  has docker || { apt-cache show docker-cli >/dev/null 2>&1 && echo docker-cli || echo docker.io; }
   has conmon || [ -x /usr/libexec/podman/conmon ] || [ -x /usr/lib/podman/conmon ] || echo conmon
   { has busybox && ! ldd "$(command -v busybox)" >/dev/null 2>&1; } || echo busybox-static
   has openssl || echo openssl
