@@ -43,6 +43,9 @@ missing_packages() {
   has podman || echo podman
   has runc || echo runc
   has crun || echo crun
+  has dockerd || echo docker.io
+  # A package of its own from Debian 13 on.
+  has docker || { apt-cache show docker-cli >/dev/null 2>&1 && echo docker-cli || echo docker.io; }
   has conmon || [ -x /usr/libexec/podman/conmon ] || [ -x /usr/lib/podman/conmon ] || echo conmon
   { has busybox && ! ldd "$(command -v busybox)" >/dev/null 2>&1; } || echo busybox-static
   has openssl || echo openssl
@@ -52,8 +55,6 @@ missing_packages() {
 # Runtimes that only tests start, asked for by --for-tests: on a machine with systemd their packages start
 # daemons, which nobody expects of a demonstration. Tests skip what isn't there.
 missing_runtimes() {
-  { has dockerd && has docker; } || echo docker.io
-  { has containerd && has ctr; } || echo containerd
   has runsc || echo runsc
   has lxc-start || echo lxc
   has systemd-nspawn || echo systemd-container

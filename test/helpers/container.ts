@@ -1,17 +1,19 @@
 // Starts real containers with podman over runc or crun, each in a store of its own that `stop()`
 // removes again, so that the host's own podman, its locks and its images are never touched.
-import { execFile } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { mkdtemp, readdir, readFile, rm, rmdir, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
-import { promisify } from 'node:util';
-import { findBusybox, findCommand, makeRootfs } from './rootfs.ts';
+import { findCommand } from './busybox-image.ts';
+import {
+  createPodman,
+  importImage,
+  IMAGE_NAME,
+  removeStore,
+  type OciRuntime,
+  type Podman,
+} from './podman-store.ts';
 
-const run = promisify(execFile);
-
-export type OciRuntime = 'runc' | 'crun';
+export { IMAGE_NAME, type OciRuntime } from './podman-store.ts';
 
 export interface ContainerOptions {
   readonly runtime: OciRuntime;
@@ -46,28 +48,13 @@ export interface RunningContainer {
   stop(): Promise<void>;
 }
 
-const UNIFIED = '/sys/fs/cgroup/unified';
-
-/** The image's name; `localhost/` is where podman looks for images that no registry gave. */
-export const IMAGE_NAME = 'localhost/fdspan-busybox:1';
-
-/** Reason: an image import or a start takes 1 s; 30 of them mean that podman hangs. */
-const PODMAN_TIMEOUT_MS = 30_000;
-
-/** Reason: podman's clean-up takes half a second; 10 s mean that something stays. */
-const REMOVE_ATTEMPTS = 100;
-const REMOVE_PAUSE_MS = 100;
-
-/** Reason: logs of a test's container are a few KiB. */
-const OUTPUT_BYTES_MAX = 16 << 20;
-
 /** Returns why containers of this runtime can't be started here, or null when they can. */
 export function whyNoContainers(runtime: OciRuntime): string | null {
   if (process.getuid?.() !== 0) return 'starting containers needs root';
   for (const command of ['podman', runtime]) {
     if (!findCommand(command)) return `${command} isn't installed (npm run setup)`;
   }
-  return findBusybox() === null ? "busybox-static isn't installed (npm run setup)" : null;
+  return findCommand('busybox') === null ? "busybox-static isn't installed (npm run setup)" : null;
 }
 
 /** Starts a container and resolves once its first process was started; `stop()` is the caller's duty. */
@@ -94,8 +81,6 @@ export async function startContainer(options: ContainerOptions): Promise<Running
     );
   }
 }
-
-type Podman = (args: readonly string[], timeoutMs?: number) => Promise<string>;
 
 interface Started {
   readonly store: string;
@@ -133,108 +118,6 @@ function createArguments(options: ContainerOptions): string[] {
   if (options.user !== undefined) args.push('--user', options.user);
   args.push(IMAGE_NAME, '/bin/sh', '-c', options.script);
   return args;
-}
-
-/** Builds the function that runs podman on its own store, in the surroundings that the runtime needs here. */
-async function createPodman(store: string, runtime: OciRuntime): Promise<Podman> {
-  const configPath = join(store, 'containers.conf');
-  await writeFile(configPath, configText(store, runtime));
-  const globals = ['--root', join(store, 'root'), '--runroot', join(store, 'run')];
-  const env = { ...process.env, CONTAINERS_CONF: configPath };
-  const wrapper = needsHiddenControllers(runtime) ? HIDE_CONTROLLERS : [];
-  return async (args, timeoutMs = PODMAN_TIMEOUT_MS) => {
-    const [command = '', ...rest] = [...wrapper, 'podman', ...globals, ...args];
-    const { stdout } = await run(command, rest, { env, timeout: timeoutMs, maxBuffer: OUTPUT_BYTES_MAX });
-    return stdout;
-  };
-}
-
-export function needsHiddenControllers(runtime: OciRuntime): boolean {
-  return runtime === 'crun' && existsSync(join(UNIFIED, 'cgroup.controllers'));
-}
-
-/** crun takes a hybrid host for an unsupported one as soon as it sees this file, even when all controllers are in v1. */
-export const HIDE_CONTROLLERS = [
-  'unshare',
-  '--mount',
-  'sh',
-  '-c',
-  `mount --bind /dev/null ${UNIFIED}/cgroup.controllers && exec "$@"`,
-  'sh',
-];
-
-/**
- * The rlimits are lower than podman's own, which a machine without CAP_SYS_RESOURCE can't set. File locks:
- * podman's shared-memory ones are one set for the machine, and a new store would free those of the host's podman.
- */
-function configText(store: string, runtime: OciRuntime): string {
-  return `[containers]
-default_ulimits = ["nofile=1024:4096", "nproc=4096:4096"]
-[engine]
-cgroup_manager = "cgroupfs"
-events_logger = "file"
-lock_type = "file"
-runtime = "${runtime}"
-tmp_dir = "${join(store, 'tmp')}"
-`;
-}
-
-/** Makes the image of a root filesystem with busybox. */
-async function importImage(store: string, podman: Podman): Promise<void> {
-  const rootfs = join(store, 'rootfs');
-  await makeRootfs(rootfs);
-  const archive = join(store, 'image.tar');
-  await run('tar', [
-    '--create',
-    '--owner=0',
-    '--group=0',
-    '--numeric-owner',
-    '-f',
-    archive,
-    '-C',
-    rootfs,
-    '.',
-  ]);
-  await podman(['import', '--quiet', archive, IMAGE_NAME]);
-}
-
-async function removeStore(store: string, podman: Podman, container: string): Promise<void> {
-  await podman(['rm', '--force', '--time', '0', '--ignore', container]).catch(() => undefined);
-  await removeMounted(store);
-  await removeEmptyParents();
-}
-
-/** Removes a runtime's folder. Its own clean-up (of podman's conmon) may still write and mount there. */
-export async function removeMounted(folder: string): Promise<void> {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      await unmountBelow(folder);
-      return await rm(folder, { recursive: true, force: true });
-    } catch (error) {
-      if (attempt === REMOVE_ATTEMPTS) throw error;
-      await delay(REMOVE_PAUSE_MS);
-    }
-  }
-}
-
-/** Runtimes may leave their storage mounted; removing a mounted tree would remove what is mounted there. */
-async function unmountBelow(folder: string): Promise<void> {
-  const mounts = (await readFile('/proc/self/mounts', 'utf8'))
-    .split('\n')
-    .map((line) => line.split(' ')[1] ?? '');
-  for (const mount of mounts.filter((path) => path.startsWith(`${folder}/`)).reverse()) {
-    await run('umount', [mount]);
-  }
-}
-
-/** Podman leaves the groups above its containers and of its monitor; only empty ones can be removed. */
-async function removeEmptyParents(): Promise<void> {
-  const hierarchies = await readdir('/sys/fs/cgroup');
-  const folders = ['/sys/fs/cgroup', ...hierarchies.map((name) => join('/sys/fs/cgroup', name))];
-  for (const folder of folders) {
-    await rmdir(join(folder, 'libpod_parent/conmon')).catch(() => undefined);
-    await rmdir(join(folder, 'libpod_parent')).catch(() => undefined);
-  }
 }
 
 function messageOf(error: unknown): string {
