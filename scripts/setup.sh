@@ -42,6 +42,7 @@ missing_packages() {
   has podman || echo podman
   has runc || echo runc
   has crun || echo crun
+  { has containerd && has ctr; } || echo containerd
   has conmon || [ -x /usr/libexec/podman/conmon ] || [ -x /usr/lib/podman/conmon ] || echo conmon
   { has busybox && ! ldd "$(command -v busybox)" >/dev/null 2>&1; } || echo busybox-static
   has openssl || echo openssl
