@@ -45,6 +45,11 @@ export interface RuntimeListener {
   changed(metadata: ContainerMetadata): void;
   /** Told once for each change of state: the runtime answers again, or why it doesn't. */
   state(isAnswering: boolean, reason: string): void;
+  /**
+   * An event could not be used: what is known of its container may be old until it is looked up again. Whoever creates
+   * containers can cause any number of them: to be counted, not logged one by one.
+   */
+  skipped?(reason: string): void;
 }
 
 /** One runtime, asked in one way. It must never throw from an event, and never hold the event loop. */
