@@ -26,7 +26,7 @@ let cri: CriSource;
 
 before(async () => {
   if (skip !== false) return;
-  containerd = await startContainerd(ONE, TWO);
+  containerd = await startContainerd(ONE, TWO, 'moby');
   source = new ContainerdSource(containerd.socket, TIMES);
   cri = new CriSource(containerd.socket, TIMES);
 });
@@ -133,6 +133,23 @@ test('a container whose control group names no namespace is looked for in all', 
   assert.equal((await find(alone))?.id, 'alone');
 });
 
+test("a container in docker's namespace is docker's to name", { skip }, async () => {
+  const container = await containerd.startContainer({
+    namespace: 'moby',
+    id: 'dockers',
+    script: 'sleep 1000',
+    labels: { 'nerdctl/name': 'wrong' },
+    env: { OTEL_SERVICE_NAME: 'shop' },
+    cgroup: `/${ONE}-groups/dockers`,
+  });
+  const found = await find(container);
+  assert.equal(found?.runtimeName, 'docker');
+  assert.equal(found?.ociRuntime, 'runc');
+  assert.equal(found?.serviceName, 'shop');
+  assert.equal(found?.name, undefined);
+  assert.equal(found?.runtimeVersion, undefined);
+});
+
 test('unknown containers and ids that no runtime gives are null', { skip }, async () => {
   for (const id of ['nothing', 'a'.repeat(255), '', '..', 'a b', '\xff\xfe', 'x'.repeat(100_000)]) {
     for (const cgroupPath of [`/${ONE}/${id}`, `/kubepods/${id}`, '/', '', `/\xff/${id}`]) {
@@ -169,6 +186,7 @@ test(
       await until(() => states.length > 0);
       await containerd.startContainer({ namespace: TWO, id: 'fresh', script: 'sleep 1000' });
       await until(() => told.some(({ id }) => id === 'fresh'));
+      await containerd.ctr('moby', 'containers', 'label', 'dockers', 'colour=green');
       await containerd.ctr(TWO, 'containers', 'label', 'fresh', 'colour=green');
       await until(() => told.some(({ id, labels }) => id === 'fresh' && labels?.get('colour') === 'green'));
 
