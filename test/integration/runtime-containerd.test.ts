@@ -133,6 +133,11 @@ test('a container whose control group names no namespace is looked for in all', 
   assert.equal((await find(alone))?.id, 'alone');
 });
 
+test('a group below the container tells the namespace, too', { skip }, async () => {
+  const cgroupPath = `/${TWO}/same/init/same-worker`;
+  assert.equal((await source.find({ id: 'same', cgroupPath }, deadline()))?.labels?.get('of'), 'two');
+});
+
 test("a container in docker's namespace is docker's to name", { skip }, async () => {
   const container = await containerd.startContainer({
     namespace: 'moby',
@@ -259,7 +264,7 @@ test(
   },
 );
 
-test('a CRI without events is followed by its heartbeat', { skip }, async () => {
+test('a CRI that goes away and comes back is noticed, with or without events', { skip }, async () => {
   const followed = new CriSource(containerd.socket, TIMES);
   const { states, until } = follow(followed);
   try {
@@ -269,6 +274,28 @@ test('a CRI without events is followed by its heartbeat', { skip }, async () => 
     await containerd.restart();
     await until(() => states.length > 2);
     assert.match(states.join('\n'), /^answers\nsilent: .+\nanswers$/s);
+  } finally {
+    followed.close();
+  }
+});
+
+test('the events of a CRI that has them tell of sandboxes and containers', { skip }, async (t) => {
+  const [major, minor] = containerd.version
+    .split('.')
+    .map((part) => Number.parseInt(part.replace('v', ''), 10));
+  if (major === 1 && minor < 7) {
+    t.skip(`containerd ${containerd.version} has no container events: they came with 1.7`);
+    return;
+  }
+  const followed = new CriSource(containerd.socket, TIMES);
+  const { told, states, until } = follow(followed);
+  try {
+    await until(() => states.length > 0);
+    const uid = `0d7a5e1c-0000-4000-8001-${String(process.pid).padStart(12, '0')}`;
+    const pod = await containerd.pods.runPod({ name: 'db-0', namespace: 'bank', uid });
+    const id = await pod.startContainer({ name: 'db', script: 'sleep 1000' });
+    await until(() => told.some((metadata) => metadata.id === pod.sandboxId && metadata.pod?.uid === uid));
+    await until(() => told.some((metadata) => metadata.id === id && metadata.pod?.containerName === 'db'));
   } finally {
     followed.close();
   }

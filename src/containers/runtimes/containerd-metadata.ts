@@ -31,7 +31,7 @@ export function containerdMetadata(record: ContainerdRecord): ContainerMetadata 
   if (id === null) return null;
   const isDockers = namespace === DOCKER_NAMESPACE;
   const pod = podPart(record);
-  const name = nameOf(ownField(container['labels'], 'nerdctl/name')) ?? pod.pod?.containerName ?? null;
+  const name = pod.pod?.containerName ?? nameOf(ownField(container['labels'], 'nerdctl/name'));
   const ociRuntime = ociRuntimeOf(fieldsOf(container['runtime'])['name'], record.runcOptions['binary_name']);
   const serviceName = serviceNameOf(specOf(container));
   return {

@@ -170,7 +170,9 @@ function isNamespace(text: string): boolean {
 /** Returns the namespace that a control group's path speaks for; null where it speaks for none. */
 function likelyNamespace({ id, cgroupPath }: ContainerQuestion): string | null {
   const segments = cgroupPath.split('/');
-  const index = segments.findLastIndex((segment) => segment.includes(id));
+  // A group below the container's may carry the id, too.
+  const exact = segments.lastIndexOf(id);
+  const index = exact === -1 ? segments.findLastIndex((segment) => segment.includes(id)) : exact;
   if (index === -1) return null;
   const segment = segments[index];
   if (segment.includes('cri-containerd') || /^\/?kubepods/.test(cgroupPath)) return 'k8s.io';
