@@ -42,11 +42,11 @@ missing_packages() {
   has podman || echo podman
   has runc || echo runc
   has crun || echo crun
-  { has containerd && has ctr; } || echo containerd
   has conmon || [ -x /usr/libexec/podman/conmon ] || [ -x /usr/lib/podman/conmon ] || echo conmon
   { has busybox && ! ldd "$(command -v busybox)" >/dev/null 2>&1; } || echo busybox-static
   has openssl || echo openssl
   [ -e /etc/ssl/certs/ca-certificates.crt ] || echo ca-certificates
+  { has containerd && has ctr; } || echo containerd
 }
 
 # Debian 12's own clang is 14; the numbered packages beside it are newer.
