@@ -50,6 +50,7 @@ missing_packages() {
   { has busybox && ! ldd "$(command -v busybox)" >/dev/null 2>&1; } || echo busybox-static
   has openssl || echo openssl
   [ -e /etc/ssl/certs/ca-certificates.crt ] || echo ca-certificates
+  { has containerd && has ctr; } || echo containerd
 }
 
 # Runtimes that only tests start, asked for by --for-tests: on a machine with systemd their packages start
