@@ -1,8 +1,8 @@
 // State files as the real runtimes write them: each source must find the container that was started, by the
 // id and group that its process has, with the names and labels that were given.
 import assert from 'node:assert/strict';
-import { mkdir, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { containerOfPath } from '../../src/containers/cgroup-path.ts';
 import { containerdState } from '../../src/containers/runtimes/containerd-state.ts';
@@ -13,13 +13,14 @@ import { nspawnState } from '../../src/containers/runtimes/nspawn-state.ts';
 import { podmanState } from '../../src/containers/runtimes/podman-state.ts';
 import { runcState } from '../../src/containers/runtimes/runc-state.ts';
 import type { ContainerQuestion } from '../../src/containers/runtimes/runtime-source.ts';
+import { startBareContainer } from '../helpers/bare-container.ts';
+import { whyNoPrograms } from '../helpers/busybox-image.ts';
 import { IMAGE_NAME, startContainer, whyNoContainers } from '../helpers/container.ts';
-import { whyNoCommands } from '../helpers/rootfs.ts';
-import { startContainerd } from '../helpers/runtime-ctr.ts';
-import { DOCKER_IMAGE, startDocker } from '../helpers/runtime-docker.ts';
-import { startLxc } from '../helpers/runtime-lxc.ts';
-import { startNspawn, waitForMachine } from '../helpers/runtime-nspawn.ts';
-import { startBareContainer } from '../helpers/runtime-oci.ts';
+import { CONTAINERD_IMAGE, startContainerd, whyNoContainerd } from '../helpers/containerd.ts';
+import { DOCKER_IMAGE, startDocker, whyNoDocker } from '../helpers/docker.ts';
+import { startLxc } from '../helpers/lxc.ts';
+import { startNspawn } from '../helpers/nspawn.ts';
+import { groupOf } from '../helpers/runtime-commands.ts';
 
 const SCRIPT = 'sleep 600';
 /** Reason: a look-up takes milliseconds; 10 s mean that it hangs. */
@@ -42,7 +43,7 @@ for (const runtime of ['runc', 'crun'] as const) {
   test(
     `${runtime} alone: id, annotations as labels, image and service name`,
     {
-      skip: whyNoCommands(runtime) ?? false,
+      skip: whyNoPrograms(runtime) ?? false,
     },
     async (t) => {
       const container = await startBareContainer({
@@ -120,107 +121,107 @@ for (const runtime of ['runc', 'crun'] as const) {
 
 test(
   'docker without its API: name, image, labels, service name; by the state of containerd and runc too',
-  {
-    skip: whyNoCommands('dockerd', 'docker', 'containerd', 'runc') ?? false,
-  },
+  { skip: whyNoDocker() ?? false },
   async (t) => {
     const docker = await startDocker();
     t.after(() => docker.stop());
-    const container = await docker.run({
+    const labels = { team: 'blue', 'com.docker.compose.service': 'shop' };
+    const env = { OTEL_SERVICE_NAME: 'shop', SECRET: 'hidden' };
+    const id = await docker.create({ name: 'state-shop', script: SCRIPT, env, labels });
+    const question = questionOf(await groupOf(await docker.start(id)));
+    assert.equal(question.id, id);
+    const [imageName, tag] = DOCKER_IMAGE.split(':');
+    const folder = dirname(docker.socketPath);
+    const found = await dockerState(owned(join(folder, 'data'))).find(question, patience());
+    assert.deepEqual(found, {
+      id,
+      runtimeName: 'docker',
+      ociRuntime: 'runc',
       name: 'state-shop',
-      script: SCRIPT,
-      env: ['OTEL_SERVICE_NAME=shop', 'SECRET=hidden'],
-      labels: { team: 'blue', 'com.docker.compose.service': 'shop' },
+      imageName,
+      imageTags: [tag],
+      serviceName: 'shop',
+      labels: new Map(Object.entries(labels)),
     });
-    const question = questionOf(container.cgroupPath);
-    assert.equal(question.id, container.id);
-    const [imageName, imageTags] = [DOCKER_IMAGE.slice(0, -':1.2'.length), ['1.2']];
-    const found = await dockerState(owned(docker.dataRoot)).find(question, patience());
-    assert.deepEqual(
-      { ...found, labels: Object.fromEntries(found?.labels ?? []) },
-      {
-        id: container.id,
-        runtimeName: 'docker',
-        ociRuntime: 'runc',
-        name: 'state-shop',
-        imageName,
-        imageTags,
-        serviceName: 'shop',
-        labels: { team: 'blue', 'com.docker.compose.service': 'shop' },
-      },
-    );
-    const task = containerdState(owned(join(docker.execRoot, 'containerd/daemon')));
+    const task = containerdState(owned(join(folder, 'exec/containerd/daemon')));
     assert.deepEqual(await task.find(question, patience()), {
-      id: container.id,
+      id,
       runtimeName: 'docker',
       ociRuntime: 'runc',
       labels: new Map(),
       serviceName: 'shop',
     });
-    const below = await runcState(owned(join(docker.execRoot, 'runtime-runc/moby'))).find(
-      question,
-      patience(),
-    );
+    const below = await runcState(owned(join(folder, 'exec/runtime-runc/moby'))).find(question, patience());
     assert.equal(below?.ociRuntime, 'runc');
     assert.equal(below.serviceName, 'shop');
   },
 );
 
 test(
-  "containerd without its socket: a pod's names from the annotations that its CRI plugin writes",
-  {
-    skip: whyNoCommands('containerd', 'ctr', 'runc') ?? false,
-  },
+  "containerd without its socket: a pod's names, and its sandbox's, from its CRI plugin's annotations",
+  { skip: whyNoContainerd() ?? false },
   async (t) => {
     const containerd = await startContainerd();
     t.after(() => containerd.stop());
-    const container = await containerd.run({
+    const uid = 'd8f1c3a0-6a60-4d68-9ad5-1f6e5f0f7f11';
+    const pod = await containerd.pods.runPod({ name: 'web-7d9f-x2k', namespace: 'shop', uid });
+    const env = { OTEL_SERVICE_NAME: 'shop' };
+    const id = await pod.startContainer({ name: 'web', script: SCRIPT, env });
+    const state = join(dirname(containerd.socket), 'state');
+    const source = containerdState(owned(state));
+    const taskFolder = join(state, 'io.containerd.runtime.v2.task/k8s.io');
+    const pidOf = async (task: string): Promise<number> =>
+      Number(await readFile(join(taskFolder, task, 'init.pid'), 'utf8'));
+    const question = questionOf(await groupOf(await pidOf(id)));
+    assert.equal(question.id, id);
+    const [imageName, tag] = CONTAINERD_IMAGE.split(':');
+    const expected = {
+      id,
+      runtimeName: 'containerd',
+      ociRuntime: 'runc',
+      name: 'web',
+      imageName,
+      imageTags: [tag],
+      serviceName: 'shop',
+      labels: null,
+      pod: { name: 'web-7d9f-x2k', namespace: 'shop', uid, containerName: 'web' },
+    };
+    assert.deepEqual({ ...(await source.find(question, patience())), labels: null }, expected);
+    const sandbox = await source.find(questionOf(await groupOf(await pidOf(pod.sandboxId))), patience());
+    assert.equal(sandbox?.id, pod.sandboxId);
+    assert.deepEqual(sandbox.pod, { name: 'web-7d9f-x2k', namespace: 'shop', uid });
+    const other = { id, cgroupPath: `/kubepods/besteffort/pod${uid}/${pod.sandboxId}` };
+    assert.equal(await source.find(other, patience()), null, 'the group is not the one in the bundle');
+  },
+);
+
+test(
+  'containerd without its socket: a container that `ctr` started in a namespace of its own',
+  { skip: whyNoContainerd() ?? false },
+  async (t) => {
+    const containerd = await startContainerd('fdspan-state');
+    t.after(() => containerd.stop());
+    const { cgroupPath } = await containerd.startContainer({
       namespace: 'fdspan-state',
       id: 'c1',
       script: SCRIPT,
-      env: ['OTEL_SERVICE_NAME=shop'],
-      annotations: {
-        'io.kubernetes.cri.container-type': 'container',
-        'io.kubernetes.cri.container-name': 'web',
-        'io.kubernetes.cri.image-name': 'registry.example/shop/web:2.1',
-        'io.kubernetes.cri.sandbox-name': 'web-7d9f-x2k',
-        'io.kubernetes.cri.sandbox-namespace': 'shop',
-        'io.kubernetes.cri.sandbox-uid': 'd8f1c3a0-6a60-4d68-9ad5-1f6e5f0f7f11',
-      },
+      env: { OTEL_SERVICE_NAME: 'shop' },
     });
-    const question = questionOf(container.cgroupPath);
-    assert.equal(question.id, 'c1');
-    const source = containerdState(owned(containerd.stateFolder));
-    const found = await source.find(question, patience());
-    assert.equal(found?.labels?.get('io.kubernetes.cri.container-name'), 'web');
-    assert.deepEqual(
-      { ...found, labels: null },
-      {
-        id: 'c1',
-        runtimeName: 'containerd',
-        ociRuntime: 'runc',
-        name: 'web',
-        imageName: 'registry.example/shop/web',
-        imageTags: ['2.1'],
-        serviceName: 'shop',
-        labels: null,
-        pod: {
-          name: 'web-7d9f-x2k',
-          namespace: 'shop',
-          uid: 'd8f1c3a0-6a60-4d68-9ad5-1f6e5f0f7f11',
-          containerName: 'web',
-        },
-      },
-    );
-    const other = { id: 'c1', cgroupPath: '/fdspan-state/c2' };
-    assert.equal(await source.find(other, patience()), null, 'the group is not the one in the bundle');
+    const source = containerdState(owned(join(dirname(containerd.socket), 'state')));
+    assert.deepEqual(await source.find(questionOf(cgroupPath), patience()), {
+      id: 'c1',
+      runtimeName: 'containerd',
+      ociRuntime: 'runc',
+      labels: new Map(),
+      serviceName: 'shop',
+    });
   },
 );
 
 test(
   'LXC: name and service name',
   {
-    skip: whyNoCommands('lxc-start', 'lxc-info', 'lxc-stop') ?? false,
+    skip: whyNoPrograms('lxc-start', 'lxc-info', 'lxc-stop') ?? false,
   },
   async (t) => {
     const config = [
@@ -247,12 +248,11 @@ for (const isRegistered of [true, false]) {
   test(
     `systemd-nspawn, a machine ${how}: name and service name`,
     {
-      skip: whyNoCommands('systemd-nspawn', 'dbus-daemon', 'busctl') ?? false,
+      skip: whyNoPrograms('systemd-nspawn', 'dbus-daemon', 'busctl') ?? false,
     },
     async (t) => {
       const machine = await startNspawn({ name: 'state-web', script: SCRIPT, isRegistered });
       t.after(() => machine.stop());
-      if (isRegistered) await waitForMachine(machine);
       const folders = {
         machines: join(machine.runFolder, 'machines'),
         propagate: join(machine.runFolder, 'nspawn/propagate'),

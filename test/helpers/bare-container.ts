@@ -3,9 +3,9 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { HIDE_CONTROLLERS, needsHiddenControllers, type OciRuntime } from './container.ts';
-import { groupOf, removeGroups, runCommand, runDetaching } from './daemon.ts';
-import { makeRootfs } from './rootfs.ts';
+import { makeRootfs } from './busybox-image.ts';
+import { HIDE_CONTROLLERS, needsHiddenControllers, type OciRuntime } from './podman-store.ts';
+import { groupOf, removeGroups, runCommand, runDetaching } from './runtime-commands.ts';
 
 export interface BareOptions {
   readonly runtime: OciRuntime;

@@ -2,8 +2,9 @@
 import { mkdir, mkdtemp, rm, rmdir, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { groupOf, removeGroups, runCommand, runDetaching } from './daemon.ts';
-import { makeRootfs } from './rootfs.ts';
+import { makeRootfs } from './busybox-image.ts';
+import { removeFolder } from './podman-store.ts';
+import { groupOf, removeGroups, runCommand, runDetaching } from './runtime-commands.ts';
 
 export interface LxcContainer {
   readonly name: string;
@@ -25,7 +26,7 @@ export async function startLxc(options: {
   const { name } = options;
   const stop = async (): Promise<void> => {
     await runCommand('lxc-stop', ['-k', '-P', root, '-n', name]).catch(() => undefined);
-    await rm(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 });
+    await removeFolder(folder);
     await removeLocks(root);
     await removeGroups('/lxc.pivot');
   };

@@ -1,11 +1,14 @@
 // Machines of systemd-nspawn without systemd as pid 1: a message bus and a machine manager of their own, in a
 // mount namespace with its own /run/systemd.
 import { randomBytes } from 'node:crypto';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { groupOf, removeGroups, startDaemon, waitFor } from './daemon.ts';
-import { makeRootfs } from './rootfs.ts';
+import { makeRootfs } from './busybox-image.ts';
+import { startDaemon } from './owned-daemon.ts';
+import { removeFolder } from './podman-store.ts';
+import { groupOf, removeGroups } from './runtime-commands.ts';
 
 export interface NspawnMachine {
   readonly name: string;
@@ -27,7 +30,7 @@ export async function startNspawn(options: {
   // The machine manager wants the group of a unit.
   const slice = `/fdspantest${randomBytes(6).toString('hex')}.slice`;
   const group = `${slice}/machine-${options.name}.scope`;
-  const rootfs = join(folder, 'rootfs');
+  const [rootfs, runFolder] = [join(folder, 'rootfs'), join(folder, 'run')];
   await makeRootfs(rootfs);
   await mkdir(join(rootfs, 'usr'));
   await writeFile(join(rootfs, 'etc/os-release'), 'ID=fdspan\n');
@@ -37,35 +40,39 @@ export async function startNspawn(options: {
   const args = ['--mount', 'bash', join(folder, 'machine.sh'), folder, group, options.name, register];
   const payload = `/sys/fs/cgroup/unified${group}/payload`;
   try {
-    const daemon = await startDaemon('unshare', [...args, options.script], {
+    const daemon = await startDaemon({
+      argv: ['unshare', ...args, options.script],
       logPath: join(folder, 'log'),
-      isReady: () => firstProcess(payload),
+      isReady: async () => {
+        if ((await firstProcess(payload)) === null) return false;
+        // The machine manager answers, and so lets the payload start, before it writes its state.
+        return !options.isRegistered || existsSync(join(runFolder, 'machines', options.name));
+      },
     });
-    const pid = await firstProcess(payload);
-    const runFolder = `/proc/${daemon.pid}/root/run/systemd`;
+    const pid = (await firstProcess(payload)) ?? 0;
     const stop = async (): Promise<void> => {
       await daemon.stop();
       await removeGroups(slice);
-      await rm(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 });
+      await removeFolder(folder);
     };
     return { name: options.name, pid, cgroupPath: await groupOf(pid), runFolder, stop };
   } catch (error) {
     await removeGroups(slice);
-    await rm(folder, { recursive: true, force: true });
+    await removeFolder(folder);
     throw error;
   }
 }
 
-async function firstProcess(group: string): Promise<number> {
-  const pid = Number((await readFile(join(group, 'cgroup.procs'), 'utf8')).split('\n')[0]);
-  if (pid === 0) throw new Error(`${group} is empty`);
-  return pid;
+async function firstProcess(group: string): Promise<number | null> {
+  const text = await readFile(join(group, 'cgroup.procs'), 'utf8').catch(() => '');
+  return text === '' ? null : Number(text.split('\n')[0]);
 }
 
 /** Ends what it started, in order, when it is told to. */
 const SCRIPT = `
 folder=$1 group=$2 name=$3 register=$4 script=$5
-mount -t tmpfs tmpfs /run/systemd
+mkdir -p "$folder/run"
+mount --bind "$folder/run" /run/systemd
 mkdir -p /run/systemd/machines /run/systemd/nspawn
 export DBUS_SYSTEM_BUS_ADDRESS=unix:path=$folder/bus
 trap 'kill $machine; wait $machine; kill $manager $bus; wait; exit 0' TERM
@@ -96,9 +103,4 @@ function busText(folder: string): string {
   </policy>
 </busconfig>
 `;
-}
-
-/** Resolves once the machine manager has written its state: its answer comes after that. */
-export async function waitForMachine(machine: NspawnMachine): Promise<void> {
-  await waitFor(() => readFile(join(machine.runFolder, 'machines', machine.name)));
 }
