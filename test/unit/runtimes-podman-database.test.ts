@@ -102,6 +102,17 @@ test('BoltDB: a file damaged anywhere gives a value, nothing or a BoltError, soo
   assert.ok(errors > 50, `${errors} of 400 were noticed`);
 });
 
+test('BoltDB: a value that would end behind its page is damage, not a shorter value', async (t) => {
+  const path = join(await folderFor(t), 'bolt.db');
+  const bytes = Buffer.from(BOLT);
+  for (let page = 2 * 4096; page < bytes.length; page += 4096) {
+    const [isLeaf, count] = [bytes.readUInt16LE(page + 8) === 2, bytes.readUInt16LE(page + 10)];
+    for (let i = 0; isLeaf && i < count; i++) bytes.writeUInt32LE(0x7fffffff, page + 16 + i * 16 + 12);
+  }
+  await writeFile(path, bytes);
+  await assert.rejects(readValue(path, ['ctr', boltId(1), 'config']), /ends behind its page/);
+});
+
 test('BoltDB: a page that is its own child ends', async (t) => {
   const path = join(await folderFor(t), 'bolt.db');
   const bytes = Buffer.from(BOLT);
@@ -142,7 +153,11 @@ test(
   'SQLite: labels and OCI runtime come from the row, as text or as bytes',
   { skip: !isRoot && 'needs root' },
   async (t) => {
-    const settings = JSON.stringify({ labels: { team: 'blue' }, runtime: '/usr/bin/crun' });
+    const settings = JSON.stringify({
+      labels: { team: 'blue' },
+      runtime: '/usr/bin/crun',
+      spec: { process: { env: ['OTEL_SERVICE_NAME=shop'] } },
+    });
     for (const json of [settings, Buffer.from(settings)]) {
       const storage = await makeStorage(t);
       const database = createTable(storage.graphRoot);
@@ -157,6 +172,7 @@ test(
         imageName: 'localhost/web',
         imageTags: ['1'],
         labels: new Map([['team', 'blue']]),
+        serviceName: 'shop',
       };
       assert.deepEqual(await source.find(question, patience()), expected);
       // A writer holds the lock: half an answer would be kept, so there is none.

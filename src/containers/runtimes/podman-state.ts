@@ -82,7 +82,8 @@ async function findIn(
       if (stored === null) continue;
       const config = await readUserdata(folders, ownerUid, id, signal);
       const settings = await readPodmanSettings(storage, id, signal);
-      return metadataOf(id, stored, config ?? {}, settings ?? {});
+      // The bundle is written when the container is first started; until then only the database has its content.
+      return metadataOf(id, stored, config ?? recordOf(settings?.spec) ?? {}, settings ?? {});
     }
   }
   return null;
