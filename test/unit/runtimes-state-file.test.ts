@@ -1,6 +1,6 @@
 // State files that no runtime would write: what they hold is chosen by containers and users.
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdir, mkdtemp, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,7 +14,8 @@ import {
   statePath,
   untilAborted,
 } from '../../src/containers/runtimes/state-file.ts';
-import { userFoldersOf, userOfGroup } from '../../src/containers/runtimes/user-folders.ts';
+import { foldersFor } from '../../src/containers/runtimes/state-source.ts';
+import { userFoldersOf, userOfGroup, type UserFolders } from '../../src/containers/runtimes/user-folders.ts';
 
 const OWN = process.getuid?.() ?? 0;
 const ID = 'a1'.repeat(32);
@@ -162,4 +163,35 @@ test("a group's user is told by systemd's slice only, and its home by passwd", a
   });
   const homeless = scope.replaceAll('1000', '1001');
   assert.equal(await userFoldersOf(homeless, patience(), Buffer.from(passwd)), null);
+});
+
+test("a user's group is looked for in the user's folders, then in root's; any other in root's only", async () => {
+  const passwd = spawnSync('getent', ['passwd', '1'], { encoding: 'utf8' }).stdout.split(':');
+  const choice = {
+    given: undefined,
+    ofRoot: ['/run/crun'],
+    ofUser: (user: UserFolders) => [`${user.runtime.path}/crun`, `${user.home.path}/x`],
+  };
+  const root = { path: '/run/crun', ownerUid: 0 };
+  const own = { id: 'a', cgroupPath: '/user.slice/user-1.slice/user@1.service/user.slice/libpod-a.scope' };
+  assert.deepEqual(await foldersFor(own, patience(), choice), [
+    { path: '/run/user/1/crun', ownerUid: 1 },
+    { path: `${passwd[5]}/x`, ownerUid: 1 },
+    root,
+  ]);
+  const other = { id: 'a', cgroupPath: '/machine.slice/libpod-a.scope' };
+  assert.deepEqual(await foldersFor(other, patience(), choice), [root]);
+  const given = [{ path: '/given', ownerUid: 5 }];
+  assert.deepEqual(await foldersFor(own, patience(), { ...choice, given }), given);
+});
+
+test('what one folder holds damaged does not hide what another knows', async (t) => {
+  const [bad, good] = [await folderFor(t), await folderFor(t)];
+  await mkdir(join(bad, 'a', 'config'), { recursive: true });
+  await mkdir(join(good, 'a'));
+  const folders = [bad, good].map((path) => ({ path, ownerUid: OWN }));
+  const question = { id: 'a', cgroupPath: '/lxc.payload.a' };
+  await assert.rejects(lxcState({ folders }).find(question, patience()), refusal('NOT_REGULAR'));
+  await writeFile(join(good, 'a', 'config'), '');
+  assert.equal((await lxcState({ folders }).find(question, patience()))?.name, 'a');
 });
