@@ -25,6 +25,8 @@ if [ ! -e "$stamp" ] || [ -n "$(find src tsconfig.json package-lock.json -newer 
   # Made first: a source that changes while tsc runs is newer.
   touch build/begun
   tsc -p tsconfig.json --outDir dist.new
+  # Read at run time, beside the file that asks for them; tsc takes no other files along.
+  (cd src && find . -name '*.proto' -exec cp --parents -t ../dist.new {} +)
   mv build/begun dist.new/.built
   rm -rf dist
   mv dist.new dist

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Makes a Debian machine ready to build, test and demonstrate fdspan: Debian packages, then npm's.
+# With --for-tests, the container runtimes too that only tests use.
 # Idempotent, and quick when nothing is missing. Looks for commands and files, not for package
 # names, so that a podman or runc from elsewhere is left as it is.
 set -euo pipefail
@@ -44,10 +45,22 @@ missing_packages() {
   has crun || echo crun
   has conmon || [ -x /usr/libexec/podman/conmon ] || [ -x /usr/lib/podman/conmon ] || echo conmon
   { has busybox && ! ldd "$(command -v busybox)" >/dev/null 2>&1; } || echo busybox-static
-  # Tests boot a systemd; the package brings systemd and dbus along where the machine has none.
-  has systemd-nspawn || echo systemd-container
   has openssl || echo openssl
   [ -e /etc/ssl/certs/ca-certificates.crt ] || echo ca-certificates
+}
+
+# Runtimes that only tests start, asked for by --for-tests: on a machine with systemd their packages start
+# daemons, which nobody expects of a demonstration. Tests skip what isn't there.
+missing_runtimes() {
+  has dockerd || echo docker.io
+  # A package of its own from Debian 13 on.
+  has docker || { apt-cache show docker-cli >/dev/null 2>&1 && echo docker-cli || echo docker.io; }
+  { has containerd && has ctr; } || echo containerd
+  has runsc || echo runsc
+  has lxc-start || echo lxc
+  # Tests boot a systemd too; the package brings it along where the machine has none.
+  has systemd-nspawn || echo systemd-container
+  has dbus-daemon || echo dbus-daemon
 }
 
 # Debian 12's own clang is 14; the numbered packages beside it are newer.
@@ -117,6 +130,12 @@ if [ "${#missing[@]}" -gt 0 ]; then
   install_packages "${missing[@]}"
   mapfile -t missing < <(missing_packages)
   [ "${#missing[@]}" -eq 0 ] || fail "still missing after the installation: ${missing[*]}"
+fi
+if [ "${1-}" = --for-tests ]; then
+  mapfile -t missing < <(missing_runtimes)
+  if [ "${#missing[@]}" -gt 0 ]; then
+    (install_packages "${missing[@]}") || say "going on without them: ${missing[*]}"
+  fi
 fi
 install_node_modules .
 ensure_node

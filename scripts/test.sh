@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."
 
-bash scripts/setup.sh
+bash scripts/setup.sh --for-tests
 PATH=$PWD/node_modules/.bin:$PATH
 status=0
 results=$(mktemp -d)

@@ -4,6 +4,9 @@ import { existsSync } from 'node:fs';
 /** Where containerd's shim keeps `NAMESPACE/ID` while the task lives (config.toml: `state`). */
 export const CONTAINERD_STATE_FOLDER = '/run/containerd';
 
+/** Of the state folder: the folders of tasks, by namespace and id. */
+export const TASK_FOLDER = 'io.containerd.runtime.v2.task';
+
 /**
  * Returns whether containerd runs a task of this namespace and id. One `stat` on a tmpfs; both names
  * must have passed `isIdentifier`, which leaves no way out of the folder.
@@ -13,5 +16,5 @@ export function hasContainerdTask(
   id: string,
   stateFolder: string = CONTAINERD_STATE_FOLDER,
 ): boolean {
-  return existsSync(`${stateFolder}/io.containerd.runtime.v2.task/${namespace}/${id}`);
+  return existsSync(`${stateFolder}/${TASK_FOLDER}/${namespace}/${id}`);
 }

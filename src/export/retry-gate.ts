@@ -1,5 +1,5 @@
 // When requests may be sent again: what the backend's last answers say of its health.
-import { backoffMs } from './backoff.ts';
+import { backoffMs } from '../model/backoff.ts';
 
 export class RetryGate {
   readonly #firstMs: number;

@@ -1,26 +1,19 @@
 // Starts real containers with podman over runc or crun, each in a store of its own that `stop()`
 // removes again, so that the host's own podman, its locks and its images are never touched.
-import { execFile } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import {
-  chmod,
-  copyFile,
-  mkdir,
-  mkdtemp,
-  readdir,
-  readFile,
-  rm,
-  rmdir,
-  symlink,
-  writeFile,
-} from 'node:fs/promises';
+import { mkdtemp, readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
+import { findCommand } from './busybox-image.ts';
+import {
+  createPodman,
+  importImage,
+  IMAGE_NAME,
+  removeStore,
+  type OciRuntime,
+  type Podman,
+} from './podman-store.ts';
 
-const run = promisify(execFile);
-
-export type OciRuntime = 'runc' | 'crun';
+export { IMAGE_NAME, type OciRuntime } from './podman-store.ts';
 
 export interface ContainerOptions {
   readonly runtime: OciRuntime;
@@ -45,6 +38,8 @@ export interface RunningContainer {
   readonly cgroupPath: string;
   /** The whole text of /proc/PID/cgroup. */
   readonly cgroupText: string;
+  /** Podman's `--root` and `--runroot`. */
+  readonly storage: { readonly graphRoot: string; readonly runRoot: string };
   /** What the container printed so far, standard output and standard error together. */
   logs(): Promise<string>;
   /** Resolves with the exit code when the first process has ended. */
@@ -53,33 +48,13 @@ export interface RunningContainer {
   stop(): Promise<void>;
 }
 
-const UNIFIED = '/sys/fs/cgroup/unified';
-
-/** The image's name; `localhost/` is where podman looks for images that no registry gave. */
-export const IMAGE_NAME = 'localhost/fdspan-busybox:1';
-
-/** Reason: an image import or a start takes 1 s; 30 of them mean that podman hangs. */
-const PODMAN_TIMEOUT_MS = 30_000;
-
-/** Reason: logs of a test's container are a few KiB. */
-const OUTPUT_BYTES_MAX = 16 << 20;
-
 /** Returns why containers of this runtime can't be started here, or null when they can. */
 export function whyNoContainers(runtime: OciRuntime): string | null {
   if (process.getuid?.() !== 0) return 'starting containers needs root';
   for (const command of ['podman', runtime]) {
     if (!findCommand(command)) return `${command} isn't installed (npm run setup)`;
   }
-  return findBusybox() === null ? "busybox-static isn't installed (npm run setup)" : null;
-}
-
-function findCommand(command: string): string | null {
-  const folders = ['/usr/bin', '/usr/sbin', '/usr/local/bin', '/usr/local/sbin', '/bin', '/sbin'];
-  return folders.map((folder) => join(folder, command)).find((path) => existsSync(path)) ?? null;
-}
-
-function findBusybox(): string | null {
-  return findCommand('busybox');
+  return findCommand('busybox') === null ? "busybox-static isn't installed (npm run setup)" : null;
 }
 
 /** Starts a container and resolves once its first process was started; `stop()` is the caller's duty. */
@@ -107,8 +82,6 @@ export async function startContainer(options: ContainerOptions): Promise<Running
   }
 }
 
-type Podman = (args: readonly string[], timeoutMs?: number) => Promise<string>;
-
 interface Started {
   readonly store: string;
   readonly podman: Podman;
@@ -126,6 +99,7 @@ function describeContainer(options: ContainerOptions, started: Started): Running
     runtime: options.runtime,
     pid,
     cgroupText,
+    storage: { graphRoot: join(store, 'root'), runRoot: join(store, 'run') },
     cgroupPath: /^0::(.*)$/m.exec(cgroupText)?.[1] ?? '/',
     logs: () => readFile(join(store, 'container.log'), 'utf8'),
     // 0: as long as the container runs; the caller's own deadline holds.
@@ -144,113 +118,6 @@ function createArguments(options: ContainerOptions): string[] {
   if (options.user !== undefined) args.push('--user', options.user);
   args.push(IMAGE_NAME, '/bin/sh', '-c', options.script);
   return args;
-}
-
-/** Builds the function that runs podman on its own store, in the surroundings that the runtime needs here. */
-async function createPodman(store: string, runtime: OciRuntime): Promise<Podman> {
-  const configPath = join(store, 'containers.conf');
-  await writeFile(configPath, configText(store, runtime));
-  const globals = ['--root', join(store, 'root'), '--runroot', join(store, 'run')];
-  const env = { ...process.env, CONTAINERS_CONF: configPath };
-  const wrapper = needsHiddenControllers(runtime) ? HIDE_CONTROLLERS : [];
-  return async (args, timeoutMs = PODMAN_TIMEOUT_MS) => {
-    const [command = '', ...rest] = [...wrapper, 'podman', ...globals, ...args];
-    const { stdout } = await run(command, rest, { env, timeout: timeoutMs, maxBuffer: OUTPUT_BYTES_MAX });
-    return stdout;
-  };
-}
-
-function needsHiddenControllers(runtime: OciRuntime): boolean {
-  return runtime === 'crun' && existsSync(join(UNIFIED, 'cgroup.controllers'));
-}
-
-/** crun takes a hybrid host for an unsupported one as soon as it sees this file, even when all controllers are in v1. */
-const HIDE_CONTROLLERS = [
-  'unshare',
-  '--mount',
-  'sh',
-  '-c',
-  `mount --bind /dev/null ${UNIFIED}/cgroup.controllers && exec "$@"`,
-  'sh',
-];
-
-/**
- * The rlimits are lower than podman's own, which a machine without CAP_SYS_RESOURCE can't set. File locks:
- * podman's shared-memory ones are one set for the machine, and a new store would free those of the host's podman.
- */
-function configText(store: string, runtime: OciRuntime): string {
-  return `[containers]
-default_ulimits = ["nofile=1024:4096", "nproc=4096:4096"]
-[engine]
-cgroup_manager = "cgroupfs"
-events_logger = "file"
-lock_type = "file"
-runtime = "${runtime}"
-tmp_dir = "${join(store, 'tmp')}"
-`;
-}
-
-/** Makes the image: busybox with a link for each applet, the usual folders, and a file that only root may read. */
-async function importImage(store: string, podman: Podman): Promise<void> {
-  const busybox = findBusybox();
-  if (busybox === null) throw new Error("busybox-static isn't installed: npm run setup");
-  const rootfs = join(store, 'rootfs');
-  for (const folder of ['bin', 'etc', 'tmp', 'var/log', 'var/lib', 'srv', 'root']) {
-    await mkdir(join(rootfs, folder), { recursive: true });
-  }
-  await chmod(join(rootfs, 'tmp'), 0o1777);
-  await copyFile(busybox, join(rootfs, 'bin/busybox'));
-  await chmod(join(rootfs, 'bin/busybox'), 0o755);
-  const { stdout: applets } = await run(busybox, ['--list']);
-  for (const applet of applets.split('\n').filter((line) => line !== '' && line !== 'busybox')) {
-    await symlink('busybox', join(rootfs, 'bin', applet));
-  }
-  await writeFile(
-    join(rootfs, 'etc/passwd'),
-    'root:x:0:0:root:/root:/bin/sh\napp:x:1000:1000:app:/srv:/bin/sh\n',
-  );
-  await writeFile(join(rootfs, 'etc/group'), 'root:x:0:\napp:x:1000:\n');
-  await writeFile(join(rootfs, 'etc/shadow'), 'root:*:20000:0:99999:7:::\n', { mode: 0o600 });
-  const archive = join(store, 'image.tar');
-  await run('tar', [
-    '--create',
-    '--owner=0',
-    '--group=0',
-    '--numeric-owner',
-    '-f',
-    archive,
-    '-C',
-    rootfs,
-    '.',
-  ]);
-  await podman(['import', '--quiet', archive, IMAGE_NAME]);
-}
-
-async function removeStore(store: string, podman: Podman, container: string): Promise<void> {
-  await podman(['rm', '--force', '--time', '0', '--ignore', container]).catch(() => undefined);
-  await unmountBelow(store);
-  await rm(store, { recursive: true, force: true });
-  await removeEmptyParents();
-}
-
-/** Podman may leave its storage mounted; removing a mounted tree would remove what is mounted there. */
-async function unmountBelow(folder: string): Promise<void> {
-  const mounts = (await readFile('/proc/self/mounts', 'utf8'))
-    .split('\n')
-    .map((line) => line.split(' ')[1] ?? '');
-  for (const mount of mounts.filter((path) => path.startsWith(`${folder}/`)).reverse()) {
-    await run('umount', [mount]);
-  }
-}
-
-/** Podman leaves the groups above its containers and of its monitor; only empty ones can be removed. */
-async function removeEmptyParents(): Promise<void> {
-  const hierarchies = await readdir('/sys/fs/cgroup');
-  const folders = ['/sys/fs/cgroup', ...hierarchies.map((name) => join('/sys/fs/cgroup', name))];
-  for (const folder of folders) {
-    await rmdir(join(folder, 'libpod_parent/conmon')).catch(() => undefined);
-    await rmdir(join(folder, 'libpod_parent')).catch(() => undefined);
-  }
 }
 
 function messageOf(error: unknown): string {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { backoffMs } from '../../src/export/backoff.ts';
+import { backoffMs } from '../../src/model/backoff.ts';
 import { parseHeaders } from '../../src/export/credentials.ts';
 import { firstEncoding } from '../../src/export/encoding.ts';
 import { parseEndpoint } from '../../src/export/endpoint.ts';

@@ -1,0 +1,88 @@
+// containerd without its gRPC socket: the bundle of a task in the folder of its shim. It has the annotations,
+// which for pods tell almost all; containerd's labels are in a database that only containerd can read.
+import { CONTAINERD_STATE_FOLDER, TASK_FOLDER } from '../containerd-tasks.ts';
+import { readAnnotations, serviceNameOfConfig } from './oci-config.ts';
+import { containerdNamespaces, isOfGroup } from './oci-state.ts';
+import type { ContainerMetadata, ContainerQuestion, RuntimeSource } from './runtime-source.ts';
+import {
+  known,
+  nameOf,
+  readStateFile,
+  readStateJson,
+  recordOf,
+  statePath,
+  type StateFolder,
+} from './state-file.ts';
+import { firstKnown, rootFolders, stateSource } from './state-source.ts';
+
+/** containerd's own, the one that dockerd starts, and those of k3s, k0s and MicroK8s. */
+export const CONTAINERD_STATE_FOLDERS: readonly string[] = [
+  CONTAINERD_STATE_FOLDER,
+  '/run/docker/containerd/daemon',
+  '/run/k3s/containerd',
+  '/run/k0s/containerd',
+  '/var/snap/microk8s/common/run/containerd',
+];
+
+/** Reason: the path of a binary. */
+const SHIM_BYTES_MAX = 4096;
+
+/** Makes the source. `folders` replaces {@link CONTAINERD_STATE_FOLDERS}; each is a containerd's `state`. */
+export function containerdState(options: { readonly folders?: readonly StateFolder[] } = {}): RuntimeSource {
+  const folders = options.folders ?? rootFolders(CONTAINERD_STATE_FOLDERS);
+  const address = folders.map(({ path }) => path).join(' ');
+  return stateSource('containerd state', address, async (question, signal) => {
+    const tasks = containerdNamespaces(question).flatMap((namespace) =>
+      folders.map((folder) => ({ folder, namespace })),
+    );
+    return firstKnown(tasks, signal, (task) => findTask(task, question, signal));
+  });
+}
+
+interface TaskFolder {
+  readonly folder: StateFolder;
+  readonly namespace: string;
+}
+
+async function findTask(
+  { folder, namespace }: TaskFolder,
+  { id, cgroupPath }: ContainerQuestion,
+  signal: AbortSignal,
+): Promise<ContainerMetadata | null> {
+  const pathOf = (name: string): Buffer | null =>
+    statePath(`${folder.path}/${TASK_FOLDER}`, namespace, id, name);
+  const configPath = pathOf('config.json');
+  const config = configPath === null ? null : await readStateJson(configPath, folder.ownerUid, signal);
+  if (config === null) return null;
+  const group = recordOf(config.linux)?.cgroupsPath;
+  // `SLICE:PREFIX:NAME` is the systemd driver's, whose group's name has the id in it.
+  const isPath = typeof group === 'string' && group.startsWith('/');
+  if (isPath && !isOfGroup([group], cgroupPath)) return null;
+  return known<ContainerMetadata>({
+    id,
+    runtimeName: namespace === 'moby' ? 'docker' : 'containerd',
+    ociRuntime: await ociRuntimeOf(pathOf, folder.ownerUid, signal),
+    ...readAnnotations(config.annotations).metadata,
+    serviceName: serviceNameOfConfig(config),
+  });
+}
+
+/** The shim's options name the binary where it isn't the default of the shim: `containerd-shim-runc-v2`. */
+async function ociRuntimeOf(
+  pathOf: (name: string) => Buffer | null,
+  ownerUid: number,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const [optionsPath, shimPath] = [pathOf('options.json'), pathOf('shim-binary-path')];
+  if (optionsPath === null || shimPath === null) return undefined;
+  try {
+    const options = await readStateJson(optionsPath, ownerUid, signal);
+    const binary = nameOf(options?.binary_name) ?? nameOf(options?.BinaryName);
+    if (binary !== undefined) return nameOf(binary.slice(binary.lastIndexOf('/') + 1));
+    const shim = await readStateFile(shimPath, ownerUid, signal, SHIM_BYTES_MAX);
+    return /\/containerd-shim-([a-z0-9-]{1,64})-v[0-9]+$/.exec(shim?.toString('latin1').trim() ?? '')?.[1];
+  } catch {
+    signal.throwIfAborted();
+    return undefined;
+  }
+}

@@ -1,0 +1,139 @@
+// Any runtime that Kubernetes can use (containerd, CRI-O, cri-dockerd), asked by the container runtime interface.
+import { once } from 'node:events';
+import { isIdentifier } from '../cgroup-segment.ts';
+import { fieldsOf, nameOf, type Fields } from './message-fields.ts';
+import { criContainer, criSandbox, infoOf, sandboxIdOfInfo, type CriRuntime } from './cri-metadata.ts';
+import { EventFollower, FOLLOW_TIMES, type FollowTimes } from './event-follower.ts';
+import {
+  GRPC_NOT_FOUND,
+  GRPC_UNIMPLEMENTED,
+  GRPC_UNKNOWN,
+  GrpcCallError,
+  GrpcConnection,
+} from './grpc-connection.ts';
+import type {
+  ContainerMetadata,
+  ContainerQuestion,
+  RuntimeListener,
+  RuntimeSource,
+} from './runtime-source.ts';
+
+/** Where Kubernetes' runtimes listen. */
+export const CRI_SOCKETS = [
+  '/run/containerd/containerd.sock',
+  '/run/k3s/containerd/containerd.sock',
+  '/run/crio/crio.sock',
+  '/run/cri-dockerd.sock',
+] as const;
+
+const SERVICE = 'runtime.v1.RuntimeService';
+
+/** Events after which a container is looked up. */
+const NEWS: ReadonlySet<unknown> = new Set(['CONTAINER_CREATED_EVENT', 'CONTAINER_STARTED_EVENT']);
+
+export class CriSource implements RuntimeSource {
+  readonly name = 'cri';
+  readonly address: string;
+  readonly #connection: GrpcConnection;
+  readonly #times: FollowTimes;
+  #follower: EventFollower | null = null;
+  #runtime: CriRuntime | null = null;
+
+  constructor(socketPath: string, times: FollowTimes = FOLLOW_TIMES) {
+    this.address = socketPath;
+    this.#times = times;
+    this.#connection = new GrpcConnection(socketPath, ['cri.proto']);
+  }
+
+  async find({ id }: ContainerQuestion, signal: AbortSignal): Promise<ContainerMetadata | null> {
+    return isIdentifier(id) ? this.#lookUp(id, signal) : null;
+  }
+
+  follow(listener: RuntimeListener): void {
+    this.#follower ??= new EventFollower(
+      {
+        ping: async (signal) => void (await this.#askRuntime(signal)),
+        listen: (signal, named) => this.#listen(signal, named),
+        lookUp: (id, signal) => this.#lookUp(id, signal),
+      },
+      listener,
+      this.#times,
+    );
+  }
+
+  close(): void {
+    this.#follower?.close();
+    this.#connection.close();
+  }
+
+  async #lookUp(id: string, signal: AbortSignal): Promise<ContainerMetadata | null> {
+    const runtime = this.#runtime ?? (await this.#askRuntime(signal));
+    // Verbose: else neither the sandbox nor the environment is told.
+    const answer = await this.#ask('ContainerStatus', { container_id: id, verbose: true }, signal);
+    const status = fieldsOf(answer?.['status']);
+    // Runtimes take a prefix for the whole id.
+    if (answer === null || status['id'] !== id) {
+      const sandbox = await this.#sandbox(id, signal);
+      return sandbox === null ? null : criSandbox(sandbox, runtime);
+    }
+    const info = infoOf(answer);
+    const sandboxId = sandboxIdOfInfo(info) ?? (await this.#listedSandboxId(id, signal));
+    const sandbox = sandboxId === null ? null : await this.#sandbox(sandboxId, signal);
+    return criContainer(status, info, sandbox ?? {}, runtime);
+  }
+
+  async #sandbox(id: string, signal: AbortSignal): Promise<Fields | null> {
+    const answer = await this.#ask('PodSandboxStatus', { pod_sandbox_id: id }, signal);
+    const status = fieldsOf(answer?.['status']);
+    return status['id'] === id ? status : null;
+  }
+
+  async #listedSandboxId(id: string, signal: AbortSignal): Promise<string | null> {
+    const answer = await this.#ask('ListContainers', { filter: { id } }, signal);
+    const containers: unknown = answer?.['containers'];
+    const list: readonly unknown[] = Array.isArray(containers) ? containers : [];
+    const own = list.find((one) => fieldsOf(one)['id'] === id);
+    return nameOf(fieldsOf(own)['pod_sandbox_id']);
+  }
+
+  /** Null where the runtime knows no such id. */
+  async #ask(method: string, request: Fields, signal: AbortSignal): Promise<Fields | null> {
+    try {
+      return await this.#connection.call(`${SERVICE}/${method}`, request, signal);
+    } catch (error) {
+      if (error instanceof GrpcCallError && isUnknownId(error)) return null;
+      throw error;
+    }
+  }
+
+  /** Asked with each heartbeat, too: a restart may have brought another version. */
+  async #askRuntime(signal: AbortSignal): Promise<CriRuntime> {
+    const answer = await this.#connection.call(`${SERVICE}/Version`, {}, signal);
+    const name = nameOf(answer['runtime_name']);
+    if (name === null) throw new Error(`asking ${this.address} for its version: the answer names no runtime`);
+    this.#runtime = { name, version: nameOf(answer['runtime_version']) };
+    return this.#runtime;
+  }
+
+  async #listen(signal: AbortSignal, named: (key: string) => void): Promise<void> {
+    try {
+      await this.#connection.stream(`${SERVICE}/GetContainerEvents`, {}, signal, (event) => {
+        const id = event['container_id'];
+        if (NEWS.has(event['container_event_type']) && typeof id === 'string' && isIdentifier(id)) named(id);
+      });
+    } catch (error) {
+      const hasNoEvents = error instanceof GrpcCallError && error.code === GRPC_UNIMPLEMENTED;
+      if (!hasNoEvents) throw error;
+      // Runtimes of before 2023: containers are then known by asking only.
+      if (!signal.aborted) await once(signal, 'abort');
+    }
+  }
+}
+
+/** cri-dockerd passes docker's message on, under the status for anything. */
+function isUnknownId(error: GrpcCallError): boolean {
+  return (
+    error.code === GRPC_NOT_FOUND ||
+    (error.code === GRPC_UNKNOWN && /no such (container|sandbox)/i.test(error.message))
+  );
+}

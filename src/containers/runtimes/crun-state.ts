@@ -1,0 +1,43 @@
+// crun's own state, `ROOT/ID/status` and the copy of the bundle's config.json beside it.
+import type { ContainerMetadata, ContainerQuestion, RuntimeSource } from './runtime-source.ts';
+import { serviceNameOfConfig } from './oci-config.ts';
+import { isOfGroup, metadataOfState } from './oci-state.ts';
+import { readStateJson, statePath, type StateFolder } from './state-file.ts';
+import { firstKnown, foldersFor, stateSource } from './state-source.ts';
+
+/** crun's default, which podman and CRI-O use too. */
+export const CRUN_ROOT = '/run/crun';
+const DOCKER_ROOT = '/run/docker/runtime-crun/moby';
+
+/** Makes the source. `folders` replaces the default roots: crun's, docker's, and a user's own. */
+export function crunState(options: { readonly folders?: readonly StateFolder[] } = {}): RuntimeSource {
+  const address = options.folders?.map(({ path }) => path).join(' ') ?? CRUN_ROOT;
+  return stateSource('crun state', address, async (question, signal) => {
+    const folders = await foldersFor(question, signal, {
+      given: options.folders,
+      ofRoot: [CRUN_ROOT, DOCKER_ROOT],
+      ofUser: (user) => [`${user.runtime.path}/crun`],
+    });
+    return firstKnown(folders, signal, (folder) => findIn(folder, question, signal));
+  });
+}
+
+async function findIn(
+  folder: StateFolder,
+  { id, cgroupPath }: ContainerQuestion,
+  signal: AbortSignal,
+): Promise<ContainerMetadata | null> {
+  const statusPath = statePath(folder.path, id, 'status');
+  const configPath = statePath(folder.path, id, 'config.json');
+  if (statusPath === null || configPath === null) return null;
+  const status = await readStateJson(statusPath, folder.ownerUid, signal);
+  if (status === null || !isOfGroup([status['cgroup-path']], cgroupPath)) return null;
+  const config = (await readStateJson(configPath, folder.ownerUid, signal)) ?? {};
+  return metadataOfState({
+    id,
+    runtime: 'crun',
+    manager: folder.path === DOCKER_ROOT ? 'docker' : undefined,
+    annotations: config.annotations,
+    serviceName: serviceNameOfConfig(config),
+  });
+}

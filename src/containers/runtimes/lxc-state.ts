@@ -1,0 +1,53 @@
+// LXC: a container is a folder with its configuration, `ROOT/NAME/config`; the name is the id.
+import { nameOf, readStateFile, statePath, type StateFolder, known } from './state-file.ts';
+import { serviceNameOf } from './oci-config.ts';
+import type { ContainerMetadata, RuntimeSource } from './runtime-source.ts';
+import { firstKnown, foldersFor, stateSource } from './state-source.ts';
+
+export const LXC_ROOT = '/var/lib/lxc';
+
+/** Reason: a page of settings; a thousand mounts are 100 KiB. */
+const CONFIG_BYTES_MAX = 256 * 1024;
+
+/**
+ * Makes the source. `folders` replaces the default roots: the system's and the group's user's. What a configuration
+ * includes (`lxc.include`) isn't read.
+ */
+export function lxcState(options: { readonly folders?: readonly StateFolder[] } = {}): RuntimeSource {
+  const address = options.folders?.map(({ path }) => path).join(' ') ?? LXC_ROOT;
+  return stateSource('lxc state', address, async (question, signal) => {
+    const folders = await foldersFor(question, signal, {
+      given: options.folders,
+      ofRoot: [LXC_ROOT],
+      ofUser: (user) => [`${user.home.path}/.local/share/lxc`],
+    });
+    return firstKnown(folders, signal, (folder) => findIn(folder, question.id, signal));
+  });
+}
+
+async function findIn(
+  folder: StateFolder,
+  id: string,
+  signal: AbortSignal,
+): Promise<ContainerMetadata | null> {
+  const path = statePath(folder.path, id, 'config');
+  const bytes = path === null ? null : await readStateFile(path, folder.ownerUid, signal, CONFIG_BYTES_MAX);
+  if (bytes === null) return null;
+  return known<ContainerMetadata>({
+    id,
+    runtimeName: 'lxc',
+    name: nameOf(Buffer.from(id, 'latin1').toString()),
+    serviceName: serviceNameOf(valuesOf(bytes.toString(), 'lxc.environment')),
+  });
+}
+
+/** The values of a key that may be given many times, `KEY = VALUE` in a line each. */
+function valuesOf(text: string, key: string): string[] {
+  return text
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line.startsWith(key))
+    .map((line) => line.slice(key.length).trimStart())
+    .filter((rest) => rest.startsWith('='))
+    .map((rest) => rest.slice(1).trim());
+}

@@ -1,0 +1,79 @@
+// Podman's own database of containers, read without podman: BoltDB (the default up to 4.x) or SQLite. Both keep a
+// container's settings as the same JSON.
+import { constants } from 'node:fs';
+import { lstat, open } from 'node:fs/promises';
+import { readBoltValue } from './bolt-file.ts';
+import { ANSWER_BYTES_MAX } from './runtime-source.ts';
+import { recordOfText, untilAborted, type JsonRecord } from './state-file.ts';
+
+export interface DatabaseFolders {
+  readonly graphRoot: string;
+  readonly runRoot: string;
+  readonly ownerUid: number;
+}
+
+/** SQLite's code for a database that a writer has locked. */
+const SQLITE_BUSY = 5;
+
+/**
+ * Reads the settings that podman keeps of a container; null when they can't be had from here: no such container,
+ * damaged, or a user's SQLite (see {@link readSqlite}). Rejects when a writer has locked SQLite: ask again.
+ */
+export async function readPodmanSettings(
+  folders: DatabaseFolders,
+  id: string,
+  signal: AbortSignal,
+): Promise<JsonRecord | null> {
+  const { graphRoot, runRoot, ownerUid } = folders;
+  const sqlitePaths = [`${graphRoot}/db.sql`, `${graphRoot}/libpod/db.sql`, `${runRoot}/db.sql`];
+  for (const path of ownerUid === 0 ? sqlitePaths : []) {
+    const settings = await untilAborted(readSqlite(path, id), signal);
+    if (settings !== null) return settings;
+  }
+  return untilAborted(readBolt(`${graphRoot}/libpod/bolt_state.db`, ownerUid, id), signal);
+}
+
+async function readBolt(path: string, ownerUid: number, id: string): Promise<JsonRecord | null> {
+  const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+  const file = await open(path, flags).catch(() => null);
+  if (file === null) return null;
+  try {
+    const stat = await file.stat();
+    if (!stat.isFile() || stat.uid !== ownerUid) return null;
+    const value = await readBoltValue(file, ['ctr', id, 'config']);
+    return value === null ? null : recordOfText(value.toString());
+  } catch {
+    // The name and the image are known without it.
+    return null;
+  } finally {
+    await file.close();
+  }
+}
+
+/**
+ * One row by its key, on the calling thread (below 1 ms). Only for databases of root: a user could put
+ * a view in the table's place whose query never ends.
+ */
+async function readSqlite(path: string, id: string): Promise<JsonRecord | null> {
+  const stat = await lstat(path).catch(() => null);
+  if (stat === null || !stat.isFile() || stat.uid !== 0) return null;
+  // Loaded late: most hosts have no such database.
+  const { DatabaseSync } = await import('node:sqlite');
+  try {
+    const database = new DatabaseSync(path, { readOnly: true, timeout: 0 });
+    try {
+      const query = 'SELECT JSON FROM ContainerConfig WHERE ID = ? AND length(JSON) <= ?';
+      return recordOfColumn(database.prepare(query).get(id, ANSWER_BYTES_MAX)?.JSON);
+    } finally {
+      database.close();
+    }
+  } catch (error) {
+    if ((error as { readonly errcode?: unknown }).errcode === SQLITE_BUSY) throw error;
+    return null;
+  }
+}
+
+/** Podman binds the JSON as bytes, which SQLite keeps as a blob in the column of text. */
+function recordOfColumn(column: unknown): JsonRecord | null {
+  return recordOfText(column instanceof Uint8Array ? Buffer.from(column).toString() : column);
+}

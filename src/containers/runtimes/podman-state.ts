@@ -1,0 +1,167 @@
+// Podman without its service, and CRI-O, which keeps its containers in the same kind of storage: the list of
+// containers, the bundle's config.json, and podman's database.
+import { stat } from 'node:fs/promises';
+import { isHexId } from '../cgroup-segment.ts';
+import { imageMetadata } from './image-name.ts';
+import { readAnnotations, serviceNameOfConfig } from './oci-config.ts';
+import { readPodmanSettings } from './podman-database.ts';
+import { boundLabels, type ContainerMetadata, type RuntimeSource } from './runtime-source.ts';
+import {
+  known,
+  nameOf,
+  readStateJson,
+  readStateValue,
+  recordOf,
+  recordOfText,
+  statePath,
+  untilAborted,
+  type JsonRecord,
+} from './state-file.ts';
+import { firstKnown, stateSource } from './state-source.ts';
+import { userFoldersOf } from './user-folders.ts';
+
+/** Where one user's containers are stored (storage.conf: `graphroot`, `runroot`). */
+export interface PodmanStorage {
+  readonly graphRoot: string;
+  readonly runRoot: string;
+  readonly ownerUid: number;
+}
+
+export const ROOT_STORAGE: PodmanStorage = {
+  graphRoot: '/var/lib/containers/storage',
+  runRoot: '/run/containers/storage',
+  ownerUid: 0,
+};
+
+/** The storage drivers, the usual one first: the folder's name begins with it. */
+const DRIVERS = ['overlay', 'vfs', 'btrfs', 'zfs'];
+/** Containers that don't outlive a reboot (`--rm`) are listed apart. */
+const LISTS = ['containers.json', 'volatile-containers.json'];
+/** Reason: root's storage and that of a few users, each with two lists for two roots. */
+const CACHED_LISTS_MAX = 32;
+
+interface StoredContainer {
+  readonly name: string | undefined;
+  readonly image: unknown;
+}
+
+/** Makes the source. `storages` replaces the default ones: root's, and the group's user's. */
+export function podmanState(options: { readonly storages?: readonly PodmanStorage[] } = {}): RuntimeSource {
+  const lists = new StorageLists();
+  const address = (options.storages ?? [ROOT_STORAGE]).map(({ graphRoot }) => graphRoot).join(' ');
+  return stateSource('podman state', address, async ({ id, cgroupPath }, signal) => {
+    if (!isHexId(id)) return null;
+    const storages = options.storages ?? [...(await userStorage(cgroupPath, signal)), ROOT_STORAGE];
+    return firstKnown(storages, signal, (storage) => findIn(lists, storage, id, signal));
+  });
+}
+
+async function userStorage(cgroupPath: string, signal: AbortSignal): Promise<PodmanStorage[]> {
+  const user = await userFoldersOf(cgroupPath, signal);
+  if (user === null) return [];
+  return [
+    {
+      graphRoot: `${user.home.path}/.local/share/containers/storage`,
+      runRoot: `${user.runtime.path}/containers`,
+      ownerUid: user.uid,
+    },
+  ];
+}
+
+async function findIn(
+  lists: StorageLists,
+  storage: PodmanStorage,
+  id: string,
+  signal: AbortSignal,
+): Promise<ContainerMetadata | null> {
+  const { graphRoot, runRoot, ownerUid } = storage;
+  for (const driver of DRIVERS) {
+    const folders = [`${graphRoot}/${driver}-containers`, `${runRoot}/${driver}-containers`];
+    for (const path of folders.flatMap((folder) => LISTS.map((name) => `${folder}/${name}`))) {
+      const stored = await lists.find(path, ownerUid, id, signal);
+      if (stored === null) continue;
+      const config = await readUserdata(folders, ownerUid, id, signal);
+      const settings = await readPodmanSettings(storage, id, signal);
+      // The bundle is written when the container is first started; until then only the database has its content.
+      return metadataOf(id, stored, config ?? recordOf(settings?.spec) ?? {}, settings ?? {});
+    }
+  }
+  return null;
+}
+
+/** The bundle's config.json: podman keeps it with the storage, CRI-O in the run folder too. */
+async function readUserdata(
+  folders: readonly string[],
+  ownerUid: number,
+  id: string,
+  signal: AbortSignal,
+): Promise<JsonRecord | null> {
+  return firstKnown(folders, signal, async (folder) => {
+    const path = statePath(folder, id, 'userdata', 'config.json');
+    return path === null ? null : readStateJson(path, ownerUid, signal);
+  });
+}
+
+function metadataOf(
+  id: string,
+  stored: StoredContainer,
+  config: JsonRecord,
+  settings: JsonRecord,
+): ContainerMetadata {
+  const { manager, metadata } = readAnnotations(config.annotations);
+  const annotations = metadata.labels ?? new Map<string, string>();
+  const labels = { ...Object.fromEntries(annotations), ...recordOf(settings.labels) };
+  const ociRuntime = nameOf(settings.runtime);
+  const image = imageMetadata(settings.rootfsImageName ?? stored.image);
+  return known<ContainerMetadata>({
+    id,
+    runtimeName: manager === 'cri-o' ? 'cri-o' : 'podman',
+    ociRuntime: nameOf(ociRuntime?.slice(ociRuntime.lastIndexOf('/') + 1)),
+    name: stored.name,
+    ...image,
+    ...metadata,
+    labels: manager === 'cri-o' ? annotations : boundLabels(labels),
+    serviceName: serviceNameOfConfig(config),
+  });
+}
+
+/** The lists of containers, parsed once for each version of the file: a look-up mustn't cost a parse of thousands. */
+class StorageLists {
+  readonly #lists = new Map<string, { readonly version: string; readonly containers: StoredList }>();
+
+  async find(
+    path: string,
+    ownerUid: number,
+    id: string,
+    signal: AbortSignal,
+  ): Promise<StoredContainer | null> {
+    const found = await untilAborted(stat(path, { bigint: true }), signal).catch(() => null);
+    signal.throwIfAborted();
+    if (found === null) return null;
+    const version = `${found.ino}:${found.size}:${found.mtimeNs}`;
+    const cached = this.#lists.get(path);
+    if (cached?.version === version) return cached.containers.get(id) ?? null;
+    const list = await readStateValue(Buffer.from(path), ownerUid, signal);
+    if (list === null) return null;
+    const containers = parseList(list.parsed);
+    if (this.#lists.size >= CACHED_LISTS_MAX) this.#lists.clear();
+    this.#lists.set(path, { version, containers });
+    return containers.get(id) ?? null;
+  }
+}
+
+type StoredList = ReadonlyMap<string, StoredContainer>;
+
+function parseList(list: unknown): StoredList {
+  const containers = new Map<string, StoredContainer>();
+  for (const entry of Array.isArray(list) ? list : []) {
+    const record = recordOf(entry);
+    const id = nameOf(record?.id);
+    if (record === null || id === undefined) continue;
+    const names: unknown[] = Array.isArray(record.names) ? record.names : [];
+    const metadata = recordOfText(record.metadata) ?? {};
+    const name = nameOf(names[0]) ?? nameOf(metadata.name);
+    containers.set(id, { name, image: nameOf(metadata['image-name']) });
+  }
+  return containers;
+}

@@ -1,0 +1,97 @@
+// What a container runtime can tell of a container, whichever way it is asked: an API on a socket, or its
+// own state files. One file of this folder for each runtime implements `RuntimeSource`.
+
+/** A container as its runtime knows it. What isn't known is left out. */
+export interface ContainerMetadata {
+  /** The runtime's whole id. */
+  readonly id: string;
+  /** docker, podman, containerd, cri-o, runc, crun, lxc, systemd-nspawn. */
+  readonly runtimeName: string;
+  readonly runtimeVersion?: string;
+  /** The OCI runtime below it, as its binary is called: runc, crun, runsc. */
+  readonly ociRuntime?: string;
+  readonly name?: string;
+  /** Without tag and digest. */
+  readonly imageName?: string;
+  readonly imageTags?: readonly string[];
+  /** Labels, and annotations where the runtime knows no labels; bounded by {@link boundLabels}. */
+  readonly labels?: ReadonlyMap<string, string>;
+  /** Value of OTEL_SERVICE_NAME in the container's environment; no other variable is read. */
+  readonly serviceName?: string;
+  readonly pod?: PodMetadata;
+}
+
+/** The Kubernetes pod that a container belongs to. */
+export interface PodMetadata {
+  readonly name: string;
+  readonly namespace: string;
+  readonly uid: string;
+  /** Of the container within its pod; left out for the pod's own sandbox. */
+  readonly containerName?: string;
+  readonly restartCount?: number;
+  /** The kind in lower case, as in `k8s.<kind>.name`. */
+  readonly workload?: { readonly kind: string; readonly name: string };
+}
+
+/** What is known of a container before its runtime was asked. */
+export interface ContainerQuestion {
+  readonly id: string;
+  /** Path of its control group from the hierarchy's root (latin1). */
+  readonly cgroupPath: string;
+}
+
+export interface RuntimeListener {
+  /** A container was created, renamed or updated; may come again with the same content. */
+  changed(metadata: ContainerMetadata): void;
+  /** Told once for each change of state: the runtime answers again, or why it doesn't. */
+  state(isAnswering: boolean, reason: string): void;
+  /**
+   * An event could not be used: what is known of its container may be old until it is looked up again. Whoever creates
+   * containers can cause any number of them: to be counted, not logged one by one.
+   */
+  skipped?(reason: string): void;
+}
+
+/** One runtime, asked in one way. It must never throw from an event, and never hold the event loop. */
+export interface RuntimeSource {
+  /** For people and logs: `docker`, `podman state`. */
+  readonly name: string;
+  /** The socket or folder. */
+  readonly address: string;
+  /**
+   * Looks a container up. Null when the runtime doesn't know it. Rejects when the runtime is not there,
+   * answers garbage, or `signal` aborts (the caller's deadline).
+   */
+  find(question: ContainerQuestion, signal: AbortSignal): Promise<ContainerMetadata | null>;
+  /**
+   * Follows the runtime's events until `close`, reconnecting with jittered backoff. Sources without events
+   * (state files) leave it out.
+   */
+  follow?(listener: RuntimeListener): void;
+  /** Ends connections, timers and watches; `find` calls in flight reject. */
+  close(): void;
+}
+
+/** Reason: an answer about one container has some 10 KiB; ten thousand labels have 1 MiB. */
+export const ANSWER_BYTES_MAX = 4 * 1024 * 1024;
+/** Reason: kept for each container, and 4,096 of them must fit; the rest is left out. */
+export const LABEL_BYTES_MAX = 16 * 1024;
+/** Longest value taken for a name; hostile runtimes and containers choose them. */
+export const NAME_BYTES_MAX = 1024;
+
+/**
+ * Keeps labels in the order given until {@link LABEL_BYTES_MAX} bytes of keys and values are used. Anything that is
+ * no object, and values that are no text, are left out.
+ */
+export function boundLabels(labels: unknown): ReadonlyMap<string, string> {
+  const kept = new Map<string, string>();
+  if (typeof labels !== 'object' || labels === null) return kept;
+  let bytes = 0;
+  for (const [key, value] of Object.entries(labels)) {
+    if (typeof value !== 'string') continue;
+    bytes += Buffer.byteLength(key) + Buffer.byteLength(value);
+    if (bytes > LABEL_BYTES_MAX) break;
+    kept.set(key, value);
+  }
+  return kept;
+}
