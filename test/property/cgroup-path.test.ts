@@ -3,7 +3,6 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { containerOfPath } from '../../src/containers/cgroup-path.ts';
 import { parseProcCgroup } from '../../src/containers/proc-cgroup.ts';
-import { decodeScopeRecord } from '../../src/containers/scope-records.ts';
 import { textOfBytes } from '../../src/containers/byte-text.ts';
 
 const hexId = fc.stringMatching(/^[0-9a-f]{64}$/);
@@ -142,18 +141,6 @@ test('a hostile path costs no more than its length', () => {
     containerOfPath(`${path}.slice`);
     parseProcCgroup(`1:a:${path}\n0::${path}`);
   }
-});
-
-test('decodes or refuses any bytes as a record of a scope', () => {
-  const record = fc
-    .tuple(fc.constantFrom(0, 1, 2, 3, 4, 255), fc.uint8Array({ maxLength: 200 }))
-    .map(([kind, bytes]) => Uint8Array.of(kind, ...bytes));
-  fc.assert(
-    fc.property(record, (bytes) => {
-      decodeScopeRecord(bytes);
-    }),
-    { numRuns: 3000 },
-  );
 });
 
 test('any bytes become text that UTF-8 can carry, and UTF-8 stays as it is', () => {
