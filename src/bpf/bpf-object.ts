@@ -94,6 +94,13 @@ export class BpfObject {
     return libbpf().mapFd(this.#map(map)) as number;
   }
 
+  /** Writes one entry of an array map. */
+  updateArray(map: string, index: number, value: Uint8Array): void {
+    const key = Buffer.alloc(4);
+    key.writeUInt32LE(index);
+    this.#check(libbpf().mapUpdate(this.mapFd(map), key, value, 0), `writing map ${map}`);
+  }
+
   programFd(program: string): number {
     return libbpf().programFd(this.#program(program)) as number;
   }

@@ -4,6 +4,7 @@ import { libbpf, lastErrno, viewMemory, type Address } from './libbpf.ts';
 export const BTF_KIND_STRUCT = 4;
 export const BTF_KIND_ENUM = 6;
 export const BTF_KIND_TYPEDEF = 8;
+export const BTF_KIND_FUNC = 12;
 
 const TYPE_BYTES = 12;
 const ENUM_VALUE_BYTES = 8;

@@ -7,23 +7,11 @@ const PROGRAM_INFO_BYTES = 256;
 /** struct bpf_prog_info.recursion_misses (5.12+). */
 const PROGRAM_INFO_RECURSION_MISSES = 208;
 
-const NAMES = [
-  'OPENS_IN_SCOPE',
-  'OPENS_TRACKED',
-  'UNSAMPLED',
-  'OPEN_TABLE_FULL',
-  'PAIRS_FINISHED',
-  'RING_FULL',
-  'RECORDS_SENT',
-  'PAIRS_LOST',
-  'UNSEEN_IO_URING',
-  'UNSEEN_COMPAT',
-  'UNSEEN_RACE',
-  'OPENS_FAILED',
-  'PATHS_SHORTENED',
-  'SCOPE_RECORDS_LOST',
-  'SCOPE_TABLE_FULL',
-] as const;
+const PREFIX = 'COUNTER_';
+/** Every counter of bpf/record.h, under its name in the documents. */
+const COUNTERS = Object.entries(layout)
+  .filter(([name]) => name.startsWith(PREFIX) && name !== 'COUNTER_COUNT')
+  .map(([name, index]) => ({ name: name.slice(PREFIX.length).toLowerCase(), index }));
 
 export class KernelCounters {
   readonly #object: BpfObject;
@@ -42,22 +30,14 @@ export class KernelCounters {
     const key = Buffer.alloc(4);
     const values: Record<string, number> = {};
     const bytes = new Uint8Array(this.#perCpu.buffer);
-    for (const name of NAMES) {
-      key.writeUInt32LE(layout[`COUNTER_${name}`]);
+    for (const { name, index } of COUNTERS) {
+      key.writeUInt32LE(index);
       const result = libbpf().mapLookup(fd, key, bytes) as number;
       if (result !== 0) throw new BpfError(`reading counter ${name}`, -result);
-      values[name.toLowerCase()] = Number(this.#perCpu.reduce((sum, value) => sum + value, 0n));
+      values[name] = Number(this.#perCpu.reduce((sum, value) => sum + value, 0n));
     }
     values['recursion_misses'] = this.#recursionMisses();
     return values;
-  }
-
-  /** Writes one entry of an array map. */
-  updateArray(map: string, index: number, value: Uint8Array): void {
-    const key = Buffer.alloc(4);
-    key.writeUInt32LE(index);
-    const result = libbpf().mapUpdate(this.#object.mapFd(map), key, value, 0) as number;
-    if (result !== 0) throw new BpfError(`writing map ${map}`, -result);
   }
 
   #recursionMisses(): number {

@@ -110,7 +110,7 @@ export class Tracer {
     this.#epoch += 1;
     const epoch = Buffer.alloc(4);
     epoch.writeUInt32LE(this.#epoch);
-    this.counters.updateArray('sweep_epoch', 0, epoch);
+    this.#object.updateArray('sweep_epoch', 0, epoch);
     await this.#iterate('mark_files');
     for (let first = 0; first < this.#buckets; first += SWEEP_BUCKETS) {
       this.#sweep(first, nowBootNs, layout.CLOSE_LOST);
