@@ -123,6 +123,11 @@ export class Collector {
     return this.#summarize(this.#tracer.counters.read());
   }
 
+  /** How the programs read kernel memory here. */
+  get reads(): Tracer['reads'] {
+    return this.#tracer.reads;
+  }
+
   /** The containers that are known now. */
   containers(): ReturnType<ContainerRegistry['list']> {
     return this.#registry.list();

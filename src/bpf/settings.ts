@@ -1,9 +1,11 @@
 // What the programs are told before they are loaded: struct settings of bpf/record.h.
 import * as layout from '../model/record-layout.ts';
 import type { Btf } from './btf.ts';
+import type { Reads } from './object-file.ts';
 
 export interface TracerOptions {
-  readonly objectPath: string;
+  /** How the programs read kernel memory; `auto`: as this kernel allows. */
+  readonly reads: Reads | 'auto';
   /** A file that stands in for /sys/kernel/btf/vmlinux; null: the kernel's own. */
   readonly btfPath: string | null;
   /** Bytes of the ring: a power of two, at least a page. */

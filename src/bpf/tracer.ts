@@ -7,6 +7,7 @@ import { BpfError, BpfObject } from './bpf-object.ts';
 import { Btf, BTF_KIND_TYPEDEF } from './btf.ts';
 import { KernelCounters } from './kernel-counters.ts';
 import { mapShared, unmap } from './libc.ts';
+import { chooseReads, objectFile, type Reads } from './object-file.ts';
 import { encodeSettings, startEntriesOf, type TracerOptions } from './settings.ts';
 
 const PAGE_BYTES = 4096;
@@ -34,6 +35,7 @@ export interface RingMapping {
 export class Tracer {
   readonly ring: RingMapping;
   readonly counters: KernelCounters;
+  readonly reads: Reads;
   /** Which optional hooks this kernel has. */
   readonly hooks: readonly string[];
   readonly #object: BpfObject;
@@ -48,7 +50,8 @@ export class Tracer {
     try {
       this.hooks = chooseHooks(kernel);
       this.#buckets = powerOfTwo(Math.ceil(options.openFilesMax / layout.BUCKET_TAGS));
-      this.#object = new BpfObject(options.objectPath, options.btfPath);
+      this.reads = chooseReads(options.reads, kernel);
+      this.#object = new BpfObject(objectFile(this.reads), options.btfPath);
       const startEntries = startEntriesOf(options.pidMax);
       for (const hook of OPTIONAL_HOOKS) {
         if (!this.hooks.includes(hook)) this.#object.setAutoload(hook, false);

@@ -8,10 +8,13 @@ export interface AttachModeFinding {
   readonly detail: string;
 }
 
-/** Tries to load and attach one small program of each mode; null where it can't be tried. */
-export type ProbeAttachModes = (options: {
+export interface AttachOptions {
   readonly btfPath: string | null;
-}) => Promise<readonly AttachModeFinding[]>;
+  readonly reads: 'auto' | 'cast' | 'probe';
+}
+
+/** Tries to load and attach one small program of each mode; null where it can't be tried. */
+export type ProbeAttachModes = (options: AttachOptions) => Promise<readonly AttachModeFinding[]>;
 
 const NODE_MAJOR_MIN = 22;
 const NODE_MINOR_MIN = 18;
@@ -53,14 +56,14 @@ function libbpfCheck(koffi: typeof import('koffi').default): Check {
 /** Tells which attach modes work here, and which `attach: auto` would take. */
 export async function checkAttachModes(
   probe: ProbeAttachModes | null,
-  btfPath: string | null,
+  options: AttachOptions,
 ): Promise<Check> {
   const name = 'attach';
   if (probe === null)
     return warning(name, 'not tried: the probe is missing', 'Build fdspan, then run doctor again.');
   let findings: readonly AttachModeFinding[];
   try {
-    findings = await probe({ btfPath });
+    findings = await probe(options);
   } catch (error) {
     return problem(name, 'kernel', `trying: ${(error as Error).message}`, 'Cure the problems above first.');
   }

@@ -49,6 +49,7 @@ export interface DoctorIo {
 /** What of the configuration the checks depend on. */
 export interface DoctorSettings {
   readonly btfPath: string | null;
+  readonly reads: Config['kernel']['reads'];
   readonly endpoint: string;
   readonly scopeBy: Config['scope']['by'];
   /** Of the pending table and the ring together. */
@@ -79,6 +80,7 @@ function settingsOf(config: Config): DoctorSettings {
   const mapBytes = config.limits.openFiles * OPEN_FILE_BYTES + config.limits.ring;
   return {
     btfPath: config.kernel.btf,
+    reads: config.kernel.reads,
     endpoint: config.export.endpoint,
     scopeBy: config.scope.by,
     mapBytes,
@@ -132,7 +134,7 @@ async function runChecks(seams: DoctorSeams, values: Arguments, env: NodeJS.Proc
     await checkMemory(host, settings.memoryBytes),
     checkNode(process.versions.node),
     ...(await checkLibraries()),
-    await checkAttachModes(probe, settings.btfPath),
+    await checkAttachModes(probe, settings),
     ...(await checkScope(host, settings.scopeBy)),
     ...(await checkRuntimes(host)),
     ...(values.connect ? [await checkBackend(settings.endpoint)] : []),

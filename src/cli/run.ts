@@ -42,7 +42,12 @@ export async function run(args: readonly string[], io: CommandIo): Promise<numbe
   const control = await listen(config, collector, log, beganUnixMs);
   if (control !== null) tap.offer = (request) => control.offerRequest(request);
   notifier.ready(collector.scope.explanation);
-  log.info('ready', { version: version(), attach: ATTACH_MODE, scope: collector.scope.explanation });
+  log.info('ready', {
+    version: version(),
+    attach: ATTACH_MODE,
+    reads: collector.reads,
+    scope: collector.scope.explanation,
+  });
   const metrics = await startOwnTelemetry(config, collector, log, beganUnixMs, io.env);
   const end = await Promise.race([stopAsked, collector.failed.catch((error: unknown) => error)]);
   notifier.stopping();

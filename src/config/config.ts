@@ -1,7 +1,7 @@
 // What the code gets of the configuration, in its own units: milliseconds, bytes.
 
 export interface Config {
-  readonly kernel: { readonly btf: string | null };
+  readonly kernel: { readonly btf: string | null; readonly reads: 'auto' | 'cast' | 'probe' };
   readonly scope: {
     readonly by: 'auto' | 'cgroup2' | 'cgroup1';
     readonly host: boolean;

@@ -32,7 +32,7 @@ export async function kernelOptions(
   hostMountNamespace: number,
 ): Promise<TracerOptions> {
   return {
-    objectPath: new URL('../../bpf/build/fdspan.bpf.o', import.meta.url).pathname,
+    reads: config.kernel.reads,
     btfPath: config.kernel.btf,
     ringBytes: config.limits.ring,
     openFilesMax: config.limits.openFiles,

@@ -59,6 +59,11 @@ export const KEYS: Readonly<Record<string, Key>> = {
     default: null,
     format: format.textOrNull,
   },
+  'kernel.reads': {
+    doc: 'How the programs read kernel memory: cast (6.2 and newer), probe (dearer), or auto by the kernel.',
+    default: 'auto',
+    format: format.oneOf('auto', 'cast', 'probe'),
+  },
   'scope.by': {
     doc: 'The number that tells containers apart: auto, cgroup2 or cgroup1.',
     default: 'auto',

@@ -126,13 +126,14 @@ test('attach: fentry is taken when it works, tracepoint otherwise; neither is a 
     { mode: 'tracepoint', usable: tracepoint, detail: 'x' } as const,
     { mode: 'fentry', usable: fentry, detail: 'y' } as const,
   ];
-  assert.match((await checkAttachModes(probe(true, true), null)).detail, /auto takes fentry/);
+  const auto = { btfPath: null, reads: 'auto' } as const;
+  assert.match((await checkAttachModes(probe(true, true), auto)).detail, /auto takes fentry/);
   assert.match(
-    (await checkAttachModes(probe(true, false), null)).detail,
+    (await checkAttachModes(probe(true, false), auto)).detail,
     /auto takes tracepoint.*fentry does not work \(y\)/,
   );
-  assert.equal((await checkAttachModes(probe(false, false), null)).kind, 'kernel');
-  assert.equal((await checkAttachModes(async () => Promise.reject(new Error('boom')), null)).kind, 'kernel');
+  assert.equal((await checkAttachModes(probe(false, false), auto)).kind, 'kernel');
+  assert.equal((await checkAttachModes(async () => Promise.reject(new Error('boom')), auto)).kind, 'kernel');
 });
 
 test('node: 22.18 is the oldest', () => {
