@@ -113,6 +113,7 @@ const ERRNOS: Readonly<Record<number, string>> = {
   36: 'ENAMETOOLONG',
   40: 'ELOOP',
   75: 'EOVERFLOW',
+  95: 'EOPNOTSUPP',
   116: 'ESTALE',
   122: 'EDQUOT',
 };
