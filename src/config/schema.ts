@@ -112,7 +112,7 @@ export const KEYS: Readonly<Record<string, Key>> = {
     format: format.oneOf('template', 'operation'),
   },
   'spans.names_max': {
-    doc: 'Different span names of one container.',
+    doc: 'Different span names of one container; beyond, as many of directories.',
     default: 200,
     format: format.integer(1, 10000),
   },
