@@ -12,6 +12,7 @@ import { ContainerSide } from './container-side.ts';
 import type { Config } from './config/config.ts';
 import { kernelOptions, pumpOptions } from './config/options.ts';
 import type { Attributes } from './model/attributes.ts';
+import type { SlotCount } from './model/slot-counts.ts';
 import { PumpThread } from './pump-thread.ts';
 import { summarize } from './telemetry/summary.ts';
 import type { Logger } from './telemetry/log.ts';
@@ -106,8 +107,12 @@ export class Collector {
   }
 
   /** The containers that are known now. */
-  containers(): ReturnType<ContainerSide['list']> {
-    return this.#containers.list();
+  containers(): (ReturnType<ContainerSide['list']>[number] & SlotCount)[] {
+    return this.#containers.list().map((container) => ({
+      ...container,
+      // Slot 0 is the host's, and that of whatever has none.
+      ...(container.slot === 0 ? { spans: 0, filtered: 0 } : this.#pump.slotCounts.read(container.slot)),
+    }));
   }
 
   /** Judges all containers by the rules of another configuration. */

@@ -10,6 +10,7 @@ import { WaitingArea } from '../../src/enrich/waiting-area.ts';
 import { PairFilter } from '../../src/filter/pair-filter.ts';
 import { COUNTER_BLOCK_BYTES, readCounters } from '../../src/model/counters.ts';
 import type { FromPump, PumpOptions, ToPump } from '../../src/model/pump-messages.ts';
+import { slotCountBytes } from '../../src/model/slot-counts.ts';
 import type { RecordCursor } from '../../src/model/record-cursor.ts';
 import { Pump } from '../../src/pump/pump.ts';
 import { Waiter, WallClock } from '../../src/ring/libc.ts';
@@ -36,6 +37,7 @@ const options: PumpOptions = {
   ringBytes: RING_BYTES,
   eventFd,
   counters,
+  slotCounts: new SharedArrayBuffer(slotCountBytes(65)),
   bootIdLo: 1,
   bootIdHi: 2,
   requestBytesMax: 2 << 20,
