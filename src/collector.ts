@@ -4,7 +4,6 @@ import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { bootNs } from './bpf/libc.ts';
 import { Tracer, hostMountNamespace } from './bpf/tracer.ts';
-import { oldestBootNs } from './bpf/pending-opens.ts';
 import { findHierarchies, layoutOf } from './containers/cgroup-mounts.ts';
 import { hostAttributes } from './containers/host.ts';
 import { chooseScope, type ScopeChoice } from './containers/scope-choice.ts';
@@ -152,7 +151,7 @@ export class Collector {
     const until =
       limits.stopSpans === 0 || pending <= limits.stopSpans
         ? FOR_EVER
-        : oldestBootNs(this.#tracer.slots, limits.stopSpans);
+        : this.#tracer.oldestBootNs(limits.stopSpans);
     const deadlineMs = Date.now() + limits.stopDeadlineMs;
     await this.#tracer.stopPending(until, () => this.#portionSent(deadlineMs));
     await this.#pump.stop();

@@ -59,13 +59,21 @@ export class ContainerJudge {
     this.#rules = rules;
   }
 
-  /** Asks the container's runtime and calls back; at once, and with what is known, when none can be asked. */
+  /**
+   * Asks the container's runtime and calls back; at once when none can be asked, and when the group alone tells that the
+   * container is denied.
+   */
   ask(container: Container, answered: () => void): void {
     const { findMetadata } = this.#options;
-    if (findMetadata === undefined) {
+    if (
+      findMetadata === undefined ||
+      container.isAsked ||
+      this.#rules.rules.denies(container.path) !== null
+    ) {
       answered();
       return;
     }
+    container.isAsked = true;
     const { containerId: id, runtime, groupPath } = container.path;
     const asked = findMetadata({ id, cgroupPath: groupPath }, runtime).then((metadata) => {
       this.#asking.delete(asked);

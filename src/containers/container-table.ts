@@ -15,6 +15,8 @@ export interface Container {
   slot: number;
   rule: string | null;
   verdict: ContainerVerdict;
+  /** Whether its runtime is or was asked. */
+  isAsked: boolean;
   /** What its runtime told; null where none knows it, or before it was asked. */
   metadata: ContainerMetadata | null;
   /** Its groups, nested ones included, in every watched hierarchy. */

@@ -2,8 +2,7 @@
 // what its runtime tells of it, judges it once by the rules, gives it a slot, and tells the listener (policy
 // map and pump) what it decided. It must never give a slot again before the listener heard that it is free.
 import type { ContainerUpdate } from '../model/container-slot.ts';
-import { bareContainerOf } from './bare-containers.ts';
-import { containerOfPath, type ContainerPath } from './cgroup-path.ts';
+import type { ContainerPath } from './cgroup-path.ts';
 import { ContainerJudge, type JudgeOptions, type RegistryRules } from './container-judge.ts';
 import {
   containerKey,
@@ -14,7 +13,7 @@ import {
   type Container,
   type ListedContainer,
 } from './container-table.ts';
-import { hasContainerdTask } from './containerd-tasks.ts';
+import { containerOfGroup, type GroupProofs } from './container-of-group.ts';
 import type { FoundScope } from './found-scope.ts';
 import type { ContainerMetadata } from './runtimes/runtime-source.ts';
 import { cgroupVersionOfScope } from './scope.ts';
@@ -34,14 +33,10 @@ export interface RegistryListener {
   containersFull(containersMax: number): void;
 }
 
-export interface RegistryOptions extends JudgeOptions {
+export interface RegistryOptions extends JudgeOptions, GroupProofs {
   /** How long scope and slot are kept after the group went: records may still wait. */
   readonly keepAfterExitMs: number;
   readonly listener: RegistryListener;
-  /** Proves a group that only looks like containerd's; by default containerd's state folder does. */
-  readonly confirmGuess?: (namespace: string, id: string) => boolean;
-  /** Finds a bare runtime's container by its state folders. */
-  readonly bareContainerOf?: (path: string) => ContainerPath | null;
 }
 
 interface Scope {
@@ -83,7 +78,7 @@ export class ContainerRegistry {
       if (!known.isRemoved) return;
       this.#forget(known);
     }
-    const path = this.#identify(found);
+    const path = containerOfGroup(found, this.#options);
     const container = path === null ? this.#inherited(found) : this.#containerOf(path, found);
     if (container === null || !this.#hasRoom(container)) {
       this.#options.listener.scope(found.scope, 'ignore', 0, found.scope);
@@ -104,8 +99,9 @@ export class ContainerRegistry {
       this.#tellVerdict(found.scope, container);
       return;
     }
-    if (this.#options.findMetadata !== undefined) this.#tellVerdict(found.scope, container);
     this.#judge.ask(container, () => this.#answered(container));
+    const isWaiting = container.verdict === 'unjudged' && this.#containers.has(container.key);
+    if (isWaiting) this.#tellVerdict(found.scope, container);
   }
 
   /** Takes what the kernel tells of a container's first process; the earliest process counts. */
@@ -172,27 +168,16 @@ export class ContainerRegistry {
     this.#judge.rules = rules;
     for (const container of this.#containers.values()) {
       if (container.verdict === 'unjudged') continue;
-      const before = container.verdict;
-      this.#judge.judge(container);
-      if (container.verdict === before) continue;
-      for (const scope of container.scopes) this.#tellVerdict(scope, container);
+      this.#judge.ask(container, () => this.#judgeAgain(container));
     }
   }
 
-  /** The container that the group's own path names, unless it is a guess without proof. */
-  #identify(found: FoundScope): ContainerPath | null {
-    const path = containerOfPath(found.path);
-    if (path === null) return this.#bareContainer(found);
-    if (!path.isGuess) return path;
-    const namespace = path.groupPath.split('/').at(-2) ?? '';
-    const isProven = (this.#options.confirmGuess ?? hasContainerdTask)(namespace, path.containerId);
-    return isProven && found.isPathTruncated !== true ? path : null;
-  }
-
-  /** Only a runtime that can be asked can prove it. */
-  #bareContainer(found: FoundScope): ContainerPath | null {
-    if (this.#options.findMetadata === undefined || found.isPathTruncated === true) return null;
-    return (this.#options.bareContainerOf ?? bareContainerOf)(found.path);
+  #judgeAgain(container: Container): void {
+    if (this.#containers.get(container.key) !== container) return;
+    const before = container.verdict;
+    this.#judge.judge(container);
+    if (container.verdict === before) return;
+    for (const scope of container.scopes) this.#tellVerdict(scope, container);
   }
 
   /**
@@ -226,6 +211,7 @@ export class ContainerRegistry {
       slot: 0,
       rule: null,
       verdict: 'unjudged',
+      isAsked: false,
       metadata: null,
       scopes: new Set(),
       scope: found.scope,
@@ -246,7 +232,8 @@ export class ContainerRegistry {
     if (this.#containers.get(container.key) !== container) return;
     const { isGuess, runtime } = container.path;
     // A guess of containerd's was proven by its state folder.
-    const isProven = container.metadata !== null || !isGuess || runtime === 'containerd';
+    const isProven =
+      container.metadata !== null || !isGuess || !container.isAsked || runtime === 'containerd';
     if (isProven && this.#judge.judge(container)) {
       for (const scope of container.scopes) this.#tellVerdict(scope, container);
       return;

@@ -89,13 +89,7 @@ export class RuntimeDirectory {
     const told = this.#news.get(question.id);
     this.#news.delete(question.id);
     if (told !== undefined) return told;
-    await this.#takePlace();
-    try {
-      return await this.#findAgain(question, runtime);
-    } finally {
-      this.#lookups -= 1;
-      this.#waiting.shift()?.();
-    }
+    return this.#findAgain(question, runtime);
   }
 
   /** Ends every connection, follower and look-up. */
@@ -104,18 +98,25 @@ export class RuntimeDirectory {
     for (const { source } of this.#sources.values()) source.close();
   }
 
-  async #takePlace(): Promise<void> {
+  /** Runs when one of the places is free: those that wait to ask again hold none. */
+  async #inTurn<T>(ask: () => Promise<T>): Promise<T> {
     if (this.#lookups >= LOOKUPS_AT_ONCE_MAX) {
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
     }
     this.#lookups += 1;
+    try {
+      return await ask();
+    } finally {
+      this.#lookups -= 1;
+      this.#waiting.shift()?.();
+    }
   }
 
   async #findAgain(question: ContainerQuestion, runtime: string): Promise<ContainerMetadata | null> {
     const deadlineMs = performance.now() + this.#options.waitMs;
     let second: ContainerMetadata | null = null;
     for (let turn = 0; !this.#closed.signal.aborted; turn += 1) {
-      const { best, other } = await this.#askAll(question, runtime);
+      const { best, other } = await this.#inTurn(() => this.#askAll(question, runtime));
       if (best !== null) return best;
       second = other ?? second;
       const told = this.#news.get(question.id);
