@@ -71,24 +71,19 @@ export class EngineSource implements RuntimeSource {
 
   async #inspect(id: string, signal: AbortSignal): Promise<ContainerMetadata | null> {
     const { dialect, apiVersion, runtimeVersion } = await this.#askEngine(signal);
-    const answer = await this.#get(dialect.inspectPath(apiVersion, id), signal);
-    if (answer === null) return null;
-    const fields = objectOf(answer);
-    if (typeof fields.Id !== 'string') {
-      throw new EngineError('garbage', `${this.address}: the answer about container ${id} has no Id`);
-    }
-    // A container may be *named* like the id of another one.
-    if (fields.Id !== id) return null;
-    const metadata = { id, runtimeName: dialect.runtimeName, ...dialect.read(fields) };
-    return runtimeVersion === undefined ? metadata : { ...metadata, runtimeVersion };
-  }
-
-  async #get(path: string, signal: AbortSignal): Promise<unknown> {
     try {
-      return await this.#http.getJson(path, signal);
+      const answer = await this.#http.getJson(dialect.inspectPath(apiVersion, id), signal);
+      if (answer === null) return null;
+      if (typeof answer.Id !== 'string') {
+        throw new EngineError('garbage', `${this.address}: the answer about container ${id} has no Id`);
+      }
+      // A container may be *named* like the id of another one.
+      if (answer.Id !== id) return null;
+      const metadata = { id, runtimeName: dialect.runtimeName, ...dialect.read(answer) };
+      return runtimeVersion === undefined ? metadata : { ...metadata, runtimeVersion };
     } catch (error) {
       // Another engine may have taken its place, or a newer version.
-      if (error instanceof EngineError && error.code !== 'too_long') this.#engine = null;
+      if (error instanceof EngineError) this.#engine = null;
       throw error;
     }
   }

@@ -1,6 +1,7 @@
 // HTTP over a unix socket, as far as container engines need it: one JSON answer, or lines without end. What
 // answers may be anything: bodies and lines are bounded, and every wait ends with the caller's signal.
 import * as http from 'node:http';
+import type { Answer } from './answer-fields.ts';
 import { BoundedLines } from './bounded-lines.ts';
 import { connectionError, EngineError } from './engine-error.ts';
 import { ANSWER_BYTES_MAX } from './runtime-source.ts';
@@ -46,17 +47,23 @@ export class UnixHttp {
     });
   }
 
-  /** Returns the answer as parsed JSON, or null for 404; rejects as {@link get} does. */
-  async getJson(path: string, signal: AbortSignal): Promise<unknown> {
+  /** Returns the answer's JSON object, or null for 404; rejects as {@link get} does. */
+  async getJson(path: string, signal: AbortSignal): Promise<Answer | null> {
     const body = await this.get(path, signal);
     if (body === null) return null;
+    let value: unknown;
+    let cause: unknown;
     try {
-      return JSON.parse(body);
-    } catch (cause) {
-      throw new EngineError('garbage', `GET ${path} on ${this.#socketPath}: the answer isn't JSON`, {
-        cause,
-      });
+      value = JSON.parse(body);
+    } catch (error) {
+      cause = error;
     }
+    if (typeof value === 'object' && value !== null) return value as Answer;
+    throw new EngineError(
+      'garbage',
+      `GET ${path} on ${this.#socketPath}: the answer isn't a JSON object`,
+      cause === undefined ? {} : { cause },
+    );
   }
 
   /**
