@@ -30,6 +30,7 @@ export class EngineSource implements RuntimeSource {
   readonly #ownIds = new Set<string>();
   #engine: Promise<Engine> | null = null;
   #follower: Follower | null = null;
+  #isClosed = false;
 
   constructor({ engine, path, ownerUid }: EngineSocket, timing: FollowerTiming = FOLLOWER_TIMING) {
     this.name = engine;
@@ -49,8 +50,10 @@ export class EngineSource implements RuntimeSource {
     return metadata;
   }
 
+  /** Follows for one listener; a second call does nothing. */
   follow(listener: RuntimeListener): void {
-    this.#follower ??= new Follower(
+    if (this.#follower !== null || this.#isClosed) return;
+    this.#follower = new Follower(
       {
         run: (signal, opened, sinceUnixMs) => this.#runEvents(listener, signal, opened, sinceUnixMs),
         ping: (signal) => this.#http.get('/_ping', signal),
@@ -65,6 +68,7 @@ export class EngineSource implements RuntimeSource {
   }
 
   close(): void {
+    this.#isClosed = true;
     this.#follower?.close();
     this.#http.close();
   }
@@ -138,11 +142,12 @@ export class EngineSource implements RuntimeSource {
     try {
       metadata = await this.#inspect(event.id, AbortSignal.timeout(INSPECT_TIMEOUT_MS));
     } catch (error) {
+      if (this.#isClosed) return;
       listener.skipped?.(error instanceof Error ? error.message : String(error));
       return;
     }
     // The container may be gone again.
-    if (metadata !== null) listener.changed(metadata);
+    if (metadata !== null && !this.#isClosed) listener.changed(metadata);
   }
 
   #keepOwn(id: string): void {
