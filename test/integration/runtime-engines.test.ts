@@ -186,7 +186,7 @@ test('an answer about another container is none about this one', async (t) => {
 test('an engine is asked in the oldest version that it still takes', async (t) => {
   const { server, find } = await started(t, {});
   await find();
-  assert.deepEqual(server.paths, ['/version', `/v1.44/containers/${ID}/json`]);
+  assert.deepEqual(server.paths, ['/_ping', '/version', `/v1.44/containers/${ID}/json`]);
 });
 
 test('events are told though the stream breaks in the middle of one', async (t) => {

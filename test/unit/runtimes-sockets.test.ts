@@ -5,7 +5,7 @@ import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { test, type TestContext } from 'node:test';
-import { engineOfVersion } from '../../src/containers/runtimes/engine-version.ts';
+import { dockerOfVersion, podmanOfPing } from '../../src/containers/runtimes/engine-version.ts';
 import {
   findSockets,
   isInUserSlice,
@@ -115,31 +115,39 @@ test("a control group is a user's below that user's slice only", () => {
   }
 });
 
-/** Versions as docker 20.10 and 29, and podman 4.3 and a later one with a newer oldest version, answer them. */
-const podman = (details: object) => ({
-  ApiVersion: '1.41',
-  MinAPIVersion: '1.24',
-  Version: '4.3.1',
-  Components: [{ Name: 'Podman Engine', Version: '4.3.1', Details: details }],
-});
-const engines: readonly (readonly [answer: object, runtime: string, apiVersion: string])[] = [
-  [{ Version: '20.10.24', ApiVersion: '1.41', MinAPIVersion: '1.12' }, 'docker', '1.41'],
-  [{ Version: '29.0.1', ApiVersion: '1.52', MinAPIVersion: '1.44' }, 'docker', '1.44'],
-  [{ Version: '18.09', ApiVersion: '1.39', MinAPIVersion: '1.12' }, 'docker', '1.39'],
-  [{ Version: '1', ApiVersion: '1.52', MinAPIVersion: '1.44/../..' }, 'docker', '1.41'],
-  [podman({ APIVersion: '4.3.1', MinAPIVersion: '4.0.0' }), 'podman', '4.0.0'],
-  [podman({ APIVersion: '6.0.0', MinAPIVersion: '5.0.0' }), 'podman', '5.0.0'],
-  [podman({ APIVersion: '3.4.4', MinAPIVersion: '3.1.0' }), 'podman', '3.4.4'],
+/** Versions as docker 20.10 and 29 answer them, and others that could be. */
+const dockers: readonly (readonly [newest: string, oldest: string, asked: string])[] = [
+  ['1.41', '1.12', '1.41'],
+  ['1.52', '1.44', '1.44'],
+  ['1.39', '1.12', '1.39'],
+  ['1.52', '1.44/../..', '1.41'],
 ];
-for (const [answer, runtime, apiVersion] of engines) {
-  test(`an engine that says ${JSON.stringify(answer).slice(0, 60)} is asked as ${runtime} ${apiVersion}`, () => {
-    const engine = engineOfVersion(answer);
-    assert.equal(engine?.dialect.runtimeName, runtime);
-    assert.equal(engine?.apiVersion, apiVersion);
+for (const [ApiVersion, MinAPIVersion, asked] of dockers) {
+  test(`a docker that takes ${MinAPIVersion} to ${ApiVersion} is asked in ${asked}`, () => {
+    const engine = dockerOfVersion({ Version: '20.10.24', ApiVersion, MinAPIVersion });
+    assert.equal(engine?.dialect.runtimeName, 'docker');
+    assert.equal(engine?.runtimeVersion, '20.10.24');
+    assert.equal(engine?.apiVersion, asked);
   });
 }
 
+test('podman is asked in its own version', () => {
+  const versions = [
+    ['4.3.1', '4.3.1'],
+    ['6.0.0-dev', '6.0.0'],
+    ['newest', '4.0.0'],
+  ];
+  for (const [version, asked] of versions) {
+    const engine = podmanOfPing({ 'api-version': '1.41', 'libpod-api-version': version });
+    assert.equal(engine?.dialect.runtimeName, 'podman');
+    assert.equal(engine?.runtimeVersion, version);
+    assert.equal(engine?.apiVersion, asked);
+  }
+  assert.equal(podmanOfPing({ 'api-version': '1.41' }), null);
+});
+
 test('what tells no API version is no engine', () => {
-  for (const answer of [{}, [], { Version: '1.0' }, { ApiVersion: 7 }])
-    assert.equal(engineOfVersion(answer), null);
+  for (const answer of [null, {}, { Version: '1.0' }, { ApiVersion: 7 }]) {
+    assert.equal(dockerOfVersion(answer), null);
+  }
 });

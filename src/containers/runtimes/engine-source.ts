@@ -2,7 +2,7 @@
 // (rootless) is believed only for what runs in that user's control groups: whoever owns the socket chooses the answers.
 import { isHexId } from '../cgroup-segment.ts';
 import { nameOf, objectOf } from './answer-fields.ts';
-import { engineOfVersion, eventsPathOf, type Engine } from './engine-version.ts';
+import { dockerOfVersion, eventsPathOf, podmanOfPing, type Engine } from './engine-version.ts';
 import { EngineError } from './engine-error.ts';
 import { Follower, FOLLOWER_TIMING, type FollowerTiming } from './follower.ts';
 import type {
@@ -56,7 +56,7 @@ export class EngineSource implements RuntimeSource {
     this.#follower = new Follower(
       {
         run: (signal, opened, sinceUnixMs) => this.#runEvents(listener, signal, opened, sinceUnixMs),
-        ping: (signal) => this.#http.get('/_ping', signal),
+        ping: (signal) => this.#http.ping(signal),
       },
       (isAnswering, reason) => {
         if (!isAnswering) this.#engine = null;
@@ -95,7 +95,7 @@ export class EngineSource implements RuntimeSource {
   /** Asks who answers, once for all that wait for it; asked again after a failure. */
   async #askEngine(signal: AbortSignal): Promise<Engine> {
     if (this.#engine === null) {
-      const asked = this.#askVersion();
+      const asked = this.#introduce();
       this.#engine = asked;
       asked.catch(() => {
         if (this.#engine === asked) this.#engine = null;
@@ -104,10 +104,12 @@ export class EngineSource implements RuntimeSource {
     return unlessAborted(this.#engine, signal);
   }
 
-  async #askVersion(): Promise<Engine> {
-    const answer = await this.#http.getJson('/version', AbortSignal.timeout(INSPECT_TIMEOUT_MS));
-    const engine = engineOfVersion(answer);
-    if (engine !== null) return engine;
+  async #introduce(): Promise<Engine> {
+    const signal = AbortSignal.timeout(INSPECT_TIMEOUT_MS);
+    const podman = podmanOfPing(await this.#http.ping(signal));
+    if (podman !== null) return podman;
+    const docker = dockerOfVersion(await this.#http.getJson('/version', signal));
+    if (docker !== null) return docker;
     throw new EngineError('garbage', `${this.address}: what answers is no container engine`);
   }
 
