@@ -34,6 +34,8 @@ export interface DockerDaemon {
   create(options: DockerContainerOptions): Promise<string>;
   /** Starts a container; returns its first process. */
   start(id: string): Promise<number>;
+  /** SIGSTOP: the daemon hangs until SIGCONT. */
+  signal(signal: 'SIGSTOP' | 'SIGCONT'): void;
   /** Ends the daemon and starts it again, on the same data. */
   restart(): Promise<void>;
   /** Removes every container, ends the daemon, and removes all that it made; may be called twice. */
@@ -86,6 +88,7 @@ export async function startDocker(): Promise<DockerDaemon> {
       await docker('start', id);
       return Number(await docker('inspect', '--format', '{{.State.Pid}}', id));
     },
+    signal: (signal) => daemon?.signal(signal),
     restart: async () => {
       await daemon?.stop();
       await start();

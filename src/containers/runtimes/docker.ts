@@ -14,7 +14,7 @@ export const DOCKER: EngineDialect = {
   read: (answer) => {
     const config = objectOf(answer.Config);
     return known({
-      name: nameOf(answer.Name)?.replace(/^\//, ''),
+      name: nameOf(typeof answer.Name === 'string' ? answer.Name.replace(/^\//, '') : undefined),
       ociRuntime: ociRuntimeOf(objectOf(answer.HostConfig).Runtime),
       ...(isImageId(config.Image, answer) ? {} : imageMetadata(config.Image)),
       labels: boundLabels(config.Labels),

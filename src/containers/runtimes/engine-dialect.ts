@@ -4,7 +4,7 @@ import type { ContainerMetadata } from './runtime-source.ts';
 
 export interface EngineDialect {
   readonly runtimeName: string;
-  /** The version of the API that fdspan was written for; an engine that is newer may have a newer oldest one. */
+  /** The version of the API that fdspan was written for; the engine may take other ones only. */
   readonly apiVersion: string;
   readonly inspectPath: (apiVersion: string, id: string) => string;
   readonly eventsPath: (apiVersion: string, query: string) => string;

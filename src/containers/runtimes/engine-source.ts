@@ -2,7 +2,7 @@
 // (rootless) is believed only for what runs in that user's control groups: whoever owns the socket chooses the answers.
 import { isHexId } from '../cgroup-segment.ts';
 import { nameOf, objectOf } from './answer-fields.ts';
-import { engineOfVersion, eventsPathOf, type Engine } from './engine-version.ts';
+import { dockerOfVersion, eventsPathOf, podmanOfPing, type Engine } from './engine-version.ts';
 import { EngineError } from './engine-error.ts';
 import { Follower, FOLLOWER_TIMING, type FollowerTiming } from './follower.ts';
 import type {
@@ -30,6 +30,7 @@ export class EngineSource implements RuntimeSource {
   readonly #ownIds = new Set<string>();
   #engine: Promise<Engine> | null = null;
   #follower: Follower | null = null;
+  #isClosed = false;
 
   constructor({ engine, path, ownerUid }: EngineSocket, timing: FollowerTiming = FOLLOWER_TIMING) {
     this.name = engine;
@@ -49,11 +50,13 @@ export class EngineSource implements RuntimeSource {
     return metadata;
   }
 
+  /** Follows for one listener; a second call does nothing. */
   follow(listener: RuntimeListener): void {
-    this.#follower ??= new Follower(
+    if (this.#follower !== null || this.#isClosed) return;
+    this.#follower = new Follower(
       {
         run: (signal, opened, sinceUnixMs) => this.#runEvents(listener, signal, opened, sinceUnixMs),
-        ping: (signal) => this.#http.get('/_ping', signal),
+        ping: (signal) => this.#http.ping(signal),
       },
       (isAnswering, reason) => {
         if (!isAnswering) this.#engine = null;
@@ -65,30 +68,26 @@ export class EngineSource implements RuntimeSource {
   }
 
   close(): void {
+    this.#isClosed = true;
     this.#follower?.close();
     this.#http.close();
   }
 
   async #inspect(id: string, signal: AbortSignal): Promise<ContainerMetadata | null> {
     const { dialect, apiVersion, runtimeVersion } = await this.#askEngine(signal);
-    const answer = await this.#get(dialect.inspectPath(apiVersion, id), signal);
-    if (answer === null) return null;
-    const fields = objectOf(answer);
-    if (typeof fields.Id !== 'string') {
-      throw new EngineError('garbage', `${this.address}: the answer about container ${id} has no Id`);
-    }
-    // A container may be *named* like the id of another one.
-    if (fields.Id !== id) return null;
-    const metadata = { id, runtimeName: dialect.runtimeName, ...dialect.read(fields) };
-    return runtimeVersion === undefined ? metadata : { ...metadata, runtimeVersion };
-  }
-
-  async #get(path: string, signal: AbortSignal): Promise<unknown> {
     try {
-      return await this.#http.getJson(path, signal);
+      const answer = await this.#http.getJson(dialect.inspectPath(apiVersion, id), signal);
+      if (answer === null) return null;
+      if (typeof answer.Id !== 'string') {
+        throw new EngineError('garbage', `${this.address}: the answer about container ${id} has no Id`);
+      }
+      // A container may be *named* like the id of another one.
+      if (answer.Id !== id) return null;
+      const metadata = { id, runtimeName: dialect.runtimeName, ...dialect.read(answer) };
+      return runtimeVersion === undefined ? metadata : { ...metadata, runtimeVersion };
     } catch (error) {
       // Another engine may have taken its place, or a newer version.
-      if (error instanceof EngineError && error.code !== 'too_long') this.#engine = null;
+      if (error instanceof EngineError) this.#engine = null;
       throw error;
     }
   }
@@ -96,7 +95,7 @@ export class EngineSource implements RuntimeSource {
   /** Asks who answers, once for all that wait for it; asked again after a failure. */
   async #askEngine(signal: AbortSignal): Promise<Engine> {
     if (this.#engine === null) {
-      const asked = this.#askVersion();
+      const asked = this.#introduce();
       this.#engine = asked;
       asked.catch(() => {
         if (this.#engine === asked) this.#engine = null;
@@ -105,10 +104,12 @@ export class EngineSource implements RuntimeSource {
     return unlessAborted(this.#engine, signal);
   }
 
-  async #askVersion(): Promise<Engine> {
-    const answer = await this.#http.getJson('/version', AbortSignal.timeout(INSPECT_TIMEOUT_MS));
-    const engine = engineOfVersion(answer);
-    if (engine !== null) return engine;
+  async #introduce(): Promise<Engine> {
+    const signal = AbortSignal.timeout(INSPECT_TIMEOUT_MS);
+    const podman = podmanOfPing(await this.#http.ping(signal));
+    if (podman !== null) return podman;
+    const docker = dockerOfVersion(await this.#http.getJson('/version', signal));
+    if (docker !== null) return docker;
     throw new EngineError('garbage', `${this.address}: what answers is no container engine`);
   }
 
@@ -143,11 +144,12 @@ export class EngineSource implements RuntimeSource {
     try {
       metadata = await this.#inspect(event.id, AbortSignal.timeout(INSPECT_TIMEOUT_MS));
     } catch (error) {
+      if (this.#isClosed) return;
       listener.skipped?.(error instanceof Error ? error.message : String(error));
       return;
     }
     // The container may be gone again.
-    if (metadata !== null) listener.changed(metadata);
+    if (metadata !== null && !this.#isClosed) listener.changed(metadata);
   }
 
   #keepOwn(id: string): void {

@@ -7,7 +7,7 @@ import { boundLabels } from './runtime-source.ts';
 
 export const PODMAN: EngineDialect = {
   runtimeName: 'podman',
-  // The oldest that podman 4 and 5 take.
+  // Podman 4 and 5 take it; used when podman's own version can't be read.
   apiVersion: '4.0.0',
   inspectPath: (apiVersion, id) => `/v${apiVersion}/libpod/containers/${id}/json`,
   eventsPath: (apiVersion, query) => `/v${apiVersion}/libpod/events?stream=true&${query}`,

@@ -1,6 +1,7 @@
 // HTTP over a unix socket, as far as container engines need it: one JSON answer, or lines without end. What
 // answers may be anything: bodies and lines are bounded, and every wait ends with the caller's signal.
 import * as http from 'node:http';
+import type { Answer } from './answer-fields.ts';
 import { BoundedLines } from './bounded-lines.ts';
 import { connectionError, EngineError } from './engine-error.ts';
 import { ANSWER_BYTES_MAX } from './runtime-source.ts';
@@ -34,34 +35,30 @@ export class UnixHttp {
   }
 
   /**
-   * Returns the answer's text, or null for 404. Rejects with an {@link EngineError}, or with the signal's reason as soon
-   * as it aborts.
+   * Returns the answer's JSON object, or null for 404. Rejects with an {@link EngineError}, or with the signal's reason
+   * as soon as it aborts.
    */
-  async get(path: string, signal: AbortSignal): Promise<string | null> {
+  async getJson(path: string, signal: AbortSignal): Promise<Answer | null> {
     return this.#exchange(path, this.#agent, signal, async (response) => {
       const body = await this.#readBody(response, path);
       if (response.statusCode === 404) return null;
       if (response.statusCode !== 200) throw this.#refusal(response, path, body);
-      return body;
+      return this.#parse(body, path);
     });
   }
 
-  /** Returns the answer as parsed JSON, or null for 404; rejects as {@link get} does. */
-  async getJson(path: string, signal: AbortSignal): Promise<unknown> {
-    const body = await this.get(path, signal);
-    if (body === null) return null;
-    try {
-      return JSON.parse(body);
-    } catch (cause) {
-      throw new EngineError('garbage', `GET ${path} on ${this.#socketPath}: the answer isn't JSON`, {
-        cause,
-      });
-    }
+  /** Returns the headers of the answer to `/_ping`, the smallest question that engines take; rejects as {@link getJson} does. */
+  async ping(signal: AbortSignal): Promise<http.IncomingHttpHeaders> {
+    return this.#exchange('/_ping', this.#agent, signal, async (response) => {
+      const body = await this.#readBody(response, '/_ping');
+      if (response.statusCode !== 200) throw this.#refusal(response, '/_ping', body);
+      return response.headers;
+    });
   }
 
   /**
    * Calls `take` with each line, one after the other, until the server ends the stream; while `take` works, nothing is
-   * read. Rejects as {@link get} does; the connection counts for no limit.
+   * read. Rejects as {@link getJson} does; the connection counts for no limit.
    */
   async eachLine(
     path: string,
@@ -143,6 +140,22 @@ export class UnixHttp {
       chunks.push(chunk);
     }
     return Buffer.concat(chunks).toString('utf8');
+  }
+
+  #parse(body: string, path: string): Answer {
+    let value: unknown;
+    let cause: unknown;
+    try {
+      value = JSON.parse(body);
+    } catch (error) {
+      cause = error;
+    }
+    if (typeof value === 'object' && value !== null) return value as Answer;
+    throw new EngineError(
+      'garbage',
+      `GET ${path} on ${this.#socketPath}: the answer isn't a JSON object`,
+      cause === undefined ? {} : { cause },
+    );
   }
 
   #refusal(response: http.IncomingMessage, path: string, body: string): EngineError {
