@@ -193,7 +193,11 @@ class Daemon implements Containerd {
     // Shims that lost their daemon and their task end by themselves, and unmount what they mounted.
     await rm(this.#folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
     for (const group of this.#cgroups) await removeEmptyGroups(group);
-    if (!this.#hadRunFolder) await removeEmptyFolders(RUN_FOLDER);
+    // Shims keep their sockets there until they have ended.
+    for (let tries = 0; !this.#hadRunFolder && existsSync(RUN_FOLDER) && tries < 20; tries++) {
+      await removeEmptyFolders(RUN_FOLDER);
+      await delay(100);
+    }
   }
 
   async #removeContainers(): Promise<void> {
