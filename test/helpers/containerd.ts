@@ -30,6 +30,9 @@ export const CONTAINERD_IMAGE = 'localhost/fdspan-busybox:1';
 const COMMAND_TIMEOUT_MS = 30_000;
 const START_TIMEOUT_MS = 20_000;
 
+/** Where shims and ctr put sockets and pipes whatever the configuration says. */
+const RUN_FOLDER = '/run/containerd';
+
 const UNIFIED_CONTROLLERS = '/sys/fs/cgroup/unified/cgroup.controllers';
 
 export interface ContainerdContainerOptions {
@@ -102,6 +105,7 @@ class Daemon implements Containerd {
   readonly #folder: string;
   readonly #namespaces: readonly string[];
   readonly #cgroups = new Set<string>();
+  readonly #hadRunFolder = existsSync(RUN_FOLDER);
   #process: ChildProcess | null = null;
 
   constructor(folder: string, namespaces: readonly string[]) {
@@ -189,6 +193,11 @@ class Daemon implements Containerd {
     // Shims that lost their daemon and their task end by themselves, and unmount what they mounted.
     await rm(this.#folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
     for (const group of this.#cgroups) await removeEmptyGroups(group);
+    // Shims keep their sockets there until they have ended.
+    for (let tries = 0; !this.#hadRunFolder && existsSync(RUN_FOLDER) && tries < 20; tries++) {
+      await removeEmptyFolders(RUN_FOLDER);
+      await delay(100);
+    }
   }
 
   async #removeContainers(): Promise<void> {
@@ -287,4 +296,13 @@ async function removeEmptyGroups(group: string): Promise<void> {
       if (!wasEmpty) break;
     }
   }
+}
+
+/** Removes the empty folders of a tree, the innermost first. */
+async function removeEmptyFolders(folder: string): Promise<void> {
+  const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
+  for (const entry of entries) {
+    if (entry.isDirectory()) await removeEmptyFolders(join(folder, entry.name));
+  }
+  await rmdir(folder).catch(() => undefined);
 }

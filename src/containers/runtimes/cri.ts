@@ -28,6 +28,9 @@ export const CRI_SOCKETS = [
 
 const SERVICE = 'runtime.v1.RuntimeService';
 
+/** cri-dockerd gives a sandbox's status for a container's; Kubernetes' own names have no capitals. */
+const DOCKER_SANDBOX_NAME = 'POD';
+
 /** Events after which a container is looked up. */
 const NEWS: ReadonlySet<unknown> = new Set(['CONTAINER_CREATED_EVENT', 'CONTAINER_STARTED_EVENT']);
 
@@ -72,7 +75,8 @@ export class CriSource implements RuntimeSource {
     const answer = await this.#ask('ContainerStatus', { container_id: id, verbose: true }, signal);
     const status = fieldsOf(answer?.['status']);
     // Runtimes take a prefix for the whole id.
-    if (answer === null || status['id'] !== id) {
+    const isContainer = answer !== null && status['id'] === id;
+    if (!isContainer || fieldsOf(status['metadata'])['name'] === DOCKER_SANDBOX_NAME) {
       const sandbox = await this.#sandbox(id, signal);
       return sandbox === null ? null : criSandbox(sandbox, runtime);
     }
@@ -130,10 +134,13 @@ export class CriSource implements RuntimeSource {
   }
 }
 
-/** cri-dockerd passes docker's message on, under the status for anything. */
+/**
+ * cri-dockerd gives every error the status for anything: docker's own message where there is no such container, and
+ * its own where the container was made without it.
+ */
+const NOT_A_PODS =
+  /no such container|not managed by kubernetes|failed to parse the (?:container|sandbox) name/i;
+
 function isUnknownId(error: GrpcCallError): boolean {
-  return (
-    error.code === GRPC_NOT_FOUND ||
-    (error.code === GRPC_UNKNOWN && /no such (container|sandbox)/i.test(error.message))
-  );
+  return error.code === GRPC_NOT_FOUND || (error.code === GRPC_UNKNOWN && NOT_A_PODS.test(error.message));
 }
