@@ -2,7 +2,7 @@
 // test's own; the source must say what is wrong, hold no more than its bounds, and go on.
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
-import { EngineError } from '../../src/containers/runtimes/engine-error.ts';
+import { EngineError } from '../../src/containers/runtimes/engine/engine-error.ts';
 import { EngineSource } from '../../src/containers/runtimes/engine-source.ts';
 import { FOLLOWER_TIMING, type FollowerTiming } from '../../src/containers/runtimes/follower.ts';
 import { LABEL_BYTES_MAX } from '../../src/containers/runtimes/runtime-source.ts';

@@ -14,7 +14,7 @@ import {
   NAME_BYTES_MAX,
   type RuntimeSource,
 } from '../../src/containers/runtimes/runtime-source.ts';
-import { StateFileError } from '../../src/containers/runtimes/state-file.ts';
+import { StateFileError } from '../../src/containers/runtimes/state/state-file.ts';
 
 const OWN = process.getuid?.() ?? 0;
 const ID = 'c3'.repeat(32);

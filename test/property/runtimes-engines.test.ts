@@ -2,10 +2,14 @@
 import fc from 'fast-check';
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { BoundedLines } from '../../src/containers/runtimes/bounded-lines.ts';
-import { DOCKER } from '../../src/containers/runtimes/docker.ts';
-import { dockerOfVersion, eventsPathOf, podmanOfPing } from '../../src/containers/runtimes/engine-version.ts';
-import { PODMAN } from '../../src/containers/runtimes/podman.ts';
+import { BoundedLines } from '../../src/containers/runtimes/engine/bounded-lines.ts';
+import { DOCKER } from '../../src/containers/runtimes/engine/docker.ts';
+import {
+  dockerOfVersion,
+  eventsPathOf,
+  podmanOfPing,
+} from '../../src/containers/runtimes/engine/engine-version.ts';
+import { PODMAN } from '../../src/containers/runtimes/engine/podman.ts';
 import { LABEL_BYTES_MAX, NAME_BYTES_MAX } from '../../src/containers/runtimes/runtime-source.ts';
 
 const anything = fc.jsonValue({ maxDepth: 3 });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
-import { containerdMetadata, ociRuntimeOf } from '../../src/containers/runtimes/containerd-metadata.ts';
+import { containerdMetadata, ociRuntimeOf } from '../../src/containers/runtimes/grpc/containerd-metadata.ts';
 
 const run = promisify(execFile);
 

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { gunzipSync } from 'node:zlib';
-import { BoltError, readBoltValue } from '../../src/containers/runtimes/bolt-file.ts';
+import { BoltError, readBoltValue } from '../../src/containers/runtimes/state/bolt-file.ts';
 import { podmanState } from '../../src/containers/runtimes/podman-state.ts';
 
 const BOLT = gunzipSync(readFileSync(join(import.meta.dirname, '../helpers/data/bolt-containers.db.gz')));

@@ -5,7 +5,7 @@ import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { test, type TestContext } from 'node:test';
-import { dockerOfVersion, podmanOfPing } from '../../src/containers/runtimes/engine-version.ts';
+import { dockerOfVersion, podmanOfPing } from '../../src/containers/runtimes/engine/engine-version.ts';
 import {
   findSockets,
   isInUserSlice,

@@ -13,9 +13,13 @@ import {
   readStateJson,
   statePath,
   untilAborted,
-} from '../../src/containers/runtimes/state-file.ts';
-import { foldersFor } from '../../src/containers/runtimes/state-source.ts';
-import { userFoldersOf, userOfGroup, type UserFolders } from '../../src/containers/runtimes/user-folders.ts';
+} from '../../src/containers/runtimes/state/state-file.ts';
+import { foldersFor } from '../../src/containers/runtimes/state/state-source.ts';
+import {
+  userFoldersOf,
+  userOfGroup,
+  type UserFolders,
+} from '../../src/containers/runtimes/state/user-folders.ts';
 
 const OWN = process.getuid?.() ?? 0;
 const ID = 'a1'.repeat(32);

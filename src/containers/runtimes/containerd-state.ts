@@ -1,8 +1,8 @@
 // containerd without its gRPC socket: the bundle of a task in the folder of its shim. It has the annotations,
 // which for pods tell almost all; containerd's labels are in a database that only containerd can read.
 import { CONTAINERD_STATE_FOLDER, TASK_FOLDER } from '../containerd-tasks.ts';
-import { readAnnotations, serviceNameOfConfig } from './oci-config.ts';
-import { containerdNamespaces, isOfGroup } from './oci-state.ts';
+import { readAnnotations, serviceNameOfConfig } from './state/oci-config.ts';
+import { containerdNamespaces, isOfGroup } from './state/oci-state.ts';
 import type { ContainerMetadata, ContainerQuestion, RuntimeSource } from './runtime-source.ts';
 import {
   known,
@@ -12,8 +12,8 @@ import {
   recordOf,
   statePath,
   type StateFolder,
-} from './state-file.ts';
-import { firstKnown, rootFolders, stateSource } from './state-source.ts';
+} from './state/state-file.ts';
+import { firstKnown, rootFolders, stateSource } from './state/state-source.ts';
 
 /** containerd's own, the one that dockerd starts, and those of k3s, k0s and MicroK8s. */
 export const CONTAINERD_STATE_FOLDERS: readonly string[] = [

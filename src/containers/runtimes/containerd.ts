@@ -2,9 +2,9 @@
 // else all are asked.
 import { isIdentifier } from '../cgroup-segment.ts';
 import { fieldsOf, nameOf, type Fields } from './message-fields.ts';
-import { containerdMetadata, DOCKER_NAMESPACE, sandboxIdOf } from './containerd-metadata.ts';
+import { containerdMetadata, DOCKER_NAMESPACE, sandboxIdOf } from './grpc/containerd-metadata.ts';
 import { EventFollower, FOLLOW_TIMES, type FollowTimes } from './event-follower.ts';
-import { GRPC_NOT_FOUND, GrpcCallError, GrpcConnection } from './grpc-connection.ts';
+import { GRPC_NOT_FOUND, GrpcCallError, GrpcConnection } from './grpc/grpc-connection.ts';
 import type {
   ContainerMetadata,
   ContainerQuestion,

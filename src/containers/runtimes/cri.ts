@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { isIdentifier } from '../cgroup-segment.ts';
 import { fieldsOf, nameOf, type Fields } from './message-fields.ts';
-import { criContainer, criSandbox, infoOf, sandboxIdOfInfo, type CriRuntime } from './cri-metadata.ts';
+import { criContainer, criSandbox, infoOf, sandboxIdOfInfo, type CriRuntime } from './grpc/cri-metadata.ts';
 import { EventFollower, FOLLOW_TIMES, type FollowTimes } from './event-follower.ts';
 import {
   GRPC_NOT_FOUND,
@@ -10,7 +10,7 @@ import {
   GRPC_UNKNOWN,
   GrpcCallError,
   GrpcConnection,
-} from './grpc-connection.ts';
+} from './grpc/grpc-connection.ts';
 import type {
   ContainerMetadata,
   ContainerQuestion,

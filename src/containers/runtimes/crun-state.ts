@@ -1,9 +1,9 @@
 // crun's own state, `ROOT/ID/status` and the copy of the bundle's config.json beside it.
 import type { ContainerMetadata, ContainerQuestion, RuntimeSource } from './runtime-source.ts';
-import { serviceNameOfConfig } from './oci-config.ts';
-import { isOfGroup, metadataOfState } from './oci-state.ts';
-import { readStateJson, statePath, type StateFolder } from './state-file.ts';
-import { firstKnown, foldersFor, stateSource } from './state-source.ts';
+import { serviceNameOfConfig } from './state/oci-config.ts';
+import { isOfGroup, metadataOfState } from './state/oci-state.ts';
+import { readStateJson, statePath, type StateFolder } from './state/state-file.ts';
+import { firstKnown, foldersFor, stateSource } from './state/state-source.ts';
 
 /** crun's default, which podman and CRI-O use too. */
 export const CRUN_ROOT = '/run/crun';

@@ -2,7 +2,7 @@
 import { readdir } from 'node:fs/promises';
 import { isHexId } from '../cgroup-segment.ts';
 import { imageMetadata } from './image-name.ts';
-import { serviceNameOf } from './oci-config.ts';
+import { serviceNameOf } from './state/oci-config.ts';
 import { boundLabels, type ContainerMetadata, type RuntimeSource } from './runtime-source.ts';
 import {
   known,
@@ -12,8 +12,8 @@ import {
   statePath,
   untilAborted,
   type StateFolder,
-} from './state-file.ts';
-import { firstKnown, foldersFor, stateSource } from './state-source.ts';
+} from './state/state-file.ts';
+import { firstKnown, foldersFor, stateSource } from './state/state-source.ts';
 
 export const DOCKER_DATA = '/var/lib/docker';
 const SNAP_DATA = '/var/snap/docker/common/var-lib-docker';

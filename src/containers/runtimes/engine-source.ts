@@ -2,8 +2,8 @@
 // (rootless) is believed only for what runs in that user's control groups: whoever owns the socket chooses the answers.
 import { isHexId } from '../cgroup-segment.ts';
 import { nameOf, objectOf } from './answer-fields.ts';
-import { dockerOfVersion, eventsPathOf, podmanOfPing, type Engine } from './engine-version.ts';
-import { EngineError } from './engine-error.ts';
+import { dockerOfVersion, eventsPathOf, podmanOfPing, type Engine } from './engine/engine-version.ts';
+import { EngineError } from './engine/engine-error.ts';
 import { Follower, FOLLOWER_TIMING, type FollowerTiming } from './follower.ts';
 import type {
   ContainerMetadata,
@@ -12,7 +12,7 @@ import type {
   RuntimeSource,
 } from './runtime-source.ts';
 import { isInUserSlice, type EngineSocket } from './socket-paths.ts';
-import { UnixHttp } from './unix-http.ts';
+import { UnixHttp } from './engine/unix-http.ts';
 
 /** Reason: an engine answers in 2–50 ms, a busy one in seconds; the stream of events waits meanwhile. */
 const INSPECT_TIMEOUT_MS = 5_000;

@@ -1,8 +1,8 @@
 // LXC: a container is a folder with its configuration, `ROOT/NAME/config`; the name is the id.
-import { nameOf, readStateFile, statePath, type StateFolder, known } from './state-file.ts';
-import { serviceNameOf } from './oci-config.ts';
+import { nameOf, readStateFile, statePath, type StateFolder, known } from './state/state-file.ts';
+import { serviceNameOf } from './state/oci-config.ts';
 import type { ContainerMetadata, RuntimeSource } from './runtime-source.ts';
-import { firstKnown, foldersFor, stateSource } from './state-source.ts';
+import { firstKnown, foldersFor, stateSource } from './state/state-source.ts';
 
 export const LXC_ROOT = '/var/lib/lxc';
 

@@ -1,10 +1,10 @@
 // systemd-nspawn: machines that are registered have a file in /run/systemd/machines (libvirt's containers too);
 // of others only nspawn's own folder for mounts tells. Settings are in NAME.nspawn.
 import { stat } from 'node:fs/promises';
-import { serviceNameOf } from './oci-config.ts';
+import { serviceNameOf } from './state/oci-config.ts';
 import type { ContainerMetadata, RuntimeSource } from './runtime-source.ts';
-import { known, nameOf, readStateFile, statePath, untilAborted } from './state-file.ts';
-import { stateSource } from './state-source.ts';
+import { known, nameOf, readStateFile, statePath, untilAborted } from './state/state-file.ts';
+import { stateSource } from './state/state-source.ts';
 
 export interface NspawnFolders {
   /** Of the machine manager. */

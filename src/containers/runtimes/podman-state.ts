@@ -3,8 +3,8 @@
 import { stat } from 'node:fs/promises';
 import { isHexId } from '../cgroup-segment.ts';
 import { imageMetadata } from './image-name.ts';
-import { readAnnotations, serviceNameOfConfig } from './oci-config.ts';
-import { readPodmanSettings } from './podman-database.ts';
+import { readAnnotations, serviceNameOfConfig } from './state/oci-config.ts';
+import { readPodmanSettings } from './state/podman-database.ts';
 import { boundLabels, type ContainerMetadata, type RuntimeSource } from './runtime-source.ts';
 import {
   known,
@@ -16,9 +16,9 @@ import {
   statePath,
   untilAborted,
   type JsonRecord,
-} from './state-file.ts';
-import { firstKnown, stateSource } from './state-source.ts';
-import { userFoldersOf } from './user-folders.ts';
+} from './state/state-file.ts';
+import { firstKnown, stateSource } from './state/state-source.ts';
+import { userFoldersOf } from './state/user-folders.ts';
 
 /** Where one user's containers are stored (storage.conf: `graphroot`, `runroot`). */
 export interface PodmanStorage {

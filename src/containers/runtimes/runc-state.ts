@@ -1,9 +1,9 @@
 // runc's own state, `ROOT/ID/state.json`: for bare containers, and for those of a manager that can't be asked.
 import type { ContainerMetadata, ContainerQuestion, RuntimeSource } from './runtime-source.ts';
-import { serviceNameOf, serviceNameOfConfig } from './oci-config.ts';
-import { containerdNamespaces, isOfGroup, metadataOfState } from './oci-state.ts';
-import { readStateJson, recordOf, statePath, type JsonRecord, type StateFolder } from './state-file.ts';
-import { firstKnown, foldersFor, stateSource } from './state-source.ts';
+import { serviceNameOf, serviceNameOfConfig } from './state/oci-config.ts';
+import { containerdNamespaces, isOfGroup, metadataOfState } from './state/oci-state.ts';
+import { readStateJson, recordOf, statePath, type JsonRecord, type StateFolder } from './state/state-file.ts';
+import { firstKnown, foldersFor, stateSource } from './state/state-source.ts';
 
 /** runc's default, which podman and CRI-O use too. */
 export const RUNC_ROOT = '/run/runc';

@@ -1,7 +1,7 @@
 // Who answers on an engine's socket, and which API version both sides know: podman speaks docker's API too, and
 // podman-docker links docker's socket to podman's.
 import type { IncomingHttpHeaders } from 'node:http';
-import { nameOf, type Answer } from './answer-fields.ts';
+import { nameOf, type Answer } from '../answer-fields.ts';
 import { DOCKER } from './docker.ts';
 import type { EngineDialect } from './engine-dialect.ts';
 import { PODMAN } from './podman.ts';

@@ -1,8 +1,8 @@
 // Docker's API: paths, and what an inspected container looks like.
-import { known, nameOf, objectOf, podOfLabels, serviceNameOf, type Answer } from './answer-fields.ts';
+import { known, nameOf, objectOf, podOfLabels, serviceNameOf, type Answer } from '../answer-fields.ts';
 import type { EngineDialect } from './engine-dialect.ts';
-import { imageMetadata } from './image-name.ts';
-import { boundLabels } from './runtime-source.ts';
+import { imageMetadata } from '../image-name.ts';
+import { boundLabels } from '../runtime-source.ts';
 
 export const DOCKER: EngineDialect = {
   runtimeName: 'docker',

@@ -1,9 +1,9 @@
 // What the state of runc and crun has in common: a folder for each container below a root that the
 // manager above chose, and the control group in it, which proves that the state is this container's.
-import type { ContainerMetadata, ContainerQuestion } from './runtime-source.ts';
+import type { ContainerMetadata, ContainerQuestion } from '../runtime-source.ts';
 import { readAnnotations } from './oci-config.ts';
 import { known, nameOf } from './state-file.ts';
-import { isIdentifier } from '../cgroup-segment.ts';
+import { isIdentifier } from '../../cgroup-segment.ts';
 
 /** Namespaces of containerd's own clients. */
 const CONTAINERD_NAMESPACES = ['k8s.io', 'moby', 'default'];

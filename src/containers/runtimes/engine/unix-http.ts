@@ -1,10 +1,10 @@
 // HTTP over a unix socket, as far as container engines need it: one JSON answer, or lines without end. What
 // answers may be anything: bodies and lines are bounded, and every wait ends with the caller's signal.
 import * as http from 'node:http';
-import type { Answer } from './answer-fields.ts';
+import type { Answer } from '../answer-fields.ts';
 import { BoundedLines } from './bounded-lines.ts';
 import { connectionError, EngineError } from './engine-error.ts';
-import { ANSWER_BYTES_MAX } from './runtime-source.ts';
+import { ANSWER_BYTES_MAX } from '../runtime-source.ts';
 
 /** Reason: a burst of new containers must not take all of an engine's attention; more requests wait for their turn. */
 const CONNECTIONS_MAX = 4;

@@ -1,5 +1,5 @@
 // A runtime that is asked by reading its state files: no events, nothing kept open between look-ups.
-import type { ContainerMetadata, ContainerQuestion, RuntimeSource } from './runtime-source.ts';
+import type { ContainerMetadata, ContainerQuestion, RuntimeSource } from '../runtime-source.ts';
 import { userFoldersOf, type UserFolders } from './user-folders.ts';
 import type { StateFolder } from './state-file.ts';
 

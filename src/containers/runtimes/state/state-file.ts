@@ -3,7 +3,7 @@
 import { constants } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
-import { ANSWER_BYTES_MAX, NAME_BYTES_MAX } from './runtime-source.ts';
+import { ANSWER_BYTES_MAX, NAME_BYTES_MAX } from '../runtime-source.ts';
 
 /** A folder of state files, and whose files in it are believed. */
 export interface StateFolder {

@@ -1,9 +1,9 @@
 // What the Kubernetes container runtime interface tells of a container and its pod's sandbox.
-import { fieldsOf, fieldsOfJson, nameOf, ownField, type Fields } from './message-fields.ts';
+import { fieldsOf, fieldsOfJson, nameOf, ownField, type Fields } from '../message-fields.ts';
 import { ociRuntimeOf, serviceNameOf } from './containerd-metadata.ts';
-import { imageMetadata } from './image-name.ts';
-import { labelsInPod, podIdentityOfLabels, podMetadata } from './pod-labels.ts';
-import { boundLabels, type ContainerMetadata } from './runtime-source.ts';
+import { imageMetadata } from '../image-name.ts';
+import { labelsInPod, podIdentityOfLabels, podMetadata } from '../pod-labels.ts';
+import { boundLabels, type ContainerMetadata } from '../runtime-source.ts';
 
 export interface CriRuntime {
   readonly name: string;

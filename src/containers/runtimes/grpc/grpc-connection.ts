@@ -3,8 +3,8 @@
 import { fileURLToPath } from 'node:url';
 import type * as Grpc from '@grpc/grpc-js';
 import type { AnyDefinition, PackageDefinition } from '@grpc/proto-loader';
-import { fieldsOf, type Fields } from './message-fields.ts';
-import { ANSWER_BYTES_MAX } from './runtime-source.ts';
+import { fieldsOf, type Fields } from '../message-fields.ts';
+import { ANSWER_BYTES_MAX } from '../runtime-source.ts';
 
 export const GRPC_UNKNOWN = 2;
 export const GRPC_NOT_FOUND = 5;

@@ -3,7 +3,7 @@
 import { constants } from 'node:fs';
 import { lstat, open } from 'node:fs/promises';
 import { readBoltValue } from './bolt-file.ts';
-import { ANSWER_BYTES_MAX } from './runtime-source.ts';
+import { ANSWER_BYTES_MAX } from '../runtime-source.ts';
 import { recordOfText, untilAborted, type JsonRecord } from './state-file.ts';
 
 export interface DatabaseFolders {

@@ -1,9 +1,9 @@
 // Podman's own API (libpod): paths, and what an inspected container looks like.
 import { basename } from 'node:path';
-import { known, nameOf, objectOf, podOfLabels, serviceNameOf } from './answer-fields.ts';
+import { known, nameOf, objectOf, podOfLabels, serviceNameOf } from '../answer-fields.ts';
 import type { EngineDialect } from './engine-dialect.ts';
-import { imageMetadata } from './image-name.ts';
-import { boundLabels } from './runtime-source.ts';
+import { imageMetadata } from '../image-name.ts';
+import { boundLabels } from '../runtime-source.ts';
 
 export const PODMAN: EngineDialect = {
   runtimeName: 'podman',

@@ -1,7 +1,7 @@
 // What an OCI bundle's config.json and a runtime's annotations tell of a container, whoever wrote them:
 // containerd's CRI plugin, CRI-O, nerdctl, podman, or a person.
-import { imageMetadata } from './image-name.ts';
-import { boundLabels, NAME_BYTES_MAX, type ContainerMetadata, type PodMetadata } from './runtime-source.ts';
+import { imageMetadata } from '../image-name.ts';
+import { boundLabels, NAME_BYTES_MAX, type ContainerMetadata, type PodMetadata } from '../runtime-source.ts';
 import { known, nameOf, recordOf, recordOfText, type JsonRecord } from './state-file.ts';
 
 export interface AnnotatedMetadata {

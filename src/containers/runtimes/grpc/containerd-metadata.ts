@@ -1,9 +1,9 @@
 // What a containerd container's record tells: its labels, image and runtime, its OCI spec, and the extensions of
 // containerd's Kubernetes part. Whoever made the container chose nearly all of it.
-import { fieldsOf, fieldsOfJson, nameOf, ownField, type Fields } from './message-fields.ts';
-import { imageMetadata } from './image-name.ts';
-import { labelsInPod, podIdentityOfLabels, podMetadata } from './pod-labels.ts';
-import { boundLabels, type ContainerMetadata } from './runtime-source.ts';
+import { fieldsOf, fieldsOfJson, nameOf, ownField, type Fields } from '../message-fields.ts';
+import { imageMetadata } from '../image-name.ts';
+import { labelsInPod, podIdentityOfLabels, podMetadata } from '../pod-labels.ts';
+import { boundLabels, type ContainerMetadata } from '../runtime-source.ts';
 
 /** Docker's namespace: its containers' names, and which docker it is, are docker's to tell. */
 export const DOCKER_NAMESPACE = 'moby';

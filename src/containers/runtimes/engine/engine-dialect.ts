@@ -1,6 +1,6 @@
 // How one kind of container engine is asked over HTTP, and how its answers are read.
-import type { Answer } from './answer-fields.ts';
-import type { ContainerMetadata } from './runtime-source.ts';
+import type { Answer } from '../answer-fields.ts';
+import type { ContainerMetadata } from '../runtime-source.ts';
 
 export interface EngineDialect {
   readonly runtimeName: string;
