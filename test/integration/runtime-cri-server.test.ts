@@ -8,6 +8,7 @@ import { after, before, test, type TestContext } from 'node:test';
 import { CriSource } from '../../src/containers/runtimes/cri.ts';
 import type { ContainerMetadata } from '../../src/containers/runtimes/runtime-source.ts';
 import { serveGrpc, statusError, type Handler } from '../helpers/grpc-server.ts';
+import { RecordingListener } from '../helpers/recording-listener.ts';
 
 const ID = 'c'.repeat(64);
 const SANDBOX = 'd'.repeat(64);
@@ -178,10 +179,10 @@ test('events of created and started containers make them known; those of ended o
     },
     PodSandboxStatus: () => ({ status: POD }),
   });
-  const told = await new Promise<ContainerMetadata>((resolve) =>
-    source.follow({ changed: resolve, state: () => undefined }),
-  );
-  assert.deepEqual(told, EXPECTED);
+  const listener = new RecordingListener();
+  source.follow(listener);
+  await listener.until(() => listener.changes.length > 0);
+  assert.deepEqual(listener.changes[0], EXPECTED);
   assert.equal(asked, 1);
 });
 

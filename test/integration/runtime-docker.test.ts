@@ -2,9 +2,8 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { EngineSource } from '../../src/containers/runtimes/engine-source.ts';
-import { FOLLOWER_TIMING } from '../../src/containers/runtimes/follower.ts';
 import { DOCKER_IMAGE, startDocker, whyNoDocker, type DockerDaemon } from '../helpers/docker.ts';
-import { RecordingListener } from '../helpers/recording-listener.ts';
+import { QUICK_TIMES, RecordingListener } from '../helpers/recording-listener.ts';
 
 const skip = whyNoDocker() ?? false;
 const DEADLINE_MS = 10_000;
@@ -138,8 +137,10 @@ test(
   'a dockerd that hangs is noticed, holds nobody, and is followed again when it goes on',
   { skip },
   async (t) => {
-    const timing = { ...FOLLOWER_TIMING, firstPingMs: 50, pingMs: 50, pingTimeoutMs: 1_000 };
-    const engine = new EngineSource({ engine: 'docker', path: docker.socketPath, ownerUid: null }, timing);
+    const engine = new EngineSource(
+      { engine: 'docker', path: docker.socketPath, ownerUid: null },
+      QUICK_TIMES,
+    );
     const listener = new RecordingListener();
     t.after(() => {
       docker.signal('SIGCONT');

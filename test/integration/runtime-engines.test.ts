@@ -4,9 +4,8 @@ import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import { EngineError } from '../../src/containers/runtimes/engine/engine-error.ts';
 import { EngineSource } from '../../src/containers/runtimes/engine-source.ts';
-import { FOLLOWER_TIMING, type FollowerTiming } from '../../src/containers/runtimes/follower.ts';
 import { LABEL_BYTES_MAX } from '../../src/containers/runtimes/runtime-source.ts';
-import { RecordingListener } from '../helpers/recording-listener.ts';
+import { QUICK_TIMES, RecordingListener } from '../helpers/recording-listener.ts';
 import { answer, answerForever, startUnixServer, type Handler } from '../helpers/unix-server.ts';
 
 const ID = 'ab'.repeat(32);
@@ -17,14 +16,8 @@ const VERSION = {
   MinAPIVersion: '1.44',
   Components: [{ Name: 'Engine' }],
 };
-const QUICK: FollowerTiming = {
-  ...FOLLOWER_TIMING,
-  reconnectFirstMs: 5,
-  reconnectMaxMs: 20,
-  firstPingMs: 20,
-  pingMs: 20,
-  pingTimeoutMs: 200,
-};
+/** Reason: an engine that hangs is waited for. */
+const TIMES = { ...QUICK_TIMES, pingTimeoutMs: 200 };
 const deadline = (ms = 10_000): AbortSignal => AbortSignal.timeout(ms);
 
 function event(id: string, action = 'create', more: object = {}): string {
@@ -55,7 +48,7 @@ function engine(answers: Answers): Handler {
 
 async function started(t: TestContext, answers: Answers, ownerUid: number | null = null) {
   const server = await startUnixServer(engine(answers));
-  const source = new EngineSource({ engine: 'docker', path: server.socketPath, ownerUid }, QUICK);
+  const source = new EngineSource({ engine: 'docker', path: server.socketPath, ownerUid }, TIMES);
   t.after(() => {
     source.close();
     return server.close();
@@ -279,7 +272,7 @@ test('an engine that hangs behind an open stream is noticed, and followed again 
 test('an engine that is not there is told once, with the cure where there is one', async (t) => {
   const source = new EngineSource(
     { engine: 'docker', path: '/nonexistent/docker.sock', ownerUid: null },
-    QUICK,
+    TIMES,
   );
   t.after(() => source.close());
   const listener = new RecordingListener();

@@ -13,7 +13,7 @@ test("names the OCI runtime by its shim, unless the shim was told another runtim
   assert.equal(ociRuntimeOf('/opt/bin/containerd-shim-runsc-v1', undefined), 'runsc');
   assert.equal(ociRuntimeOf('io.containerd.runc.v2', 'crun'), 'crun');
   assert.equal(ociRuntimeOf('io.containerd.runc.v2', '/usr/local/bin/crun'), 'crun');
-  assert.equal(ociRuntimeOf('io.containerd.runc.v2', '/usr/local/bin/'), null);
+  assert.equal(ociRuntimeOf('io.containerd.runc.v2', '/usr/local/bin/'), undefined);
   for (const shim of [
     '',
     'runc',
@@ -23,16 +23,17 @@ test("names the OCI runtime by its shim, unless the shim was told another runtim
     7,
     null,
   ]) {
-    assert.equal(ociRuntimeOf(shim, undefined), null);
+    assert.equal(ociRuntimeOf(shim, undefined), undefined);
   }
 });
 
 test('a record without an id is no container', () => {
-  const record = { namespace: 'default', runcOptions: {}, sandbox: {}, version: null };
+  const record = { namespace: 'default', runcOptions: {}, sandbox: {}, version: undefined };
   assert.equal(containerdMetadata({ ...record, container: {} }), null);
   assert.deepEqual(containerdMetadata({ ...record, container: { id: 'a' } }), {
     id: 'a',
     runtimeName: 'containerd',
+    labels: new Map(),
   });
 });
 

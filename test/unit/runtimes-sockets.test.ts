@@ -6,12 +6,8 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { dockerOfVersion, podmanOfPing } from '../../src/containers/runtimes/engine/engine-version.ts';
-import {
-  findSockets,
-  isInUserSlice,
-  socketCandidates,
-  USERS_MAX,
-} from '../../src/containers/runtimes/socket-paths.ts';
+import { findSockets, socketCandidates, USERS_MAX } from '../../src/containers/runtimes/socket-paths.ts';
+import { userOfGroup } from '../../src/containers/runtimes/user-slice.ts';
 
 interface FakeHost {
   readonly root: string;
@@ -103,15 +99,18 @@ test('more users than are looked at are counted', async (t) => {
 });
 
 test("a control group is a user's below that user's slice only", () => {
-  assert.ok(isInUserSlice('/user.slice/user-1000.slice/user@1000.service/x.scope', 1000));
+  assert.equal(userOfGroup('/user.slice/user-1000.slice/user@1000.service/x.scope'), 1000);
   for (const path of [
     '/user.slice/user-1000.slice',
-    '/user.slice/user-10001.slice/x',
     '/system.slice/user.slice/user-1000.slice/x',
     '/docker/user.slice/user-1000.slice/x',
+    '/machine.slice/user.slice/user-1000.slice/x',
+    '/user.slice/user-01000.slice/x',
+    '/user.slice/user-0.slice/x',
+    '/user.slice/user-4294967296.slice/x',
     '/',
   ]) {
-    assert.ok(!isInUserSlice(path, 1000), path);
+    assert.equal(userOfGroup(path), null, path);
   }
 });
 

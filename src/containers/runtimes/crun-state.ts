@@ -1,6 +1,6 @@
 // crun's own state, `ROOT/ID/status` and the copy of the bundle's config.json beside it.
 import type { ContainerMetadata, ContainerQuestion, RuntimeSource } from './runtime-source.ts';
-import { serviceNameOfConfig } from './state/oci-config.ts';
+import { serviceNameOfSpec } from './service-name.ts';
 import { isOfGroup, metadataOfState } from './state/oci-state.ts';
 import { readStateJson, statePath, type StateFolder } from './state/state-file.ts';
 import { firstKnown, foldersFor, stateSource } from './state/state-source.ts';
@@ -38,6 +38,6 @@ async function findIn(
     runtime: 'crun',
     manager: folder.path === DOCKER_ROOT ? 'docker' : undefined,
     annotations: config.annotations,
-    serviceName: serviceNameOfConfig(config),
+    serviceName: serviceNameOfSpec(config),
   });
 }

@@ -1,7 +1,9 @@
 // LXC: a container is a folder with its configuration, `ROOT/NAME/config`; the name is the id.
-import { nameOf, readStateFile, statePath, type StateFolder, known } from './state/state-file.ts';
-import { serviceNameOf } from './state/oci-config.ts';
+import { textOfBytes } from '../byte-text.ts';
+import { known } from './fields.ts';
 import type { ContainerMetadata, RuntimeSource } from './runtime-source.ts';
+import { serviceNameOf } from './service-name.ts';
+import { readStateFile, statePath, type StateFolder } from './state/state-file.ts';
 import { firstKnown, foldersFor, stateSource } from './state/state-source.ts';
 
 export const LXC_ROOT = '/var/lib/lxc';
@@ -36,7 +38,7 @@ async function findIn(
   return known<ContainerMetadata>({
     id,
     runtimeName: 'lxc',
-    name: nameOf(Buffer.from(id, 'latin1').toString()),
+    name: textOfBytes(id),
     serviceName: serviceNameOf(valuesOf(bytes.toString(), 'lxc.environment')),
   });
 }

@@ -1,8 +1,9 @@
 // runc's own state, `ROOT/ID/state.json`: for bare containers, and for those of a manager that can't be asked.
+import { recordOf, type Fields } from './fields.ts';
 import type { ContainerMetadata, ContainerQuestion, RuntimeSource } from './runtime-source.ts';
-import { serviceNameOf, serviceNameOfConfig } from './state/oci-config.ts';
+import { serviceNameOf, serviceNameOfSpec } from './service-name.ts';
 import { containerdNamespaces, isOfGroup, metadataOfState } from './state/oci-state.ts';
-import { readStateJson, recordOf, statePath, type JsonRecord, type StateFolder } from './state/state-file.ts';
+import { readStateJson, statePath, type StateFolder } from './state/state-file.ts';
 import { firstKnown, foldersFor, stateSource } from './state/state-source.ts';
 
 /** runc's default, which podman and CRI-O use too. */
@@ -52,7 +53,7 @@ async function findIn(
 
 /** runc keeps annotations as `KEY=VALUE`, and behind the last of them the bundle's folder under a key of its own. */
 function readLabels(labels: unknown): {
-  readonly annotations: JsonRecord;
+  readonly annotations: Fields;
   readonly bundle: string | undefined;
 } {
   const texts = Array.isArray(labels) ? labels.filter((label) => typeof label === 'string') : [];
@@ -74,7 +75,7 @@ async function serviceNameOfBundle(
   if (bundle?.startsWith('/') !== true || bundle.includes('\0')) return undefined;
   try {
     const config = await readStateJson(Buffer.from(`${bundle}/config.json`), ownerUid, signal);
-    return config === null ? undefined : serviceNameOfConfig(config);
+    return config === null ? undefined : serviceNameOfSpec(config);
   } catch {
     signal.throwIfAborted();
     return undefined;

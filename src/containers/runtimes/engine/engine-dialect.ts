@@ -1,6 +1,9 @@
 // How one kind of container engine is asked over HTTP, and how its answers are read.
-import type { Answer } from '../answer-fields.ts';
+import type { Fields } from '../fields.ts';
 import type { ContainerMetadata } from '../runtime-source.ts';
+
+/** What an engine tells of one container; which container and engine it is, is known already. */
+export type InspectedContainer = Omit<ContainerMetadata, 'id' | 'runtimeName' | 'runtimeVersion'>;
 
 export interface EngineDialect {
   readonly runtimeName: string;
@@ -9,6 +12,5 @@ export interface EngineDialect {
   readonly inspectPath: (apiVersion: string, id: string) => string;
   readonly eventsPath: (apiVersion: string, query: string) => string;
   readonly events: readonly string[];
-  /** Reads an inspection's answer, but for id and runtime. */
-  readonly read: (answer: Answer) => Omit<ContainerMetadata, 'id' | 'runtimeName' | 'runtimeVersion'>;
+  readonly read: (answer: Fields) => InspectedContainer;
 }

@@ -1,7 +1,7 @@
 // Who answers on an engine's socket, and which API version both sides know: podman speaks docker's API too, and
 // podman-docker links docker's socket to podman's.
 import type { IncomingHttpHeaders } from 'node:http';
-import { nameOf, type Answer } from '../answer-fields.ts';
+import { nameOf, type Fields } from '../fields.ts';
 import { DOCKER } from './docker.ts';
 import type { EngineDialect } from './engine-dialect.ts';
 import { PODMAN } from './podman.ts';
@@ -26,7 +26,7 @@ export function podmanOfPing(headers: IncomingHttpHeaders): Engine | null {
 }
 
 /** Reads docker's answer to `/version`. Null when it isn't one of a container engine. */
-export function dockerOfVersion(answer: Answer | null): Engine | null {
+export function dockerOfVersion(answer: Fields | null): Engine | null {
   if (answer === null || nameOf(answer.ApiVersion) === undefined) return null;
   const newest = versionOf(answer.ApiVersion);
   const oldest = versionOf(answer.MinAPIVersion);

@@ -1,9 +1,11 @@
 // Podman's own API (libpod): paths, and what an inspected container looks like.
-import { basename } from 'node:path';
-import { known, nameOf, objectOf, podOfLabels, serviceNameOf } from '../answer-fields.ts';
-import type { EngineDialect } from './engine-dialect.ts';
+import { fieldsOf, known, nameOf } from '../fields.ts';
 import { imageMetadata } from '../image-name.ts';
-import { boundLabels } from '../runtime-source.ts';
+import { mergeLabels } from '../labels.ts';
+import { ociRuntimeOfBinary } from '../oci-runtime-name.ts';
+import { podIdentityOf, podOf } from '../pod.ts';
+import { serviceNameOf } from '../service-name.ts';
+import type { EngineDialect, InspectedContainer } from './engine-dialect.ts';
 
 export const PODMAN: EngineDialect = {
   runtimeName: 'podman',
@@ -13,17 +15,16 @@ export const PODMAN: EngineDialect = {
   eventsPath: (apiVersion, query) => `/v${apiVersion}/libpod/events?stream=true&${query}`,
   events: ['create', 'init', 'start', 'rename', 'update'],
   read: (answer) => {
-    const config = objectOf(answer.Config);
-    const runtime = nameOf(answer.OCIRuntime);
-    return known({
+    const config = fieldsOf(answer.Config);
+    return known<InspectedContainer>({
       name: nameOf(answer.Name),
       // A name of containers.conf, or the path given by --runtime.
-      ociRuntime: runtime === undefined ? undefined : nameOf(basename(runtime)),
+      ociRuntime: ociRuntimeOfBinary(answer.OCIRuntime),
       ...imageMetadata(answer.ImageName ?? config.Image),
-      labels: boundLabels(config.Labels),
+      labels: mergeLabels([config.Labels], config.Annotations),
       serviceName: serviceNameOf(config.Env),
       // Podman's own pods aren't Kubernetes pods, and have no namespace.
-      pod: podOfLabels(config.Annotations),
+      pod: podOf(podIdentityOf(config.Annotations)),
     });
   },
 };

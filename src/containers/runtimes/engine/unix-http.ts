@@ -1,7 +1,8 @@
 // HTTP over a unix socket, as far as container engines need it: one JSON answer, or lines without end. What
 // answers may be anything: bodies and lines are bounded, and every wait ends with the caller's signal.
 import * as http from 'node:http';
-import type { Answer } from '../answer-fields.ts';
+import { recordOfText, type Fields } from '../fields.ts';
+import { shortReason } from '../reason.ts';
 import { BoundedLines } from './bounded-lines.ts';
 import { connectionError, EngineError } from './engine-error.ts';
 import { ANSWER_BYTES_MAX } from '../runtime-source.ts';
@@ -11,9 +12,6 @@ const CONNECTIONS_MAX = 4;
 
 /** Reason: an event carries all labels of its container, which have some KiB. Overflow: the line is skipped, and told. */
 export const LINE_BYTES_MAX = 1024 * 1024;
-
-/** Longest part of an engine's own error text that is passed on. */
-const REASON_CHARS_MAX = 200;
 
 export interface LinesOptions {
   /** Called when the server has accepted the request. */
@@ -38,7 +36,7 @@ export class UnixHttp {
    * Returns the answer's JSON object, or null for 404. Rejects with an {@link EngineError}, or with the signal's reason
    * as soon as it aborts.
    */
-  async getJson(path: string, signal: AbortSignal): Promise<Answer | null> {
+  async getJson(path: string, signal: AbortSignal): Promise<Fields | null> {
     return this.#exchange(path, this.#agent, signal, async (response) => {
       const body = await this.#readBody(response, path);
       if (response.statusCode === 404) return null;
@@ -57,13 +55,13 @@ export class UnixHttp {
   }
 
   /**
-   * Calls `take` with each line, one after the other, until the server ends the stream; while `take` works, nothing is
-   * read. Rejects as {@link getJson} does; the connection counts for no limit.
+   * Calls `take` with each line until the server ends the stream. Rejects as {@link getJson} does; the connection counts
+   * for no limit.
    */
   async eachLine(
     path: string,
     signal: AbortSignal,
-    take: (line: string) => Promise<void>,
+    take: (line: string) => void,
     { onOpen, onSkipped }: LinesOptions,
   ): Promise<void> {
     const agent = new http.Agent({ keepAlive: false });
@@ -77,10 +75,7 @@ export class UnixHttp {
         const skippedBefore = splitter.skipped;
         const lines = splitter.push(chunk);
         for (let i = skippedBefore; i < splitter.skipped; i++) onSkipped();
-        for (const line of lines) {
-          if (signal.aborted) return;
-          await take(line);
-        }
+        for (const line of lines) take(line);
       }
     });
   }
@@ -142,24 +137,14 @@ export class UnixHttp {
     return Buffer.concat(chunks).toString('utf8');
   }
 
-  #parse(body: string, path: string): Answer {
-    let value: unknown;
-    let cause: unknown;
-    try {
-      value = JSON.parse(body);
-    } catch (error) {
-      cause = error;
-    }
-    if (typeof value === 'object' && value !== null) return value as Answer;
-    throw new EngineError(
-      'garbage',
-      `GET ${path} on ${this.#socketPath}: the answer isn't a JSON object`,
-      cause === undefined ? {} : { cause },
-    );
+  #parse(body: string, path: string): Fields {
+    const answer = recordOfText(body);
+    if (answer !== null) return answer;
+    throw new EngineError('garbage', `GET ${path} on ${this.#socketPath}: the answer isn't a JSON object`);
   }
 
   #refusal(response: http.IncomingMessage, path: string, body: string): EngineError {
-    const reason = body.slice(0, REASON_CHARS_MAX).trim();
+    const reason = shortReason(body);
     const status = `HTTP ${response.statusCode}${reason === '' ? '' : `: ${reason}`}`;
     return new EngineError('refused', `GET ${path} on ${this.#socketPath}: ${status}`);
   }

@@ -1,17 +1,15 @@
 // What a containerd container's record tells: its labels, image and runtime, its OCI spec, and the extensions of
 // containerd's Kubernetes part. Whoever made the container chose nearly all of it.
-import { fieldsOf, fieldsOfJson, nameOf, ownField, type Fields } from '../message-fields.ts';
+import { fieldsOf, known, nameOf, recordOfText, type Fields } from '../fields.ts';
 import { imageMetadata } from '../image-name.ts';
-import { labelsInPod, podIdentityOfLabels, podMetadata } from '../pod-labels.ts';
-import { boundLabels, type ContainerMetadata } from '../runtime-source.ts';
+import { mergeLabels } from '../labels.ts';
+import { ociRuntimeOfBinary, ociRuntimeOfShim } from '../oci-runtime-name.ts';
+import { podIdentityOf, podOf } from '../pod.ts';
+import { boundLabels, type ContainerMetadata, type PodMetadata } from '../runtime-source.ts';
+import { serviceNameOfSpec } from '../service-name.ts';
 
 /** Docker's namespace: its containers' names, and which docker it is, are docker's to tell. */
 export const DOCKER_NAMESPACE = 'moby';
-
-const SERVICE_NAME_VARIABLE = 'OTEL_SERVICE_NAME=';
-
-/** The shim: by name (`io.containerd.runc.v2`), or as the path of its binary (`…/containerd-shim-runc-v2`). */
-const SHIM = /^io\.containerd\.([A-Za-z0-9_-]+)\.v\d+$|(?:^|\/)containerd-shim-([A-Za-z0-9_-]+)-v\d+$/;
 
 export interface ContainerdRecord {
   readonly namespace: string;
@@ -21,82 +19,69 @@ export interface ContainerdRecord {
   readonly runcOptions: Fields;
   /** The record of the pod's sandbox; no fields where the container is in none, or is it. */
   readonly sandbox: Fields;
-  readonly version: string | null;
+  readonly version: string | undefined;
 }
 
 /** Returns the metadata of a container; null where the record carries no id. */
 export function containerdMetadata(record: ContainerdRecord): ContainerMetadata | null {
   const { container, namespace, version } = record;
-  const id = nameOf(container['id']);
-  if (id === null) return null;
+  const id = nameOf(container.id);
+  if (id === undefined) return null;
   const isDockers = namespace === DOCKER_NAMESPACE;
-  const pod = podPart(record);
-  const name = pod.pod?.containerName ?? nameOf(ownField(container['labels'], 'nerdctl/name'));
-  const ociRuntime = ociRuntimeOf(fieldsOf(container['runtime'])['name'], record.runcOptions['binary_name']);
-  const serviceName = serviceNameOf(specOf(container));
-  return {
+  const { labels, pod } = podPart(record);
+  const name = pod?.containerName ?? nameOf(fieldsOf(container.labels)['nerdctl/name']);
+  return known<ContainerMetadata>({
     id,
     runtimeName: isDockers ? 'docker' : 'containerd',
-    ...(version === null || isDockers ? {} : { runtimeVersion: version }),
-    ...(ociRuntime === null ? {} : { ociRuntime }),
-    ...(name === null || isDockers ? {} : { name }),
-    ...imageMetadata(container['image']),
-    ...pod,
-    ...(serviceName === null ? {} : { serviceName }),
-  };
+    runtimeVersion: isDockers ? undefined : version,
+    ociRuntime: ociRuntimeOf(fieldsOf(container.runtime).name, record.runcOptions.binary_name),
+    name: isDockers ? undefined : name,
+    ...imageMetadata(container.image),
+    labels,
+    pod,
+    serviceName: serviceNameOfSpec(jsonOf(container.spec)),
+  });
 }
 
-/** Returns the id of the pod's sandbox that a container belongs to; null for other containers and sandboxes. */
-export function sandboxIdOf(container: Fields): string | null {
-  if (ownField(container['labels'], 'io.cri-containerd.kind') !== 'container') return null;
-  return nameOf(criExtension(container, 'container')['SandboxID']);
+/** Returns the id of the pod's sandbox that a container belongs to; undefined for other containers and sandboxes. */
+export function sandboxIdOf(container: Fields): string | undefined {
+  if (fieldsOf(container.labels)['io.cri-containerd.kind'] !== 'container') return undefined;
+  return nameOf(criExtension(container, 'container').SandboxID);
 }
 
-/** Returns the OCI runtime's name; null where the shim tells none. */
-export function ociRuntimeOf(shim: unknown, binary: unknown): string | null {
-  const path = nameOf(binary);
-  if (path !== null) return nameOf(path.slice(path.lastIndexOf('/') + 1));
-  const match = SHIM.exec(nameOf(shim) ?? '');
-  return match === null ? null : (match[1] ?? match[2]);
+/** Returns the OCI runtime's name, by its binary where the shim was told of one, else by the shim. */
+export function ociRuntimeOf(shim: unknown, binary: unknown): string | undefined {
+  return nameOf(binary) === undefined ? ociRuntimeOfShim(shim) : ociRuntimeOfBinary(binary);
 }
 
-/** Returns the value of OTEL_SERVICE_NAME in the spec's environment, the last of several; null where it is unset or empty. */
-export function serviceNameOf(spec: Fields): string | null {
-  const env = fieldsOf(spec['process'])['env'];
-  if (!Array.isArray(env)) return null;
-  const entry: unknown = env.findLast(
-    (text) => typeof text === 'string' && text.startsWith(SERVICE_NAME_VARIABLE),
-  );
-  return typeof entry === 'string' ? nameOf(entry.slice(SERVICE_NAME_VARIABLE.length)) : null;
-}
-
-function specOf(container: Fields): Fields {
-  const bytes = fieldsOf(container['spec'])['value'];
-  return Buffer.isBuffer(bytes) ? fieldsOfJson(bytes.toString('utf8')) : {};
+/** Reads a field of the type `Any` that holds JSON. */
+function jsonOf(any: unknown): Fields {
+  const { value } = fieldsOf(any);
+  return fieldsOf(recordOfText(Buffer.isBuffer(value) ? value.toString('utf8') : undefined));
 }
 
 /** The part of a container's record that containerd's CRI keeps for itself, as JSON. */
 function criExtension(container: Fields, kind: 'container' | 'sandbox'): Fields {
-  const extension = fieldsOf(ownField(container['extensions'], `io.cri-containerd.${kind}.metadata`));
-  const bytes = extension['value'];
-  return Buffer.isBuffer(bytes) ? fieldsOf(fieldsOfJson(bytes.toString('utf8'))['Metadata']) : {};
+  const extension = fieldsOf(container.extensions)[`io.cri-containerd.${kind}.metadata`];
+  return fieldsOf(jsonOf(extension).Metadata);
 }
 
-function podPart(record: ContainerdRecord): Pick<ContainerMetadata, 'labels' | 'pod'> {
-  const { container, sandbox } = record;
-  const labels = container['labels'];
-  const isSandbox = ownField(labels, 'io.cri-containerd.kind') === 'sandbox';
+interface PodPart {
+  readonly labels: ReadonlyMap<string, string>;
+  readonly pod: PodMetadata | undefined;
+}
+
+function podPart({ container, sandbox }: ContainerdRecord): PodPart {
+  const isSandbox = fieldsOf(container.labels)['io.cri-containerd.kind'] === 'sandbox';
   const podRecord = isSandbox ? container : sandbox;
-  const podLabels = boundLabels(podRecord['labels']);
-  const podConfig = fieldsOf(criExtension(podRecord, 'sandbox')['Config']);
-  const config = fieldsOf(criExtension(container, 'container')['Config']);
-  const identity = { ...podIdentityOfLabels(labels), restartCount: attemptOf(config['metadata']) };
-  const pod = podMetadata(identity, podLabels);
-  const known = labelsInPod(labels, podLabels, podConfig['annotations']);
-  return { ...(known.size === 0 ? {} : { labels: known }), ...(pod === null ? {} : { pod }) };
+  const podConfig = fieldsOf(criExtension(podRecord, 'sandbox').Config);
+  const config = fieldsOf(criExtension(container, 'container').Config);
+  const identity = { ...podIdentityOf(container.labels), restartCount: attemptOf(config.metadata) };
+  const pod = podOf(identity, boundLabels(podRecord.labels));
+  return { labels: mergeLabels([container.labels, podRecord.labels], podConfig.annotations), pod };
 }
 
 /** Go's JSON leaves a zero out: it counts as one only where the object around it is there. */
 function attemptOf(metadata: unknown): unknown {
-  return metadata === undefined ? undefined : (fieldsOf(metadata)['attempt'] ?? 0);
+  return metadata === undefined ? undefined : (fieldsOf(metadata).attempt ?? 0);
 }

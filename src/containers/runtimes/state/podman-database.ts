@@ -2,9 +2,10 @@
 // container's settings as the same JSON.
 import { constants } from 'node:fs';
 import { lstat, open } from 'node:fs/promises';
-import { readBoltValue } from './bolt-file.ts';
+import { recordOfText, type Fields } from '../fields.ts';
 import { ANSWER_BYTES_MAX } from '../runtime-source.ts';
-import { recordOfText, untilAborted, type JsonRecord } from './state-file.ts';
+import { untilAborted } from '../until-aborted.ts';
+import { readBoltValue } from './bolt-file.ts';
 
 export interface DatabaseFolders {
   readonly graphRoot: string;
@@ -23,7 +24,7 @@ export async function readPodmanSettings(
   folders: DatabaseFolders,
   id: string,
   signal: AbortSignal,
-): Promise<JsonRecord | null> {
+): Promise<Fields | null> {
   const { graphRoot, runRoot, ownerUid } = folders;
   const sqlitePaths = [`${graphRoot}/db.sql`, `${graphRoot}/libpod/db.sql`, `${runRoot}/db.sql`];
   for (const path of ownerUid === 0 ? sqlitePaths : []) {
@@ -33,7 +34,7 @@ export async function readPodmanSettings(
   return untilAborted(readBolt(`${graphRoot}/libpod/bolt_state.db`, ownerUid, id), signal);
 }
 
-async function readBolt(path: string, ownerUid: number, id: string): Promise<JsonRecord | null> {
+async function readBolt(path: string, ownerUid: number, id: string): Promise<Fields | null> {
   const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
   const file = await open(path, flags).catch(() => null);
   if (file === null) return null;
@@ -54,7 +55,7 @@ async function readBolt(path: string, ownerUid: number, id: string): Promise<Jso
  * One row by its key, on the calling thread (below 1 ms). Only for databases of root: a user could put
  * a view in the table's place whose query never ends.
  */
-async function readSqlite(path: string, id: string): Promise<JsonRecord | null> {
+async function readSqlite(path: string, id: string): Promise<Fields | null> {
   const stat = await lstat(path).catch(() => null);
   if (stat === null || !stat.isFile() || stat.uid !== 0) return null;
   // Loaded late: most hosts have no such database.
@@ -74,6 +75,6 @@ async function readSqlite(path: string, id: string): Promise<JsonRecord | null> 
 }
 
 /** Podman binds the JSON as bytes, which SQLite keeps as a blob in the column of text. */
-function recordOfColumn(column: unknown): JsonRecord | null {
+function recordOfColumn(column: unknown): Fields | null {
   return recordOfText(column instanceof Uint8Array ? Buffer.from(column).toString() : column);
 }
