@@ -15,6 +15,8 @@ import {
 
 export interface PodmanService {
   readonly socketPath: string;
+  /** Podman's `--root` and `--runroot`. */
+  readonly storage: { readonly graphRoot: string; readonly runRoot: string };
   /** Runs podman on the same store. */
   readonly podman: Podman;
   /** Makes a container of busybox without starting it, with more arguments of `podman create`; returns its id. */
@@ -44,6 +46,7 @@ export async function startPodmanService(runtime: OciRuntime): Promise<PodmanSer
     let stopped: Promise<void> | null = null;
     return {
       socketPath,
+      storage: { graphRoot: join(store, 'root'), runRoot: join(store, 'run') },
       podman,
       create: async (name, script, ...args) => {
         const options = ['--name', name, '--network', 'none', '--pids-limit', '-1', ...args];

@@ -82,6 +82,7 @@ for (const dialect of [DOCKER, PODMAN]) {
         let bytes = 0;
         for (const [key, each] of read.labels ?? []) {
           assert.equal(typeof each, 'string');
+          assert.ok(key.isWellFormed() && each.isWellFormed());
           bytes += Buffer.byteLength(key) + Buffer.byteLength(each);
         }
         assert.ok(bytes <= LABEL_BYTES_MAX);

@@ -86,7 +86,7 @@ export const NAME_BYTES_MAX = 1024;
  */
 export function boundLabels(labels: unknown): ReadonlyMap<string, string> {
   const kept = new Map<string, string>();
-  if (typeof labels !== 'object' || labels === null) return kept;
+  if (typeof labels !== 'object' || labels === null || Array.isArray(labels)) return kept;
   let bytes = 0;
   for (const [key, value] of Object.entries(labels)) {
     if (typeof value !== 'string') continue;
