@@ -2,6 +2,7 @@
 // container's settings as the same JSON.
 import { constants } from 'node:fs';
 import { lstat, open } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
 import { recordOfText, type Fields } from '../fields.ts';
 import { ANSWER_BYTES_MAX } from '../runtime-source.ts';
 import { untilAborted } from '../until-aborted.ts';
@@ -15,10 +16,13 @@ export interface DatabaseFolders {
 
 /** SQLite's code for a database that a writer has locked. */
 const SQLITE_BUSY = 5;
+/** Reason: podman locks it while it starts the container that is asked about, for the time of a sync to disk. */
+const BUSY_RETRIES_MAX = 10;
+const BUSY_RETRY_MS = 10;
 
 /**
  * Reads the settings that podman keeps of a container; null when they can't be had from here: no such container,
- * damaged, or a user's SQLite (see {@link readSqlite}). Rejects when a writer has locked SQLite: ask again.
+ * damaged, or a user's SQLite (see {@link readSqlite}). Rejects when a writer keeps SQLite locked for 100 ms.
  */
 export async function readPodmanSettings(
   folders: DatabaseFolders,
@@ -28,7 +32,7 @@ export async function readPodmanSettings(
   const { graphRoot, runRoot, ownerUid } = folders;
   const sqlitePaths = [`${graphRoot}/db.sql`, `${graphRoot}/libpod/db.sql`, `${runRoot}/db.sql`];
   for (const path of ownerUid === 0 ? sqlitePaths : []) {
-    const settings = await untilAborted(readSqlite(path, id), signal);
+    const settings = await readUnlocked(path, id, signal);
     if (settings !== null) return settings;
   }
   return untilAborted(readBolt(`${graphRoot}/libpod/bolt_state.db`, ownerUid, id), signal);
@@ -51,6 +55,21 @@ async function readBolt(path: string, ownerUid: number, id: string): Promise<Fie
   }
 }
 
+async function readUnlocked(path: string, id: string, signal: AbortSignal): Promise<Fields | null> {
+  for (let retries = 0; ; retries++) {
+    try {
+      return await untilAborted(readSqlite(path, id), signal);
+    } catch (error) {
+      if (!isBusy(error) || retries === BUSY_RETRIES_MAX) throw error;
+    }
+    await untilAborted(delay(BUSY_RETRY_MS), signal);
+  }
+}
+
+function isBusy(error: unknown): boolean {
+  return (error as { readonly errcode?: unknown }).errcode === SQLITE_BUSY;
+}
+
 /**
  * One row by its key, on the calling thread (below 1 ms). Only for databases of root: a user could put
  * a view in the table's place whose query never ends.
@@ -69,7 +88,7 @@ async function readSqlite(path: string, id: string): Promise<Fields | null> {
       database.close();
     }
   } catch (error) {
-    if ((error as { readonly errcode?: unknown }).errcode === SQLITE_BUSY) throw error;
+    if (isBusy(error)) throw error;
     return null;
   }
 }

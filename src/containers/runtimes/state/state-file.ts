@@ -143,6 +143,6 @@ export async function readStateValue(
     if (isLast) {
       throw new StateFileError('FDSPAN_STATE_DAMAGED', `reading ${path.toString()}: it is no JSON`);
     }
-    await delay(TORN_RETRY_MS, undefined, { signal });
+    await untilAborted(delay(TORN_RETRY_MS), signal);
   }
 }
