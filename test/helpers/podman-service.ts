@@ -2,6 +2,7 @@
 import { mkdtemp, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { OciRuntime } from './oci-runtime.ts';
 import { startDaemon } from './owned-daemon.ts';
 import {
   createPodman,
@@ -9,7 +10,6 @@ import {
   IMAGE_NAME,
   podmanCommand,
   removeStore,
-  type OciRuntime,
   type Podman,
 } from './podman-store.ts';
 

@@ -14,13 +14,14 @@ import { EngineSource } from '../../src/containers/runtimes/engine-source.ts';
 import { podmanState } from '../../src/containers/runtimes/podman-state.ts';
 import { runcState } from '../../src/containers/runtimes/runc-state.ts';
 import type { ContainerMetadata, RuntimeSource } from '../../src/containers/runtimes/runtime-source.ts';
+import { findHierarchy } from '../helpers/cgroup.ts';
 import { whyNoContainers } from '../helpers/container.ts';
 import { startContainerd, whyNoContainerd } from '../helpers/containerd.ts';
 import { startDocker, whyNoDocker } from '../helpers/docker.ts';
 import { startPodmanService } from '../helpers/podman-service.ts';
 
 const SCRIPT = 'sleep 600';
-const UNIFIED = existsSync('/sys/fs/cgroup/unified') ? '/sys/fs/cgroup/unified' : '/sys/fs/cgroup';
+const HIERARCHY = findHierarchy('v2') ?? '';
 /** The waits between look-ups of one container. */
 const WAITS_MS = [20, 50, 100, 200, 400];
 const LOOK_UP_TIMEOUT_MS = 2_000;
@@ -32,9 +33,9 @@ const deadline = (): AbortSignal => AbortSignal.timeout(LOOK_UP_TIMEOUT_MS);
 async function untilBorn(parent: string, isWanted: (name: string) => boolean): Promise<string> {
   const endMs = performance.now() + BIRTH_TIMEOUT_MS;
   for (;;) {
-    const names = existsSync(join(UNIFIED, parent)) ? readdirSync(join(UNIFIED, parent)) : [];
+    const names = existsSync(join(HIERARCHY, parent)) ? readdirSync(join(HIERARCHY, parent)) : [];
     const born = names.find(
-      (name) => isWanted(name) && existsSync(join(UNIFIED, parent, name, 'cgroup.procs')),
+      (name) => isWanted(name) && existsSync(join(HIERARCHY, parent, name, 'cgroup.procs')),
     );
     if (born !== undefined) return born;
     assert.ok(performance.now() < endMs, `a group below ${parent}`);
