@@ -1,5 +1,7 @@
 // Allow and deny rules: which containers are traced. Deny beats allow; no allow rule allows all.
+import type { ContainerPath } from './cgroup-path.ts';
 import { compileGlob, type Glob } from './glob.ts';
+import type { ContainerMetadata } from './runtimes/runtime-source.ts';
 
 /** A rule as users write it: globs, all of which must match. A rule without any matches nothing. */
 export interface ContainerRule {
@@ -18,7 +20,8 @@ export interface ContainerRule {
 /** What is known of a container. A field that isn't known is left out, and matches no glob. */
 export interface ContainerFacts {
   readonly name?: string;
-  readonly image?: string;
+  /** In every form that a rule may name. */
+  readonly image?: readonly string[];
   readonly labels?: readonly string[];
   readonly namespace?: string;
   readonly pod?: string;
@@ -73,7 +76,35 @@ function compileRule(rule: ContainerRule): Matcher {
 }
 
 function valuesOf(facts: ContainerFacts, field: (typeof FIELDS)[number]): readonly string[] {
-  if (field === 'label') return facts.labels ?? [];
-  const value = facts[field];
-  return value === undefined ? [] : [value];
+  const value = field === 'label' ? facts.labels : facts[field];
+  if (value === undefined) return [];
+  return typeof value === 'string' ? [value] : value;
+}
+
+/** What the rules can match: the group's path, and what the runtime told of the container. */
+export function factsOf(path: ContainerPath, metadata: ContainerMetadata | null): ContainerFacts {
+  const { containerId: id, runtime, groupPath: cgroup } = path;
+  if (metadata === null) return { id, runtime, cgroup };
+  const { pod } = metadata;
+  const tags = metadata.imageTags ?? [];
+  const facts: Record<string, string | readonly string[] | undefined> = {
+    id,
+    cgroup,
+    runtime: metadata.runtimeName,
+    name: metadata.name ?? pod?.containerName,
+    image: metadata.imageName === undefined ? undefined : imagesOf(metadata.imageName, tags),
+    labels: metadata.labels === undefined ? undefined : labelTexts(metadata.labels),
+    namespace: pod?.namespace,
+    pod: pod?.name,
+  };
+  return Object.fromEntries(Object.entries(facts).filter(([, value]) => value !== undefined));
+}
+
+/** With and without its tags: `nginx` and `nginx:1.27` both match. */
+function imagesOf(name: string, tags: readonly string[]): string[] {
+  return [name, ...tags.map((tag) => `${name}:${tag}`)];
+}
+
+function labelTexts(labels: ReadonlyMap<string, string>): string[] {
+  return [...labels].map(([key, value]) => `${key}=${value}`);
 }
