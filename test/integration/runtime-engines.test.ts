@@ -246,6 +246,35 @@ test('a look-up for an event that fails is told, and the next event is taken', a
   assert.equal(listener.skips.length, 1);
 });
 
+test('of two events of one container the later look-up is told last, however long the earlier takes', async (t) => {
+  let asked = 0;
+  let atOnce = 0;
+  const { source } = await started(t, {
+    inspect: (socket) => {
+      asked += 1;
+      atOnce += 1;
+      const name = `/name-${asked}`;
+      const reply = (): void => {
+        atOnce -= 1;
+        answer(socket, JSON.stringify({ Id: ID, Name: name }));
+      };
+      assert.equal(atOnce, 1);
+      if (asked === 1) setTimeout(reply, 100);
+      else reply();
+    },
+    events: (socket) => {
+      answerForever(socket);
+      socket.write(event(ID));
+      // The first look-up has begun by then.
+      setTimeout(() => socket.write(event(ID, 'rename') + event(ID, 'update')), 50);
+    },
+  });
+  const listener = new RecordingListener();
+  source.follow(listener);
+  await listener.until(() => listener.changes.length === 2);
+  assert.deepEqual(listener.names(ID), ['name-1', 'name-2']);
+});
+
 test('an engine that hangs behind an open stream is noticed, and followed again when it answers', async (t) => {
   let isHanging = false;
   const { server, source } = await started(t, {

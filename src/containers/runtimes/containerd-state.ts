@@ -8,7 +8,7 @@ import { serviceNameOfSpec } from './service-name.ts';
 import { readAnnotations } from './state/oci-config.ts';
 import { containerdNamespaces, isOfGroup } from './state/oci-state.ts';
 import { readStateFile, readStateJson, statePath, type StateFolder } from './state/state-file.ts';
-import { firstKnown, rootFolders, stateSource } from './state/state-source.ts';
+import { addressOf, firstKnown, rootFolders, stateSource, type FolderOptions } from './state/state-source.ts';
 
 /** containerd's own, the one that dockerd starts, and those of k3s, k0s and MicroK8s. */
 export const CONTAINERD_STATE_FOLDERS: readonly string[] = [
@@ -23,15 +23,18 @@ export const CONTAINERD_STATE_FOLDERS: readonly string[] = [
 const SHIM_BYTES_MAX = 4096;
 
 /** Makes the source. `folders` replaces {@link CONTAINERD_STATE_FOLDERS}; each is a containerd's `state`. */
-export function containerdState(options: { readonly folders?: readonly StateFolder[] } = {}): RuntimeSource {
+export function containerdState(options: FolderOptions = {}): RuntimeSource {
   const folders = options.folders ?? rootFolders(CONTAINERD_STATE_FOLDERS);
-  const address = folders.map(({ path }) => path).join(' ');
-  return stateSource('containerd state', address, async (question, signal) => {
-    const tasks = containerdNamespaces(question).flatMap((namespace) =>
-      folders.map((folder) => ({ folder, namespace })),
-    );
-    return firstKnown(tasks, signal, (task) => findTask(task, question, signal));
-  });
+  return stateSource(
+    'containerd state',
+    addressOf({ folders }, CONTAINERD_STATE_FOLDER),
+    async (question, signal) => {
+      const tasks = containerdNamespaces(question).flatMap((namespace) =>
+        folders.map((folder) => ({ folder, namespace })),
+      );
+      return firstKnown(tasks, signal, (task) => findTask(task, question, signal));
+    },
+  );
 }
 
 interface TaskFolder {

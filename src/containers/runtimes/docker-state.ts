@@ -5,7 +5,7 @@ import { DOCKER } from './engine/docker.ts';
 import { nameOf } from './fields.ts';
 import type { ContainerMetadata, RuntimeSource } from './runtime-source.ts';
 import { readStateJson, statePath, type StateFolder } from './state/state-file.ts';
-import { firstKnown, foldersFor, stateSource } from './state/state-source.ts';
+import { addressOf, firstKnown, foldersFor, stateSource, type FolderOptions } from './state/state-source.ts';
 import { untilAborted } from './until-aborted.ts';
 
 export const DOCKER_DATA = '/var/lib/docker';
@@ -19,8 +19,8 @@ const REMAPPED_MAX = 8;
  * Makes the source. `folders` replaces the default ones: dockerd's data root as daemon.json and the packages have
  * it, and the root of a user's rootless docker.
  */
-export function dockerState(options: { readonly folders?: readonly StateFolder[] } = {}): RuntimeSource {
-  const address = options.folders?.map(({ path }) => path).join(' ') ?? DOCKER_DATA;
+export function dockerState(options: FolderOptions = {}): RuntimeSource {
+  const address = addressOf(options, DOCKER_DATA);
   return stateSource('docker state', address, async (question, signal) => {
     if (!isHexId(question.id)) return null;
     const configured = options.folders === undefined ? await configuredData(signal) : [];

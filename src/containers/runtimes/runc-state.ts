@@ -4,7 +4,7 @@ import type { ContainerMetadata, ContainerQuestion, RuntimeSource } from './runt
 import { serviceNameOf, serviceNameOfSpec } from './service-name.ts';
 import { containerdNamespaces, isOfGroup, metadataOfState } from './state/oci-state.ts';
 import { readStateJson, statePath, type StateFolder } from './state/state-file.ts';
-import { firstKnown, foldersFor, stateSource } from './state/state-source.ts';
+import { addressOf, firstKnown, foldersFor, stateSource, type FolderOptions } from './state/state-source.ts';
 
 /** runc's default, which podman and CRI-O use too. */
 export const RUNC_ROOT = '/run/runc';
@@ -12,8 +12,8 @@ const DOCKER_ROOT = '/run/docker/runtime-runc/moby';
 const CONTAINERD_ROOT = '/run/containerd/runc';
 
 /** Makes the source. `folders` replaces the default roots: runc's, docker's, containerd's, and a user's own. */
-export function runcState(options: { readonly folders?: readonly StateFolder[] } = {}): RuntimeSource {
-  const address = options.folders?.map(({ path }) => path).join(' ') ?? RUNC_ROOT;
+export function runcState(options: FolderOptions = {}): RuntimeSource {
+  const address = addressOf(options, RUNC_ROOT);
   return stateSource('runc state', address, async (question, signal) => {
     const namespaces = containerdNamespaces(question).map((name) => `${CONTAINERD_ROOT}/${name}`);
     const folders = await foldersFor(question, signal, {

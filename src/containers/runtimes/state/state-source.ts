@@ -16,6 +16,16 @@ export function stateSource(name: string, address: string, lookUp: LookUp): Runt
   };
 }
 
+/** Options of the sources whose state lies in folders; `folders` replaces the default ones. */
+export interface FolderOptions {
+  readonly folders?: readonly StateFolder[];
+}
+
+/** Returns the address of a source: the folders it was given, or the one that its runtime uses by default. */
+export function addressOf({ folders }: FolderOptions, usual: string): string {
+  return folders?.map(({ path }) => path).join(' ') ?? usual;
+}
+
 /** Asks one after the other. What one of them can't read counts only when no other knows the container. */
 export async function firstKnown<F, T>(
   folders: readonly F[],
