@@ -247,13 +247,14 @@ export class Pump {
         return request.encoder.names.reset(message.slot);
       case 'scope': {
         const { scopeLo, scopeHi, verdict, slot } = message.verdict;
+        // Only records that wait for this very scope are a reason to go through all that wait.
+        if (scopes.find(scopeLo, scopeHi) === WAITING) this.isReplayDue = true;
         scopes.set(scopeLo, scopeHi, verdict === 'trace' ? slot : IGNORED);
-        this.isReplayDue = true;
         return;
       }
       case 'scope-gone':
+        if (scopes.find(message.scopeLo, message.scopeHi) === WAITING) this.isReplayDue = true;
         scopes.remove(message.scopeLo, message.scopeHi);
-        this.isReplayDue = true;
         return;
       case 'buffer':
         this.freeBuffers.push(message.index);
