@@ -39,7 +39,10 @@ function probeTracepoint(options: ProbeOptions): AttachProbe {
       isHostTraced: false,
       isRuntimePhaseTraced: false,
     });
-    const detail = `the kernel takes the programs (${tracer.hooks.join(', ')}; ${READS[tracer.reads]})`;
+    const steps = [...tracer.verifierSteps.values()].reduce((sum, count) => sum + count, 0);
+    const detail =
+      `the kernel takes the programs (${tracer.hooks.join(', ')}; ${READS[tracer.reads]}` +
+      `${steps > 0 ? `; ${steps} steps of the verifier` : ''})`;
     tracer.close();
     return { mode: 'tracepoint', usable: true, detail };
   } catch (error) {

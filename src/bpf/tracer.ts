@@ -10,6 +10,7 @@ import { libbpf } from './libbpf.ts';
 import { mapShared, unmap } from './libc.ts';
 import { chooseReads, objectFile, type Reads } from './object-file.ts';
 import { oldestBootNs } from './pending-opens.ts';
+import { readProgramInfo } from './program-info.ts';
 import { encodeSettings, startEntriesOf, type TracerOptions } from './settings.ts';
 
 const PAGE_BYTES = 4096;
@@ -84,6 +85,14 @@ export class Tracer {
     } finally {
       unmap(address, bytes);
     }
+  }
+
+  /** Steps that the verifier took for each program; 0 where the kernel (before 5.16) doesn't tell. */
+  get verifierSteps(): ReadonlyMap<string, number> {
+    const programs = [...this.hooks, ...GROUP_HOOKS, ...UNHOOKED];
+    return new Map(
+      programs.map((name) => [name, readProgramInfo(this.#object.programFd(name))?.verifierSteps ?? 0]),
+    );
   }
 
   /** Attached before the tree is scanned: no group falls between. */
