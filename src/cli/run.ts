@@ -168,7 +168,7 @@ async function startOwnTelemetry(
       environment,
       version: version(),
       hostAttributes: collector.hostAttributes,
-      snapshot: () => collector.counters(),
+      snapshot: () => metricsOf(collector),
       start: { beganUnixMs, attachedUnixMs: Date.now(), attributes: { 'fdspan.attach.mode': ATTACH_MODE } },
       onError,
     });
@@ -176,6 +176,14 @@ async function startOwnTelemetry(
     onError(error);
     return null;
   }
+}
+
+function metricsOf(collector: Collector): Record<string, number> {
+  const { isAttached } = collector;
+  return {
+    ...collector.counters(),
+    ...(isAttached === null ? {} : { probe_attached: Number(isAttached) }),
+  };
 }
 
 function tlsOf(config: Config): NonNullable<OtlpTarget['tls']> {

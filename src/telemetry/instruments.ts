@@ -38,6 +38,7 @@ const GAUGES: readonly Instrument[] = [
   gauge('waiting', 'waiting', '{record}', 'Records that wait for their container'),
   gauge('queue_bytes', 'queue.size', 'By', 'Bytes of the requests that wait for the backend'),
   gauge('ring_fill_bytes', 'ring.fill', 'By', 'Bytes in the ring at the last drain'),
+  gauge('probe_attached', 'probe.attached', '1', 'Whether the programs see an open and a close now: 1 or 0'),
   gauge('containers', 'containers', '{container}', 'Containers that are traced'),
 ];
 

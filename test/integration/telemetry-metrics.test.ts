@@ -69,7 +69,7 @@ async function runChild(endpoint: string, protocol: string, env: Record<string, 
     const metrics = await startMetrics({
       target: { protocol: '${protocol}', endpoint: '${endpoint}', headers: { 'x-key': 'k' }, timeoutMs: 1000 },
       environment: process.env, version: '1.2.3', hostAttributes: { 'host.name': 'h' },
-      snapshot: () => ({ opens_in_scope: 70, spans_accepted: 50, rejected: 3, in_flight: 2, ring_full: 4, queue_bytes: 9 }),
+      snapshot: () => ({ opens_in_scope: 70, spans_accepted: 50, rejected: 3, in_flight: 2, ring_full: 4, queue_bytes: 9, probe_attached: 1 }),
       start: { beganUnixMs: 1000, attachedUnixMs: 1250, attributes: { 'fdspan.attach.mode': 'tracepoint' } },
       onError: (error) => errors.push(String(error)),
     });
@@ -166,6 +166,7 @@ for (const [protocol, start] of [
     assert.equal(resource['host.name'], 'h');
     assert.equal(value('fdspan.opens_in_scope'), 70);
     assert.equal(value('fdspan.queue.size'), 9);
+    assert.equal(value('fdspan.probe.attached'), 1);
     assert.equal(value('fdspan.drops', { 'fdspan.stage': 'kernel', 'fdspan.reason': 'ring_full' }), 4);
     assert.equal(value('fdspan.drops', { 'fdspan.stage': 'export', 'fdspan.reason': 'rejected' }), 3);
     const exported = points.filter(({ name }) => name === 'otel.sdk.exporter.span.exported');
