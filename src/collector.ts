@@ -120,6 +120,11 @@ export class Collector {
     }));
   }
 
+  /** The running containers whose pressure is told. */
+  pressed(): ReturnType<ContainerSide['withResources']> {
+    return this.#containers.withResources();
+  }
+
   /** Judges all containers by the rules of another configuration. */
   reload(config: Config): void {
     this.#containers.reload(config);

@@ -31,6 +31,9 @@ const COUNTERS: readonly Instrument[] = [
   counter('unseen_io_uring', '{open}', 'Opens by io_uring, which this attach mode cannot pair'),
   counter('unseen_compat', '{open}', 'Opens by 32-bit calls, which cannot be paired'),
   counter('unseen_race', '{open}', 'Opens lost to a race'),
+  counter('pressure_resources_sent', '{resource}', 'Containers whose pressure was sent, each turn'),
+  counter('pressure_files_unreadable', '{file}', 'Pressure files that could not be read'),
+  counter('pressure_requests_failed', '{request}', 'Requests with pressure that failed'),
 ];
 
 const GAUGES: readonly Instrument[] = [
