@@ -43,10 +43,9 @@ for (const part of parts) {
 if (values.json) {
   process.stdout.write(`${JSON.stringify(rows, null, 1)}\n`);
 } else {
-  process.stdout.write(
-    `${cpus()[0].model}, ${cpus().length} cores, Linux ${release()}\n\n${tableOf(rows)}\n`,
-  );
+  process.stdout.write(`${machine()}\n\n${tableOf(rows)}\n`);
 }
+if (values.write) writeFileSync(join(import.meta.dirname, '../../docs/overhead.md'), overheadText());
 for (const { name, reason: why } of skipped) process.stderr.write(`bench: skipped ${name}: ${why}\n`);
 
 function machine(): string {
