@@ -3,11 +3,12 @@
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { bootNs } from './bpf/libc.ts';
-import { Tracer, hostMountNamespace } from './bpf/tracer.ts';
+import { Tracer, hostNamespace } from './bpf/tracer.ts';
 import { oldestBootNs } from './bpf/pending-opens.ts';
-import { findHierarchies, layoutOf } from './containers/cgroup-mounts.ts';
+import { findHierarchies, layoutOf, type CgroupHierarchy } from './containers/cgroup-mounts.ts';
 import { scanTree } from './containers/cgroup-tree.ts';
 import { hostAttributes } from './containers/host.ts';
+import { Namespaces, type HostNamespaces, type NamespacesListener } from './containers/namespaces.ts';
 import { ContainerRegistry, type RegistryVerdict } from './containers/registry.ts';
 import { compileRules } from './containers/rules.ts';
 import { chooseScope, type ScopeChoice } from './containers/scope-choice.ts';
@@ -52,18 +53,29 @@ export interface CollectorParts {
   readonly tap?: (request: Uint8Array) => void;
 }
 
+/** What the start found out before the collector was made. */
+interface Found {
+  readonly tracer: Tracer;
+  readonly scope: ScopeChoice;
+  readonly host: Attributes;
+  readonly hierarchies: readonly CgroupHierarchy[];
+  readonly hostNamespaces: HostNamespaces;
+}
+
 export class Collector {
   readonly #parts: CollectorParts;
   readonly #tracer: Tracer;
   readonly #pump: PumpThread;
   readonly #registry: ContainerRegistry;
+  /** null where control groups are the scopes. */
+  readonly #namespaces: Namespaces | null;
   readonly #sink: RequestSink;
   readonly #created = new Set<bigint>();
   readonly #timers: NodeJS.Timeout[] = [];
   readonly scope: ScopeChoice;
   readonly hostAttributes: Attributes;
 
-  private constructor(parts: CollectorParts, tracer: Tracer, scope: ScopeChoice, host: Attributes) {
+  private constructor(parts: CollectorParts, { tracer, scope, host, hierarchies, hostNamespaces }: Found) {
     const { config } = parts;
     this.#parts = parts;
     this.#tracer = tracer;
@@ -75,9 +87,12 @@ export class Collector {
         return this.#sink.enqueue(bytes, spans);
       },
       scopeRecord: (record) => this.#takeScopeRecord(record),
-      scopeUnknown: () => void this.#scan(),
+      scopeUnknown: (unknown) =>
+        this.#namespaces === null ? void this.#scan() : this.#namespaces.unknown(unknown),
     });
     this.#sink = parts.makeSink(this.#pump.counters);
+    const watch = { hierarchies, hostNamespaces, listener: this.#namespacesListener() };
+    this.#namespaces = scope.by === 'cgroup' ? null : new Namespaces(watch);
     this.#registry = new ContainerRegistry({
       containersMax: config.limits.containers,
       keepAfterExitMs: config.containers.keepAfterExitMs,
@@ -106,9 +121,11 @@ export class Collector {
    */
   static async start(parts: CollectorParts): Promise<Collector> {
     const hierarchies = findHierarchies(await readFile('/proc/self/mountinfo', 'latin1'));
-    const scope = chooseScope(parts.config.scope.by, hierarchies, layoutOf(hierarchies));
-    const tracer = new Tracer(await kernelOptions(parts.config, scope, await hostMountNamespace()));
-    const collector = new Collector(parts, tracer, scope, await hostAttributes());
+    const scope = chooseScope(parts.config.scope, hierarchies, layoutOf(hierarchies));
+    const hostNamespaces = { mnt: await hostNamespace('mnt'), pid: await hostNamespace('pid') };
+    const host = await hostAttributes();
+    const tracer = new Tracer(await kernelOptions(parts.config, scope, hostNamespaces));
+    const collector = new Collector(parts, { tracer, scope, host, hierarchies, hostNamespaces });
     try {
       await collector.#begin();
     } catch (error) {
@@ -158,6 +175,7 @@ export class Collector {
     await this.#sweep();
     this.#tracer.detach();
     await this.#pump.drained();
+    await this.#namespaces?.settle();
     const kernel = this.#tracer.counters.read();
     const pending = kernel['opens_tracked'] - kernel['pairs_finished'];
     const until =
@@ -187,7 +205,7 @@ export class Collector {
       type: 'scope',
       verdict: { scopeLo: 0, scopeHi: 0, verdict: 'trace', slot: 0 },
     });
-    this.#tracer.attachGroups();
+    this.#tracer.attachScopes();
     await this.#scan();
     await this.#tracer.describeTasks();
     this.#tracer.attachCalls();
@@ -195,6 +213,7 @@ export class Collector {
     this.#timers.push(
       setInterval(() => this.#registry.tick(Date.now()), TICK_MS),
       setInterval(() => void this.#sweep(), SWEEP_EVERY_MS),
+      setInterval(() => this.#namespaces?.tick(Date.now()), TICK_MS),
     );
   }
 
@@ -228,6 +247,19 @@ export class Collector {
     });
   }
 
+  #namespacesListener(): NamespacesListener {
+    return {
+      found: (found) => this.#registry.scopeFound(found),
+      meetAgain: (scope) => void this.#tracer.judge(scope, scope, layout.VERDICT_UNTOLD, false),
+      gone: (scope) => {
+        this.#tracer.forget(scope);
+        this.#registry.scopeRemoved(scope);
+      },
+      listAll: () => this.#tracer.listNamespaces(),
+      lookFailed: (error) => this.#parts.log.warn("namespaces that ended aren't forgotten now", { error }),
+    };
+  }
+
   #takeScopeRecord(bytes: Uint8Array): void {
     const record = decodeScopeRecord(bytes);
     if (record === null) return;
@@ -235,6 +267,9 @@ export class Collector {
       const version = record.scope >> 62n === 0n ? 'v2' : 'v1';
       this.#created.add(record.scope);
       this.#registry.scopeFound({ ...record, version });
+    } else if (record.type === 'met') {
+      this.#created.add(record.scope);
+      this.#namespaces?.met(record);
     } else if (record.type === 'described') {
       this.#registry.scopeDescribed(record);
     } else {

@@ -10,7 +10,7 @@ export interface PumpListener {
   /** The bytes are the caller's until what it returns is resolved. */
   request(bytes: Uint8Array, spans: number): Promise<void> | void;
   scopeRecord(record: Uint8Array): void;
-  scopeUnknown(): void;
+  scopeUnknown(scope: bigint): void;
 }
 
 export class PumpThread {
@@ -73,7 +73,8 @@ export class PumpThread {
     if (message.type === 'ready') this.#markReady();
     else if (message.type === 'request') void this.#takeRequest(message);
     else if (message.type === 'scope-record') this.#listener.scopeRecord(message.record);
-    else if (message.type === 'scope-unknown') this.#listener.scopeUnknown();
+    else if (message.type === 'scope-unknown')
+      this.#listener.scopeUnknown((BigInt(message.scopeHi) << 32n) | BigInt(message.scopeLo));
     else if (message.type === 'drained') this.#drains.shift()?.();
     else if (message.type === 'failed') {
       const error = new Error(`the pump failed: ${message.message}`);

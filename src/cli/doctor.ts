@@ -54,7 +54,7 @@ export interface DoctorSettings {
   readonly btfPath: string | null;
   readonly reads: Config['kernel']['reads'];
   readonly endpoint: string;
-  readonly scopeBy: Config['scope']['by'];
+  readonly scope: Config['scope'];
   /** Of the pending table and the ring together. */
   readonly mapBytes: number;
   /** Of the whole process under load, maps included. */
@@ -85,7 +85,7 @@ function settingsOf(config: Config): DoctorSettings {
     btfPath: config.kernel.btf,
     reads: config.kernel.reads,
     endpoint: config.export.endpoint,
-    scopeBy: config.scope.by,
+    scope: config.scope,
     mapBytes,
     memoryBytes: mapBytes + config.export.queue.bytesMax + PROCESS_BYTES,
   };
@@ -143,7 +143,7 @@ async function runChecks(seams: DoctorSeams, values: Arguments, env: NodeJS.Proc
     checkNode(process.versions.node),
     ...(await checkLibraries()),
     await checkAttachModes(probe, settings),
-    ...(await checkScope(host, settings.scopeBy)),
+    ...(await checkScope(host, settings.scope)),
     ...(await checkRuntimes(host)),
     ...(values.connect ? [await checkBackend(settings.endpoint)] : []),
   ];

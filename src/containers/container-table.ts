@@ -1,7 +1,7 @@
 // The containers that are known, and the free slots. A slot goes back only after the pump was told.
 import type { ContainerPath } from './cgroup-path.ts';
 import { isHexId } from './cgroup-segment.ts';
-import type { CgroupVersion } from './scope.ts';
+import { idOfScope, type CgroupVersion } from './scope.ts';
 import type { ScopeDescribed } from './scope-records.ts';
 
 export interface Container {
@@ -16,6 +16,8 @@ export interface Container {
   scope: bigint;
   cgroupPath: string;
   cgroupVersion: CgroupVersion;
+  /** null where it isn't known. */
+  cgroupId: bigint | null;
   namespaces: Uint32Array;
   hostname: string;
   pid: number;
@@ -29,8 +31,16 @@ export const NAMESPACE_COUNT = 7;
  * The outer container is part of it: a container may give a group below it the name of another.
  */
 export function containerKey(path: ContainerPath): string {
-  const place = isHexId(path.containerId) ? '' : path.groupPath;
+  const place = path.instance ?? (isHexId(path.containerId) ? '' : path.groupPath);
   return `${path.parentId ?? ''}\n${path.runtime}\n${place}\n${path.containerId}`;
+}
+
+/** Returns the id of a group: a scope of control groups holds it, of others it is found apart. */
+export function cgroupIdOf(found: {
+  readonly scope: bigint;
+  readonly cgroupId?: bigint | null;
+}): bigint | null {
+  return found.cgroupId === undefined ? idOfScope(found.scope) : found.cgroupId;
 }
 
 /** Hands out the numbers 1…slotsMax, the longest unused first. */

@@ -5,6 +5,7 @@ import type { Attributes } from '../model/attributes.ts';
 import type { ContainerUpdate } from '../model/container-slot.ts';
 import { containerOfPath, type ContainerPath } from './cgroup-path.ts';
 import {
+  cgroupIdOf,
   containerKey,
   describe,
   NAMESPACE_COUNT,
@@ -15,7 +16,7 @@ import {
 import { hasContainerdTask } from './containerd-tasks.ts';
 import { containerAttributes } from './resource.ts';
 import type { ContainerRules } from './rules.ts';
-import { idOfScope, type CgroupVersion } from './scope.ts';
+import type { CgroupVersion } from './scope.ts';
 import type { ScopeDescribed } from './scope-records.ts';
 
 export type RegistryVerdict = 'trace' | 'deny' | 'ignore';
@@ -53,6 +54,10 @@ export interface FoundScope {
   readonly path: string;
   readonly isPathTruncated?: boolean;
   readonly version: CgroupVersion;
+  /** Whose it is, where something else than the path told (namespaces); null: no container's. */
+  readonly container?: ContainerPath | null;
+  /** Id of the container's group, where the scope isn't that group; null: not known. */
+  readonly cgroupId?: bigint | null;
 }
 
 interface Scope {
@@ -170,6 +175,7 @@ export class ContainerRegistry {
 
   /** The container that the group's own path names, unless it is a guess without proof. */
   #identify(found: FoundScope): ContainerPath | null {
+    if (found.container !== undefined) return found.container;
     const path = containerOfPath(found.path);
     if (path === null || !path.isGuess) return path;
     const namespace = path.groupPath.split('/').at(-2) ?? '';
@@ -217,6 +223,7 @@ export class ContainerRegistry {
       scope: found.scope,
       cgroupPath: path.groupPath,
       cgroupVersion: found.version,
+      cgroupId: cgroupIdOf(found),
       namespaces: new Uint32Array(NAMESPACE_COUNT),
       hostname: '',
       pid: 0,
@@ -235,6 +242,7 @@ export class ContainerRegistry {
       container.scope = found.scope;
       container.cgroupPath = found.path;
       container.cgroupVersion = found.version;
+      container.cgroupId = cgroupIdOf(found);
       isChanged = true;
     }
     const early = this.#earlyDescriptions.get(found.scope);
@@ -255,7 +263,7 @@ export class ContainerRegistry {
     const attributes = containerAttributes(
       {
         path: container.path,
-        cgroupId: idOfScope(container.scope),
+        cgroupId: container.cgroupId,
         cgroupPath: container.cgroupPath,
         cgroupVersion: container.cgroupVersion,
         namespaces: container.namespaces,
