@@ -114,6 +114,11 @@ int BPF_PROG(cgroup_mkdir, struct cgroup *made, const char *path)
 
 	if (!scope)
 		return 0;
+	if (settings.scope_by != SCOPE_CGROUP2) {
+		/* Only its path matters: the processes that are met in a namespace name it. */
+		tell_created(scope, &given, path);
+		return 0;
+	}
 	parent_scope = cgroup_id(WORD(cgroup_subsys_state, parent, cgroup)) |
 		       (scope >> SCOPE_KIND_SHIFT << SCOPE_KIND_SHIFT);
 	above = policy_of_scope(parent_scope);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* The namespaces of a task, the scope that one of them makes, and what user space is told of a task in it. */
+/* The groups and namespaces of a task, the scope that one of them makes, and what user space is told of a task in it. */
 #ifndef FDSPAN_NAMESPACES_BPF_H
 #define FDSPAN_NAMESPACES_BPF_H
 
@@ -9,6 +9,25 @@
 #define SCOPE_KIND_SHIFT 62
 #define SCOPE_BIRTH_BITS 30
 #define START_TIME_SHIFT 20 /* a millisecond; 30 bits of them are 13 days */
+
+static __always_inline u64 cgroup_id(u64 cgroup)
+{
+	return WORD(kernfs_node, WORD(cgroup, cgroup, kn), id);
+}
+
+static __always_inline u64 scope_of_group2(u64 groups)
+{
+	return cgroup_id(WORD(css_set, groups, dfl_cgrp));
+}
+
+static __always_inline u64 scope_of_group1(u64 groups)
+{
+	u64 state = read_word(ADDRESS(css_set, groups, subsys) +
+			      (u64)settings.cgroup1_subsys * sizeof(u64));
+
+	return cgroup_id(WORD(cgroup_subsys_state, state, cgroup)) | (u64)SCOPE_CGROUP1
+									     << SCOPE_KIND_SHIFT;
+}
 
 static __always_inline u32 mount_namespace_of_task(u64 task)
 {
@@ -55,11 +74,12 @@ static __always_inline bool is_entering(u64 task)
 	       mount_namespace_of_executable(task) == settings.host_mnt_ns;
 }
 
-/* Tells process, namespaces and host name of a task; false when the ring is full, which is counted. */
+/* Tells process, groups, namespaces and host name of a task; false when the ring is full, which is counted. */
 static __always_inline bool tell_task(u32 kind, u64 scope, u64 task)
 {
 	struct scope_described_record *record;
 	u64 leader = WORD(task_struct, task, group_leader);
+	u64 groups = WORD(task_struct, task, cgroups);
 	u64 uts = WORD(nsproxy, WORD(task_struct, task, nsproxy), uts_ns);
 	u64 hostname = ADDRESS(uts_namespace, uts, name.nodename);
 
@@ -74,6 +94,8 @@ static __always_inline bool tell_task(u32 kind, u64 scope, u64 task)
 	record->pid = READ(task_struct, task, tgid);
 	record->scope = scope;
 	record->process_started_boot_ns = WORD(task_struct, leader, start_boottime);
+	record->cgroup2 = settings.by_cgroup2 ? scope_of_group2(groups) : 0;
+	record->cgroup1 = settings.cgroup1_subsys >= 0 ? scope_of_group1(groups) : 0;
 	fill_namespaces(record->namespaces, task);
 #pragma unroll
 	for (int i = 0; i < HOSTNAME_BYTES / 8; i++)

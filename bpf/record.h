@@ -86,8 +86,8 @@ struct settings {
 	__u32 host_mnt_ns;    /* inode */
 	__s32 cgroup1_subsys; /* index in css_set.subsys of the v1 hierarchy; -1: none */
 	__u32 host_pid_ns;    /* inode */
-	__u8 scope_by; /* SCOPE_CGROUP2: control groups of both kinds; or a kind of namespace */
-	__u8 by_cgroup2;
+	__u8 scope_by;	 /* SCOPE_CGROUP2: control groups of both kinds; or a kind of namespace */
+	__u8 by_cgroup2; /* of namespaces, this and cgroup1_subsys only name the groups */
 	__u8 trace_host;
 	__u8 runtime_phase; /* trace what the runtime opens before exec */
 };
@@ -191,6 +191,8 @@ struct scope_described_record {
 	__u32 pid;
 	__u64 scope;
 	__u64 process_started_boot_ns;
+	__u64 cgroup2; /* scopes of the process's groups; 0: not watched */
+	__u64 cgroup1;
 	__u32 namespaces[NS_COUNT];
 	__u32 reserved2;
 	char hostname[HOSTNAME_BYTES]; /* NUL-padded */
@@ -219,7 +221,7 @@ enum kernel_counter {
 _Static_assert(sizeof(struct pair_record) == 152, "pair_record is shared with user space");
 _Static_assert(sizeof(struct scope_created_record) == 32, "scope_created_record is shared");
 _Static_assert(sizeof(struct scope_removed_record) == 16, "scope_removed_record is shared");
-_Static_assert(sizeof(struct scope_described_record) == 120, "scope_described_record is shared");
+_Static_assert(sizeof(struct scope_described_record) == 136, "scope_described_record is shared");
 _Static_assert(sizeof(struct scope_policy) == 16, "scope_policy is shared with user space");
 
 #endif

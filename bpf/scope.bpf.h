@@ -10,11 +10,6 @@ static struct scope_policy host_policy = { .container = 0,
 					   .verdict = VERDICT_TRACE,
 					   .described = 1 }; /* 1: traced in every phase */
 
-static __always_inline u64 cgroup_id(u64 cgroup)
-{
-	return WORD(kernfs_node, WORD(cgroup, cgroup, kn), id);
-}
-
 /* The v2 group is asked first; where it is no container's (v1 and hybrid hosts), that of the chosen v1 hierarchy is. */
 static __always_inline struct scope_policy *policy_of_groups(u64 task)
 {
@@ -22,14 +17,9 @@ static __always_inline struct scope_policy *policy_of_groups(u64 task)
 	struct scope_policy *found = NULL;
 
 	if (settings.by_cgroup2)
-		found = policy_of_scope(cgroup_id(WORD(css_set, groups, dfl_cgrp)));
-	if ((!found || found->verdict == VERDICT_IGNORE) && settings.cgroup1_subsys >= 0) {
-		u64 state = read_word(ADDRESS(css_set, groups, subsys) +
-				      (u64)settings.cgroup1_subsys * sizeof(u64));
-
-		found = policy_of_scope(cgroup_id(WORD(cgroup_subsys_state, state, cgroup)) |
-					(u64)SCOPE_CGROUP1 << SCOPE_KIND_SHIFT);
-	}
+		found = policy_of_scope(scope_of_group2(groups));
+	if ((!found || found->verdict == VERDICT_IGNORE) && settings.cgroup1_subsys >= 0)
+		found = policy_of_scope(scope_of_group1(groups));
 	return found;
 }
 

@@ -5,11 +5,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { bootNs } from './bpf/libc.ts';
 import { Tracer, hostNamespace } from './bpf/tracer.ts';
 import { oldestBootNs } from './bpf/pending-opens.ts';
-import { findHierarchies, layoutOf, type CgroupHierarchy } from './containers/cgroup-mounts.ts';
+import { findHierarchies, layoutOf } from './containers/cgroup-mounts.ts';
 import { scanTree } from './containers/cgroup-tree.ts';
 import { hostAttributes } from './containers/host.ts';
-import { Namespaces, type HostNamespaces, type NamespacesListener } from './containers/namespaces.ts';
-import { ContainerRegistry, type RegistryVerdict } from './containers/registry.ts';
+import { Namespaces, type NamespacesOptions } from './containers/namespaces.ts';
+import { ContainerRegistry, type FoundScope, type RegistryVerdict } from './containers/registry.ts';
 import { compileRules } from './containers/rules.ts';
 import { chooseScope, type ScopeChoice } from './containers/scope-choice.ts';
 import { scopeOfCgroup } from './containers/scope.ts';
@@ -19,6 +19,7 @@ import { kernelOptions, pumpOptions } from './config/options.ts';
 import { encodeResource } from './encode/resource.ts';
 import * as layout from './model/record-layout.ts';
 import type { Attributes } from './model/attributes.ts';
+import { namespacesListener } from './namespaces-listener.ts';
 import { PumpThread } from './pump-thread.ts';
 import { summarize } from './telemetry/summary.ts';
 import type { Logger } from './telemetry/log.ts';
@@ -58,8 +59,7 @@ interface Found {
   readonly tracer: Tracer;
   readonly scope: ScopeChoice;
   readonly host: Attributes;
-  readonly hierarchies: readonly CgroupHierarchy[];
-  readonly hostNamespaces: HostNamespaces;
+  readonly watch: Omit<NamespacesOptions, 'listener'>;
 }
 
 export class Collector {
@@ -75,7 +75,7 @@ export class Collector {
   readonly scope: ScopeChoice;
   readonly hostAttributes: Attributes;
 
-  private constructor(parts: CollectorParts, { tracer, scope, host, hierarchies, hostNamespaces }: Found) {
+  private constructor(parts: CollectorParts, { tracer, scope, host, watch }: Found) {
     const { config } = parts;
     this.#parts = parts;
     this.#tracer = tracer;
@@ -91,8 +91,6 @@ export class Collector {
         this.#namespaces === null ? void this.#scan() : this.#namespaces.unknown(unknown),
     });
     this.#sink = parts.makeSink(this.#pump.counters);
-    const watch = { hierarchies, hostNamespaces, listener: this.#namespacesListener() };
-    this.#namespaces = scope.by === 'cgroup' ? null : new Namespaces(watch);
     this.#registry = new ContainerRegistry({
       containersMax: config.limits.containers,
       keepAfterExitMs: config.containers.keepAfterExitMs,
@@ -113,6 +111,10 @@ export class Collector {
           parts.log.warn('no room for another container; raise limits.containers', { containers: max }),
       },
     });
+    this.#namespaces =
+      scope.by === 'cgroup'
+        ? null
+        : new Namespaces({ ...watch, listener: namespacesListener(tracer, this.#registry, parts.log) });
   }
 
   /**
@@ -125,7 +127,8 @@ export class Collector {
     const hostNamespaces = { mnt: await hostNamespace('mnt'), pid: await hostNamespace('pid') };
     const host = await hostAttributes();
     const tracer = new Tracer(await kernelOptions(parts.config, scope, hostNamespaces));
-    const collector = new Collector(parts, { tracer, scope, host, hierarchies, hostNamespaces });
+    const watch = { hierarchies, cgroup1Controller: scope.cgroup1Controller, hostNamespaces };
+    const collector = new Collector(parts, { tracer, scope, host, watch });
     try {
       await collector.#begin();
     } catch (error) {
@@ -222,11 +225,15 @@ export class Collector {
     for (const hierarchy of this.scope.hierarchies) {
       const { groups, leftOut } = await scanTree(hierarchy.mountPoint);
       for (const { id, path } of groups) {
-        const { version } = hierarchy;
-        this.#registry.scopeFound({ scope: scopeOfCgroup(id, version), path, version });
+        this.#groupFound({ scope: scopeOfCgroup(id, hierarchy.version), path, version: hierarchy.version });
       }
       if (leftOut > 0) this.#parts.log.warn('more control groups than are scanned', { left_out: leftOut });
     }
+  }
+
+  #groupFound(found: FoundScope): void {
+    if (this.#namespaces === null) this.#registry.scopeFound(found);
+    else this.#namespaces.groups.add(found.scope, found.path);
   }
 
   async #sweep(): Promise<void> {
@@ -247,33 +254,23 @@ export class Collector {
     });
   }
 
-  #namespacesListener(): NamespacesListener {
-    return {
-      found: (found) => this.#registry.scopeFound(found),
-      meetAgain: (scope) => void this.#tracer.judge(scope, scope, layout.VERDICT_UNTOLD, false),
-      gone: (scope) => {
-        this.#tracer.forget(scope);
-        this.#registry.scopeRemoved(scope);
-      },
-      listAll: () => this.#tracer.listNamespaces(),
-      lookFailed: (error) => this.#parts.log.warn("namespaces that ended aren't forgotten now", { error }),
-    };
-  }
-
   #takeScopeRecord(bytes: Uint8Array): void {
     const record = decodeScopeRecord(bytes);
     if (record === null) return;
     if (record.type === 'created') {
       const version = record.scope >> 62n === 0n ? 'v2' : 'v1';
       this.#created.add(record.scope);
-      this.#registry.scopeFound({ ...record, version });
+      this.#groupFound({ ...record, version });
     } else if (record.type === 'met') {
       this.#created.add(record.scope);
       this.#namespaces?.met(record);
     } else if (record.type === 'described') {
       this.#registry.scopeDescribed(record);
-    } else {
+    } else if (this.#namespaces === null) {
       this.#registry.scopeRemoved(record.scope);
+    } else {
+      this.#created.delete(record.scope);
+      this.#namespaces.groups.remove(record.scope);
     }
   }
 

@@ -17,7 +17,7 @@ const REQUIRED_HOOKS = ['sys_enter', 'sys_exit', 'sched_process_exit', 'sched_pr
 const GROUP_HOOKS = ['cgroup_mkdir', 'cgroup_rmdir'];
 /** sched_prepare_exec is from 6.10; io_uring may be compiled out. */
 const OPTIONAL_HOOKS = ['sched_prepare_exec', 'io_uring_submit_req'];
-/** The first that a namespace is met by; attached before the tasks are listed, as the groups' hooks are. */
+/** The first that a namespace is met by; where there are groups, they name its container. */
 const NAMESPACE_HOOK = 'sched_process_exec';
 const UNHOOKED = ['adopt_files', 'mark_files', 'describe_tasks', 'judge_scope', 'sweep_pending'];
 const NAMESPACE_ITERATOR = 'list_namespaces';
@@ -45,6 +45,8 @@ export class Tracer {
   readonly hooks: readonly string[];
   readonly #object: BpfObject;
   readonly #isByGroups: boolean;
+  /** Those that tell of scopes. */
+  readonly #scopeHooks: readonly string[];
   readonly #buckets: number;
   readonly #slotsAddress: bigint;
   readonly #slotsBytes: number;
@@ -55,12 +57,14 @@ export class Tracer {
     const kernel = openKernelBtf(options.btfPath);
     try {
       this.#isByGroups = options.scopeBy === 'cgroup';
+      const hasGroups = options.byCgroup2 || options.cgroup1Controller !== null;
+      this.#scopeHooks = [...(hasGroups ? GROUP_HOOKS : []), ...(this.#isByGroups ? [] : [NAMESPACE_HOOK])];
       this.hooks = chooseHooks(kernel, this.#scopeHooks);
       this.#buckets = powerOfTwo(Math.ceil(options.openFilesMax / layout.BUCKET_TAGS));
       this.reads = chooseReads(options.reads, kernel);
       this.#object = new BpfObject(objectFile(this.reads), options.btfPath);
       const startEntries = startEntriesOf(options.pidMax);
-      const unused = this.#isByGroups ? [NAMESPACE_ITERATOR] : GROUP_HOOKS;
+      const unused = [...(this.#isByGroups ? [NAMESPACE_ITERATOR] : []), ...(hasGroups ? [] : GROUP_HOOKS)];
       for (const program of [...OPTIONAL_HOOKS.filter((hook) => !this.hooks.includes(hook)), ...unused]) {
         this.#object.setAutoload(program, false);
       }
@@ -180,10 +184,6 @@ export class Tracer {
     sweep.writeUInt32LE(reason, layout.SWEEP_ARGUMENTS_REASON);
     sweep.writeUInt32LE(this.#epoch, layout.SWEEP_ARGUMENTS_EPOCH);
     this.#object.run('sweep_pending', sweep);
-  }
-
-  get #scopeHooks(): readonly string[] {
-    return this.#isByGroups ? GROUP_HOOKS : [NAMESPACE_HOOK];
   }
 
   /** Reads the iterator to its end on a thread of the pool; most give no bytes. */

@@ -35,12 +35,17 @@ export function containerKey(path: ContainerPath): string {
   return `${path.parentId ?? ''}\n${path.runtime}\n${place}\n${path.containerId}`;
 }
 
-/** Returns the id of a group: a scope of control groups holds it, of others it is found apart. */
-export function cgroupIdOf(found: {
+/** What is told beside a scope that is no control group: of a namespace. */
+export interface ScopeOwner {
   readonly scope: bigint;
+  /** Whose it is; null: no container's. Left out, the group's path tells. */
+  readonly container?: ContainerPath | null;
+  /** Id of the container's group; null: not known. Left out, the scope holds it. */
   readonly cgroupId?: bigint | null;
-}): bigint | null {
-  return found.cgroupId === undefined ? idOfScope(found.scope) : found.cgroupId;
+}
+
+export function cgroupIdOf({ scope, cgroupId }: ScopeOwner): bigint | null {
+  return cgroupId === undefined ? idOfScope(scope) : cgroupId;
 }
 
 /** Hands out the numbers 1…slotsMax, the longest unused first. */

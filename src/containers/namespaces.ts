@@ -3,7 +3,8 @@
 import type { CgroupHierarchy } from './cgroup-mounts.ts';
 import type { ContainerPath } from './cgroup-path.ts';
 import { hasContainerdTask } from './containerd-tasks.ts';
-import { groupIdOf, readProcess, type ProcessGroup } from './process-group.ts';
+import { GroupPaths } from './group-paths.ts';
+import { groupIdOf, processGroupOf, readProcess, type ProcessGroup } from './process-group.ts';
 import type { FoundScope } from './registry.ts';
 import { namespaceOfScope, SCOPE_MNTNS, kindOfScope } from './scope.ts';
 import type { NamespaceMet } from './scope-records.ts';
@@ -30,6 +31,7 @@ export interface HostNamespaces {
 export interface NamespacesOptions {
   /** Where the ids of groups are looked up. */
   readonly hierarchies: readonly CgroupHierarchy[];
+  readonly cgroup1Controller: string | null;
   readonly hostNamespaces: HostNamespaces;
   readonly listener: NamespacesListener;
   readonly procFolder?: string;
@@ -63,6 +65,8 @@ interface Namespace {
 
 /** Bounded by the kernel's policy map: a namespace is known here only while it is there. */
 export class Namespaces {
+  /** Filled by the caller: they name a container without a look at /proc, also when its process is gone. */
+  readonly groups = new GroupPaths();
   readonly #options: NamespacesOptions;
   readonly #known = new Map<bigint, Namespace>();
   readonly #reading = new Set<Promise<void>>();
@@ -94,6 +98,7 @@ export class Namespaces {
 
   /** Looks for namespaces that ended, when it is time. `nowMs` is any clock that only grows. */
   tick(nowMs: number): void {
+    this.groups.tick(nowMs);
     const everyMs = this.#known.size >= MANY ? 0 : LOOK_EVERY_MS;
     if (this.#look !== null || nowMs - this.#lookedMs < everyMs) return;
     this.#lookedMs = nowMs;
@@ -145,12 +150,17 @@ export class Namespaces {
   }
 
   async #ask(entry: Namespace, record: NamespaceMet): Promise<void> {
-    const { procFolder = '/proc' } = this.#options;
-    const group = await readProcess(record.pid, record.processStartedBootNs, procFolder);
-    if (entry.decision !== null) return;
-    entry.group = group ?? entry.group;
-    const isNamed = group !== null && containerOf(group) !== null;
-    if (isNamed || entry.meetings >= MEETINGS_MAX) await this.#decide(entry);
+    const { procFolder = '/proc', cgroup1Controller } = this.#options;
+    let group: ProcessGroup | null = processGroupOf(
+      this.groups.containerOf(record.groups, cgroup1Controller),
+    );
+    if (containerOf(group) === null) {
+      // Another hierarchy may name it: /proc knows all of them.
+      group = (await readProcess(record.pid, record.processStartedBootNs, procFolder)) ?? group;
+      if (entry.decision !== null) return;
+    }
+    entry.group = group;
+    if (containerOf(group) !== null || entry.meetings >= MEETINGS_MAX) await this.#decide(entry);
     else if (!this.#isSettled) this.#options.listener.meetAgain(entry.scope);
   }
 

@@ -3,7 +3,7 @@
 import { lstat, readFile } from 'node:fs/promises';
 import type { CgroupHierarchy } from './cgroup-mounts.ts';
 import type { ContainerPath } from './cgroup-path.ts';
-import { parseProcCgroup } from './proc-cgroup.ts';
+import { parseProcCgroup, type ProcCgroup } from './proc-cgroup.ts';
 import type { CgroupVersion } from './scope.ts';
 
 export interface ProcessGroup {
@@ -33,16 +33,20 @@ export async function readProcess(
     // The name in brackets may hold brackets and spaces itself.
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     if (fields[START_TIME_FIELD] !== String(startedBootNs / NS_PER_CLOCK_TICK)) return null;
-    const { container, hierarchy } = parseProcCgroup(text);
-    return {
-      container,
-      path: hierarchy?.path ?? '',
-      version: hierarchy?.kind === 'cgroup1' ? 'v1' : 'v2',
-      controllers: hierarchy?.controllers ?? [],
-    };
+    return processGroupOf(parseProcCgroup(text));
   } catch {
     return null;
   }
+}
+
+/** Returns what the text of /proc/PID/cgroup told. */
+export function processGroupOf({ container, hierarchy }: ProcCgroup): ProcessGroup {
+  return {
+    container,
+    path: hierarchy?.path ?? '',
+    version: hierarchy?.kind === 'cgroup1' ? 'v1' : 'v2',
+    controllers: hierarchy?.controllers ?? [],
+  };
 }
 
 /** Returns the id of the container's own group, or of the process's; null where it can't be seen. */

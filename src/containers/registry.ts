@@ -12,6 +12,7 @@ import {
   SlotPool,
   type Container,
   type ListedContainer,
+  type ScopeOwner,
 } from './container-table.ts';
 import { hasContainerdTask } from './containerd-tasks.ts';
 import { containerAttributes } from './resource.ts';
@@ -46,7 +47,7 @@ export interface RegistryOptions {
   readonly confirmGuess?: (namespace: string, id: string) => boolean;
 }
 
-export interface FoundScope {
+export interface FoundScope extends ScopeOwner {
   readonly scope: bigint;
   /** What the kernel let it inherit from; the scope itself, or left out, where nothing. */
   readonly containerScope?: bigint;
@@ -54,10 +55,6 @@ export interface FoundScope {
   readonly path: string;
   readonly isPathTruncated?: boolean;
   readonly version: CgroupVersion;
-  /** Whose it is, where something else than the path told (namespaces); null: no container's. */
-  readonly container?: ContainerPath | null;
-  /** Id of the container's group, where the scope isn't that group; null: not known. */
-  readonly cgroupId?: bigint | null;
 }
 
 interface Scope {

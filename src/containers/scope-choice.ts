@@ -15,7 +15,7 @@ export interface ScopeChoice {
   readonly byCgroup2: boolean;
   /** Controller of the v1 hierarchy that is asked; null: none. */
   readonly cgroup1Controller: string | null;
-  /** The trees to watch; none where namespaces are the scopes. */
+  /** The trees to watch; where namespaces are the scopes, they only name the containers. */
   readonly hierarchies: readonly CgroupHierarchy[];
   /** For people: what was taken, and why. */
   readonly explanation: string;
@@ -37,37 +37,30 @@ export function chooseScope(
   hierarchies: readonly CgroupHierarchy[],
   layout: CgroupLayout | null,
 ): ScopeChoice {
-  if (by === 'mntns' || by === 'pidns') return byNamespace(by, `scope.by is ${by}`);
   const v2 = by === 'cgroup1' ? undefined : hierarchies.find(({ version }) => version === 'v2');
   const controller = by === 'cgroup2' ? undefined : chooseController(cgroup1Hierarchy, hierarchies);
   const v1 = hierarchies.find(
     ({ version, controllers }) =>
       version === 'v1' && controller !== undefined && controllers.includes(controller),
   );
-  if (v2 === undefined && v1 === undefined) {
-    if (by === 'auto')
-      return byNamespace('mntns', 'no cgroup hierarchy that tells containers apart is mounted');
+  const isMounted = v2 !== undefined || v1 !== undefined;
+  if (!isMounted && by !== 'auto' && !isNamespace(by)) {
     throw new NoScopeError(
       `no cgroup hierarchy for scope.by ${by} is mounted: mount cgroup2 at /sys/fs/cgroup, or set scope.by to auto`,
     );
   }
+  const taken = isNamespace(by) ? by : isMounted ? 'cgroup' : 'mntns';
+  const choice = { byCgroup2: v2 !== undefined, cgroup1Controller: v1 === undefined ? null : controller! };
   return {
-    by: 'cgroup',
-    byCgroup2: v2 !== undefined,
-    cgroup1Controller: v1 === undefined ? null : controller!,
+    by: taken,
+    ...choice,
     hierarchies: [v2, v1].filter((hierarchy) => hierarchy !== undefined),
-    explanation: explain(by, layout, v2 !== undefined, v1 === undefined ? null : controller!),
+    explanation: explain(by, taken, layout, choice),
   };
 }
 
-function byNamespace(by: 'mntns' | 'pidns', reason: string): ScopeChoice {
-  return {
-    by,
-    byCgroup2: false,
-    cgroup1Controller: null,
-    hierarchies: [],
-    explanation: `${reason}: the number of the ${NAMESPACE_NAMES[by]}`,
-  };
+function isNamespace(by: ScopeBy): by is 'mntns' | 'pidns' {
+  return by === 'mntns' || by === 'pidns';
 }
 
 /** Returns a mounted v1 controller; undefined where `auto` finds none. Throws where the wanted one isn't to be had. */
@@ -85,9 +78,16 @@ function chooseController(wanted: string, hierarchies: readonly CgroupHierarchy[
   );
 }
 
-function explain(by: string, layout: CgroupLayout | null, hasV2: boolean, controller: string | null): string {
-  const start = `${by === 'auto' ? `the host is ${layout ?? 'without cgroups'}` : `scope.by is ${by}`}: `;
-  if (controller === null) return `${start}the v2 group's id`;
-  if (!hasV2) return `${start}the id of the group in the v1 hierarchy ${controller}`;
-  return `${start}the v2 group's id; where that is no container's, the id in the v1 hierarchy ${controller}`;
+function explain(
+  by: ScopeBy,
+  taken: ScopeChoice['by'],
+  layout: CgroupLayout | null,
+  { byCgroup2, cgroup1Controller }: Pick<ScopeChoice, 'byCgroup2' | 'cgroup1Controller'>,
+): string {
+  const onHost = layout === null ? 'no cgroup hierarchy is mounted' : `the host is ${layout}`;
+  const start = `${by === 'auto' ? onHost : `scope.by is ${by}`}: `;
+  if (taken !== 'cgroup') return `${start}the number of the ${NAMESPACE_NAMES[taken]}`;
+  if (cgroup1Controller === null) return `${start}the v2 group's id`;
+  if (!byCgroup2) return `${start}the id of the group in the v1 hierarchy ${cgroup1Controller}`;
+  return `${start}the v2 group's id; where that is no container's, the id in the v1 hierarchy ${cgroup1Controller}`;
 }

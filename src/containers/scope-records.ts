@@ -36,6 +36,8 @@ interface ProcessInScope {
   readonly scope: bigint;
   readonly pid: number;
   readonly processStartedBootNs: bigint;
+  /** Scopes of its control groups, v2 and v1; 0 = not watched. */
+  readonly groups: readonly [bigint, bigint];
   /** Inode numbers in the order of the record's NS_* indices; 0 = not known. */
   readonly namespaces: Uint32Array;
   /** UTS name, one character per byte (latin1). */
@@ -100,6 +102,10 @@ function decodeProcess(
     scope: view.getBigUint64(layout.SCOPE_DESCRIBED_RECORD_SCOPE, true),
     pid: view.getUint32(layout.SCOPE_DESCRIBED_RECORD_PID, true),
     processStartedBootNs: view.getBigUint64(layout.SCOPE_DESCRIBED_RECORD_PROCESS_STARTED_BOOT_NS, true),
+    groups: [
+      view.getBigUint64(layout.SCOPE_DESCRIBED_RECORD_CGROUP2, true),
+      view.getBigUint64(layout.SCOPE_DESCRIBED_RECORD_CGROUP1, true),
+    ],
     namespaces,
     hostname: latin1(bytes, layout.SCOPE_DESCRIBED_RECORD_HOSTNAME, hostnameEnd),
   };
