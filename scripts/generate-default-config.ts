@@ -1,5 +1,8 @@
-// Writes config/default.yaml: every key of the schema with its meaning, default and variable.
-import { writeFileSync } from 'node:fs';
+// Writes config/default.yaml: every key of the schema with its meaning, default and variable. `--check`
+// compares instead of writing.
+import { readFileSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { format, resolveConfig } from 'prettier';
 import { stringify } from 'yaml';
 import { variableOf } from '../src/config/suggestion.ts';
 import { KEYS } from '../src/config/schema.ts';
@@ -24,4 +27,13 @@ for (const [key, { doc, default: value }] of Object.entries(KEYS)) {
   );
   lines.push(`${indent}${written.trim().replace(/^\{(.*)\}$/s, '$1')}`);
 }
-writeFileSync(new URL('../config/default.yaml', import.meta.url), `${lines.join('\n')}\n`);
+const target = fileURLToPath(new URL('../config/default.yaml', import.meta.url));
+const text = await format(lines.join('\n'), { ...(await resolveConfig(target)), filepath: target });
+if (process.argv.includes('--check')) {
+  if (readFileSync(target, 'utf8') !== text) {
+    process.stderr.write('config/default.yaml differs from src/config/schema.ts: run `npm run generate`\n');
+    process.exitCode = 1;
+  }
+} else {
+  writeFileSync(target, text);
+}

@@ -4,22 +4,15 @@ import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { bootNs } from './bpf/libc.ts';
 import { Tracer, hostNamespace } from './bpf/tracer.ts';
-import { oldestBootNs } from './bpf/pending-opens.ts';
-import { findHierarchies, layoutOf } from './containers/cgroup-mounts.ts';
-import { scanTree } from './containers/cgroup-tree.ts';
+import { findHierarchies, layoutOf, type CgroupHierarchy } from './containers/cgroup-mounts.ts';
 import { hostAttributes } from './containers/host.ts';
-import { Namespaces, type NamespacesOptions } from './containers/namespaces.ts';
-import { ContainerRegistry, type FoundScope, type RegistryVerdict } from './containers/registry.ts';
-import { compileRules } from './containers/rules.ts';
+import type { HostNamespaces } from './containers/namespaces.ts';
 import { chooseScope, type ScopeChoice } from './containers/scope-choice.ts';
-import { scopeOfCgroup } from './containers/scope.ts';
-import { decodeScopeRecord } from './containers/scope-records.ts';
+import { ContainerSide } from './container-side.ts';
 import type { Config } from './config/config.ts';
 import { kernelOptions, pumpOptions } from './config/options.ts';
-import { encodeResource } from './encode/resource.ts';
-import * as layout from './model/record-layout.ts';
 import type { Attributes } from './model/attributes.ts';
-import { namespacesListener } from './namespaces-listener.ts';
+import type { SlotCount } from './model/slot-counts.ts';
 import { PumpThread } from './pump-thread.ts';
 import { summarize } from './telemetry/summary.ts';
 import type { Logger } from './telemetry/log.ts';
@@ -27,11 +20,6 @@ import type { Logger } from './telemetry/log.ts';
 const TICK_MS = 1000;
 /** Reason: what it finds was missed already; it costs a look at every open file of the host. */
 const SWEEP_EVERY_MS = 60_000;
-const VERDICTS: Readonly<Record<RegistryVerdict, number>> = {
-  trace: layout.VERDICT_TRACE,
-  deny: layout.VERDICT_DENY,
-  ignore: layout.VERDICT_IGNORE,
-};
 const QUEUE_LOOK_MS = 10;
 const FOR_EVER = 0xffff_ffff_ffff_ffffn;
 
@@ -54,28 +42,27 @@ export interface CollectorParts {
   readonly tap?: (request: Uint8Array) => void;
 }
 
-/** What the start found out before the collector was made. */
+/** What the start finds out before the collector is made. */
 interface Found {
   readonly tracer: Tracer;
   readonly scope: ScopeChoice;
   readonly host: Attributes;
-  readonly watch: Omit<NamespacesOptions, 'listener'>;
+  readonly hierarchies: readonly CgroupHierarchy[];
+  readonly hostNamespaces: HostNamespaces;
 }
 
 export class Collector {
   readonly #parts: CollectorParts;
   readonly #tracer: Tracer;
   readonly #pump: PumpThread;
-  readonly #registry: ContainerRegistry;
-  /** null where control groups are the scopes. */
-  readonly #namespaces: Namespaces | null;
+  readonly #containers: ContainerSide;
   readonly #sink: RequestSink;
-  readonly #created = new Set<bigint>();
   readonly #timers: NodeJS.Timeout[] = [];
   readonly scope: ScopeChoice;
   readonly hostAttributes: Attributes;
 
-  private constructor(parts: CollectorParts, { tracer, scope, host, watch }: Found) {
+  private constructor(parts: CollectorParts, found: Found) {
+    const { tracer, scope, host } = found;
     const { config } = parts;
     this.#parts = parts;
     this.#tracer = tracer;
@@ -86,35 +73,16 @@ export class Collector {
         parts.tap?.(bytes);
         return this.#sink.enqueue(bytes, spans);
       },
-      scopeRecord: (record) => this.#takeScopeRecord(record),
-      scopeUnknown: (unknown) =>
-        this.#namespaces === null ? void this.#scan() : this.#namespaces.unknown(unknown),
+      scopeRecord: (record) => this.#containers.takeRecord(record),
+      scopeUnknown: (scope) => void this.#containers.scopeUnknown(scope),
     });
     this.#sink = parts.makeSink(this.#pump.counters);
-    this.#registry = new ContainerRegistry({
-      containersMax: config.limits.containers,
-      keepAfterExitMs: config.containers.keepAfterExitMs,
+    this.#containers = new ContainerSide({
+      ...parts,
+      ...found,
       hostAttributes: host,
-      extraAttributes: config.resource,
-      distroVersion: parts.version,
-      rules: compileRules(config.containers.allow, config.containers.deny),
-      encodeResource,
-      listener: {
-        container: (update) => this.#pump.send({ type: 'container', update }),
-        containerGone: (slot) => this.#pump.send({ type: 'container-gone', slot }),
-        scope: (found, verdict, slot, container) => this.#judge(found, verdict, slot, container),
-        scopeGone: (gone) => {
-          this.#created.delete(gone);
-          this.#pump.send({ type: 'scope-gone', ...wordsOf(gone) });
-        },
-        containersFull: (max) =>
-          parts.log.warn('no room for another container; raise limits.containers', { containers: max }),
-      },
+      sendToPump: (message) => this.#pump.send(message),
     });
-    this.#namespaces =
-      scope.by === 'cgroup'
-        ? null
-        : new Namespaces({ ...watch, listener: namespacesListener(tracer, this.#registry, parts.log) });
   }
 
   /**
@@ -127,11 +95,11 @@ export class Collector {
     const hostNamespaces = { mnt: await hostNamespace('mnt'), pid: await hostNamespace('pid') };
     const host = await hostAttributes();
     const tracer = new Tracer(await kernelOptions(parts.config, scope, hostNamespaces));
-    const watch = { hierarchies, cgroup1Controller: scope.cgroup1Controller, hostNamespaces };
-    const collector = new Collector(parts, { tracer, scope, host, watch });
+    const collector = new Collector(parts, { tracer, scope, host, hierarchies, hostNamespaces });
     try {
       await collector.#begin();
     } catch (error) {
+      collector.#containers.close();
       await collector.#pump.stop();
       tracer.close();
       throw error;
@@ -150,8 +118,17 @@ export class Collector {
   }
 
   /** The containers that are known now. */
-  containers(): ReturnType<ContainerRegistry['list']> {
-    return this.#registry.list();
+  containers(): (ReturnType<ContainerSide['list']>[number] & SlotCount)[] {
+    return this.#containers.list().map((container) => ({
+      ...container,
+      // Slot 0 is the host's, and that of whatever has none.
+      ...(container.slot === 0 ? { spans: 0, filtered: 0 } : this.#pump.slotCounts.read(container.slot)),
+    }));
+  }
+
+  /** Judges all containers by the rules of another configuration. */
+  reload(config: Config): void {
+    this.#containers.reload(config);
   }
 
   /** When the pump turned last, by the wall clock; it turns some ten times a second, idle or stalled. */
@@ -178,13 +155,14 @@ export class Collector {
     await this.#sweep();
     this.#tracer.detach();
     await this.#pump.drained();
-    await this.#namespaces?.settle();
+    // Records of a container that just began wait for its verdict.
+    await this.#containers.finish(limits.metadataWaitMs);
     const kernel = this.#tracer.counters.read();
     const pending = kernel['opens_tracked'] - kernel['pairs_finished'];
     const until =
       limits.stopSpans === 0 || pending <= limits.stopSpans
         ? FOR_EVER
-        : oldestBootNs(this.#tracer.slots, limits.stopSpans);
+        : this.#tracer.oldestBootNs(limits.stopSpans);
     const deadlineMs = Date.now() + limits.stopDeadlineMs;
     await this.#tracer.stopPending(until, () => this.#portionSent(deadlineMs));
     await this.#pump.stop();
@@ -209,69 +187,20 @@ export class Collector {
       verdict: { scopeLo: 0, scopeHi: 0, verdict: 'trace', slot: 0 },
     });
     this.#tracer.attachScopes();
-    await this.#scan();
+    await this.#containers.begin();
     await this.#tracer.describeTasks();
     this.#tracer.attachCalls();
     if (this.#parts.config.scope.adoptOpen) await this.#tracer.adoptFiles();
     this.#timers.push(
-      setInterval(() => this.#registry.tick(Date.now()), TICK_MS),
+      setInterval(() => this.#containers.tick(), TICK_MS),
       setInterval(() => void this.#sweep(), SWEEP_EVERY_MS),
-      setInterval(() => this.#namespaces?.tick(Date.now()), TICK_MS),
     );
-  }
-
-  /** Reads the trees of the watched hierarchies: at start, and when a record's scope is unknown. */
-  async #scan(): Promise<void> {
-    for (const hierarchy of this.scope.hierarchies) {
-      const { groups, leftOut } = await scanTree(hierarchy.mountPoint);
-      for (const { id, path } of groups) {
-        this.#groupFound({ scope: scopeOfCgroup(id, hierarchy.version), path, version: hierarchy.version });
-      }
-      if (leftOut > 0) this.#parts.log.warn('more control groups than are scanned', { left_out: leftOut });
-    }
-  }
-
-  #groupFound(found: FoundScope): void {
-    if (this.#namespaces === null) this.#registry.scopeFound(found);
-    else this.#namespaces.groups.add(found.scope, found.path);
   }
 
   async #sweep(): Promise<void> {
     const kernel = this.#tracer.counters.read();
     if (kernel['opens_tracked'] === kernel['pairs_finished']) return;
     await this.#tracer.sweepLost(bootNs());
-  }
-
-  /** The kernel first: a group made inside of it meanwhile then inherits. */
-  #judge(scope: bigint, verdict: RegistryVerdict, slot: number, container: bigint): void {
-    const isStranger = verdict === 'ignore' && !this.#created.has(scope);
-    if (!isStranger && !this.#tracer.judge(scope, container, VERDICTS[verdict], false)) {
-      this.#parts.log.warn('the policy map is full: a container is not traced', { scope: String(scope) });
-    }
-    this.#pump.send({
-      type: 'scope',
-      verdict: { ...wordsOf(scope), verdict: verdict === 'trace' ? 'trace' : 'ignore', slot },
-    });
-  }
-
-  #takeScopeRecord(bytes: Uint8Array): void {
-    const record = decodeScopeRecord(bytes);
-    if (record === null) return;
-    if (record.type === 'created') {
-      const version = record.scope >> 62n === 0n ? 'v2' : 'v1';
-      this.#created.add(record.scope);
-      this.#groupFound({ ...record, version });
-    } else if (record.type === 'met') {
-      this.#created.add(record.scope);
-      this.#namespaces?.met(record);
-    } else if (record.type === 'described') {
-      this.#registry.scopeDescribed(record);
-    } else if (this.#namespaces === null) {
-      this.#registry.scopeRemoved(record.scope);
-    } else {
-      this.#created.delete(record.scope);
-      this.#namespaces.groups.remove(record.scope);
-    }
   }
 
   #summarize(kernel: Record<string, number>): Record<string, number> {
@@ -284,8 +213,4 @@ export class Collector {
       spoolRecovered: 0,
     });
   }
-}
-
-function wordsOf(scope: bigint): { scopeLo: number; scopeHi: number } {
-  return { scopeLo: Number(scope & 0xffff_ffffn), scopeHi: Number(scope >> 32n) };
 }

@@ -2,9 +2,10 @@
 import { Worker } from 'node:worker_threads';
 import { makeEventFd, wake } from './bpf/libc.ts';
 import { COUNTER_BLOCK_BYTES, readCounters } from './model/counters.ts';
+import { slotCountBytes, SlotCounts } from './model/slot-counts.ts';
 import type { FromPump, PumpOptions, ToPump } from './model/pump-messages.ts';
 
-export type PumpSettings = Omit<PumpOptions, 'eventFd' | 'counters'>;
+export type PumpSettings = Omit<PumpOptions, 'eventFd' | 'counters' | 'slotCounts'>;
 
 export interface PumpListener {
   /** The bytes are the caller's until what it returns is resolved. */
@@ -15,6 +16,7 @@ export interface PumpListener {
 
 export class PumpThread {
   readonly counters: Float64Array;
+  readonly slotCounts: SlotCounts;
   readonly ready: Promise<void>;
   readonly failed: Promise<never>;
   readonly #worker: Worker;
@@ -34,7 +36,10 @@ export class PumpThread {
     this.failed = new Promise((_resolve, reject) => (this.#fail = reject));
     this.failed.catch(() => {});
     const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
-    const workerData: PumpOptions = { ...settings, eventFd: this.#eventFd, counters: shared };
+    // One more slot than containers: the host's.
+    const slotCounts = new SharedArrayBuffer(slotCountBytes(settings.containersMax + 1));
+    this.slotCounts = new SlotCounts(slotCounts);
+    const workerData: PumpOptions = { ...settings, eventFd: this.#eventFd, counters: shared, slotCounts };
     this.#worker = new Worker(new URL(`./pump-worker.${extension}`, import.meta.url), { workerData });
     this.#ended = new Promise((resolve) => this.#worker.on('exit', () => resolve()));
     this.#worker.on('message', (message: FromPump) => this.#take(message));
@@ -73,8 +78,7 @@ export class PumpThread {
     if (message.type === 'ready') this.#markReady();
     else if (message.type === 'request') void this.#takeRequest(message);
     else if (message.type === 'scope-record') this.#listener.scopeRecord(message.record);
-    else if (message.type === 'scope-unknown')
-      this.#listener.scopeUnknown((BigInt(message.scopeHi) << 32n) | BigInt(message.scopeLo));
+    else if (message.type === 'scope-unknown') this.#listener.scopeUnknown(scopeOf(message));
     else if (message.type === 'drained') this.#drains.shift()?.();
     else if (message.type === 'failed') {
       const error = new Error(`the pump failed: ${message.message}`);
@@ -92,4 +96,8 @@ export class PumpThread {
     }
     this.send({ type: 'buffer', buffer }, [buffer]);
   }
+}
+
+function scopeOf({ scopeLo, scopeHi }: { readonly scopeLo: number; readonly scopeHi: number }): bigint {
+  return (BigInt(scopeHi) << 32n) | BigInt(scopeLo);
 }

@@ -9,6 +9,7 @@ import { KernelCounters } from './kernel-counters.ts';
 import { libbpf } from './libbpf.ts';
 import { mapShared, unmap } from './libc.ts';
 import { chooseReads, objectFile, type Reads } from './object-file.ts';
+import { oldestBootNs } from './pending-opens.ts';
 import { encodeSettings, startEntriesOf, type TracerOptions } from './settings.ts';
 
 const PAGE_BYTES = 4096;
@@ -48,8 +49,6 @@ export class Tracer {
   /** Those that tell of scopes. */
   readonly #scopeHooks: readonly string[];
   readonly #buckets: number;
-  readonly #slotsAddress: bigint;
-  readonly #slotsBytes: number;
   #epoch = 0;
 
   /** Opens and loads. Throws {@link KernelUnfitError} or {@link BpfError}. */
@@ -83,13 +82,20 @@ export class Tracer {
     this.#object.load([...hooked, ...UNHOOKED, ...(this.#isByGroups ? [] : [NAMESPACE_ITERATOR])]);
     this.counters = new KernelCounters(this.#object, hooked);
     this.ring = mapRing(this.#object.mapFd('ring'), options.ringBytes);
-    this.#slotsBytes = this.#buckets * layout.BUCKET_TAGS * layout.SLOT_BYTES;
-    this.#slotsAddress = mapShared(this.#object.mapFd('slots'), this.#slotsBytes, 0, false);
   }
 
-  /** Address and size of the table of pending opens, for reading only. */
-  get slots(): { readonly address: bigint; readonly bytes: number } {
-    return { address: this.#slotsAddress, bytes: this.#slotsBytes };
+  /**
+   * Returns the boot time (ns) until which the `count` oldest pending opens were opened. Mapped for the look only: every
+   * page of the table would count as fdspan's memory. After {@link detach}, when the table stands still.
+   */
+  oldestBootNs(count: number): bigint {
+    const bytes = this.#buckets * layout.BUCKET_TAGS * layout.SLOT_BYTES;
+    const address = mapShared(this.#object.mapFd('slots'), bytes, 0, false);
+    try {
+      return oldestBootNs({ address, bytes }, count);
+    } finally {
+      unmap(address, bytes);
+    }
   }
 
   /** Attached before the tree is scanned or the tasks are visited: no group or namespace falls between. */
@@ -172,7 +178,6 @@ export class Tracer {
   close(): void {
     unmap(this.ring.consumerAddress, PAGE_BYTES);
     unmap(this.ring.producerAddress, PAGE_BYTES + 2 * this.ring.ringBytes);
-    unmap(this.#slotsAddress, this.#slotsBytes);
     this.#object.close();
   }
 

@@ -12,8 +12,10 @@ import { createSdNotifier } from '../telemetry/sd-notify.ts';
 import { serviceStatus, type StatusSample } from '../telemetry/service-status.ts';
 import { lawViolations } from '../telemetry/summary.ts';
 import { version, type CommandIo } from './command-io.ts';
-import { configOf } from './config-arguments.ts';
+import { configOf, loadAgain } from './config-arguments.ts';
+import type { ContainerRow } from './containers.ts';
 import { EXIT_BUG, EXIT_CONFIG, EXIT_NOT_PERMITTED, EXIT_OK, EXIT_UNAVAILABLE } from './exit-codes.ts';
+import { createReload } from './reload.ts';
 import { refusalOf } from './start-refusal.ts';
 import type { CollectorStatus } from './status.ts';
 
@@ -42,10 +44,16 @@ export async function run(args: readonly string[], io: CommandIo): Promise<numbe
   const stopAsked = new Promise<string>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT']) process.on(signal, () => resolve(signal));
   });
-  surviveHangup(io, log);
+  const reload = { now: () => {} };
+  listenForHangup(io, reload);
   const tap: Tap = { offer: () => {} };
   const collector = await start(config, log, tap);
   if (typeof collector === 'number') return collector;
+  reload.now = createReload(loaded, {
+    load: () => loadAgain(args, io),
+    apply: (next) => collector.reload(next),
+    log,
+  });
   const notifier = createSdNotifier({ environment: io.env, send: sendDatagram });
   const control = await listen(config, collector, log, beganUnixMs);
   if (control !== null) tap.offer = (request) => control.offerRequest(request);
@@ -76,14 +84,11 @@ export async function run(args: readonly string[], io: CommandIo): Promise<numbe
 }
 
 /**
- * Daemons are sent SIGHUP to read their configuration again. fdspan can't, and must not end by it: no
- * service manager would take that for a failure. On a terminal SIGHUP means that the terminal is gone.
+ * On a terminal SIGHUP means that the terminal is gone; a daemon is told by it to read its configuration again. From
+ * the start on: before there is a collector it must not end the process.
  */
-function surviveHangup(io: CommandIo, log: Logger): void {
-  if (io.stderr.isTTY) return;
-  process.on('SIGHUP', () => {
-    log.warn('SIGHUP is ignored: the configuration is read at the start only', { cure: 'restart fdspan' });
-  });
+function listenForHangup(io: CommandIo, reload: { now: () => void }): void {
+  if (!io.stderr.isTTY) process.on('SIGHUP', () => reload.now());
 }
 
 /** Each line tells the rate since the line before it. */
@@ -128,7 +133,7 @@ async function listen(
   try {
     return await ControlServer.listen({
       path: config.control.socket,
-      handlers: { status },
+      handlers: { status, containers: () => collector.containers().map(rowOf) },
       counters: () => collector.counters(),
       onWarning: (message, error) => log.warn(message, { error }),
     });
@@ -140,6 +145,11 @@ async function listen(
     });
     return null;
   }
+}
+
+/** Ids of 64 bits are no numbers of JSON, and nobody asks for them. */
+function rowOf({ scopes: _scopes, ...row }: ReturnType<Collector['containers']>[number]): ContainerRow {
+  return row;
 }
 
 async function startOwnTelemetry(

@@ -2,6 +2,7 @@
 // `check` and `run` refuse what would fail later.
 import type { StageChecks, WholeCheck } from '../config/load.ts';
 import { changeEach, ValueError } from '../config/value-error.ts';
+import { compileGlob } from '../containers/glob.ts';
 import { compileRules, type ContainerRule } from '../containers/rules.ts';
 import { checkHeader, headersFileProblems, tlsProblems } from '../export/check-credentials.ts';
 import { parseEndpoint } from '../export/endpoint.ts';
@@ -35,6 +36,7 @@ const eachRule = eachItem((rule: ContainerRule) => compileRules([rule], []));
 const VALUES: StageChecks['values'] = {
   'containers.allow': eachRule,
   'containers.deny': eachRule,
+  'containers.labels': eachItem((glob: string) => compileGlob(glob, 'name')),
   'files.exclude': eachPathGlob,
   'files.include': eachPathGlob,
   // The protocol that takes a path: which one is meant shows when every source is read.

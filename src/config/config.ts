@@ -12,6 +12,9 @@ export interface Config {
     readonly allow: readonly Readonly<Record<string, string>>[];
     readonly deny: readonly Readonly<Record<string, string>>[];
     readonly runtimePhase: boolean;
+    /** `auto`, or by runtime what differs from it: `auto`, `off` or paths of sockets. */
+    readonly runtimes: 'auto' | Readonly<Record<string, 'auto' | 'off' | readonly string[]>>;
+    readonly labels: readonly string[];
     readonly keepAfterExitMs: number;
   };
   readonly files: {
@@ -50,6 +53,7 @@ export interface Config {
     readonly ring: number;
     readonly containers: number;
     readonly waitingRecords: number;
+    readonly metadataWaitMs: number;
     readonly stopDeadlineMs: number;
     readonly stopSpans: number;
   };

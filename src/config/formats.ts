@@ -7,9 +7,9 @@ import { readYaml } from './yaml-text.ts';
 const DURATION_UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
 const BYTE_UNITS: Readonly<Record<string, number>> = { '': 1, B: 1, KiB: 1024, MiB: 1 << 20, GiB: 1 << 30 };
 const FILE_TYPES = ['regular', 'directory', 'character_device', 'block_device', 'fifo', 'symlink'];
-/** Fields of a rule that need no runtime's API. */
-const RULE_FIELDS = ['id', 'runtime', 'cgroup'];
-const RULE_FIELDS_NOT_YET_BUILT = ['name', 'image', 'label', 'namespace', 'pod'];
+const RULE_FIELDS = ['name', 'image', 'label', 'namespace', 'pod', 'runtime', 'id', 'cgroup'];
+/** Runtimes with a socket. */
+const SOCKET_RUNTIMES = ['docker', 'podman', 'containerd', 'cri'];
 /** Reason: lists are walked at start, or made into one automaton. Overflow: a problem that says so. */
 const LIST_ITEMS_MAX = 1000;
 /** Reason: they go with every container of every request. Overflow: a problem that says so. */
@@ -175,16 +175,38 @@ function entryText(value: unknown): string {
 export const rule: Format = (value) => {
   const fields = typeof value === 'object' ? entriesOf(value) : null;
   if (fields === null || fields.length === 0)
-    throw new Error('a rule such as {id: "3f2a*"} or {runtime: docker}');
+    throw new Error('a rule such as {name: "web-*"} or {runtime: docker}');
   return Object.fromEntries(changeEach(fields, ruleField));
 };
 
 function ruleField(value: unknown, field: string): string {
   if (RULE_FIELDS.includes(field)) return entryText(value);
-  const why = RULE_FIELDS_NOT_YET_BUILT.includes(field)
-    ? "needs a runtime's API, which isn't built yet"
-    : 'is under a field that no rule has';
-  throw new ValueError([{ path: [], value, message: `${why}: the fields are ${RULE_FIELDS.join(', ')}` }]);
+  const message = `is under a field that no rule has: the fields are ${RULE_FIELDS.join(', ')}`;
+  throw new ValueError([{ path: [], value, message }]);
+}
+
+/** Which runtimes are asked: `auto`, or a map of those that differ from it. */
+export const runtimes: Format = (value) => {
+  if (value === 'auto') return value;
+  const entries = entriesOf(value);
+  if (entries === null || entries.length === 0)
+    throw new Error('auto, or a map such as {docker: off, containerd: /run/own/containerd.sock}');
+  return Object.fromEntries(changeEach(entries, runtimeSetting));
+};
+
+function runtimeSetting(value: unknown, name: string): unknown {
+  if (name !== 'state' && !SOCKET_RUNTIMES.includes(name)) {
+    const message = `is under a runtime that isn't known: there are ${SOCKET_RUNTIMES.join(', ')} and state`;
+    throw new ValueError([{ path: [], value, message }]);
+  }
+  if (value === false || value === 'off') return 'off';
+  if (value === 'auto') return value;
+  if (name === 'state') throw new Error('auto or off');
+  const paths = (Array.isArray(value) ? value : [value]) as unknown[];
+  const isSocketPath = (path: unknown): boolean =>
+    typeof path === 'string' && path.startsWith('/') && Buffer.byteLength(path) <= SOCKET_PATH_BYTES_MAX;
+  if (paths.length > 0 && paths.every(isSocketPath)) return paths;
+  throw new Error('auto, off, or the whole path of a socket (or a list of them)');
 }
 
 export const textMap: Format = (value) => {

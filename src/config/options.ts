@@ -5,6 +5,7 @@ import { constants as osConstants } from 'node:os';
 import type { TracerOptions } from '../bpf/settings.ts';
 import type { RingMapping } from '../bpf/tracer.ts';
 import type { HostNamespaces } from '../containers/namespaces.ts';
+import type { RuntimeSettings, SocketSetting } from '../containers/runtime-sources.ts';
 import type { ScopeChoice } from '../containers/scope-choice.ts';
 import type { PumpSettings } from '../pump-thread.ts';
 import type { Config } from './config.ts';
@@ -71,5 +72,17 @@ export function pumpOptions(config: Config, ring: RingMapping, version: string):
     excludeGlobs: config.files.exclude,
     includeGlobs: config.files.include,
     scopeVersion: version,
+  };
+}
+
+export function runtimeSettings({ containers: { runtimes } }: Config): RuntimeSettings {
+  const given = runtimes === 'auto' ? {} : runtimes;
+  const sockets = (name: string): SocketSetting => (given[name] === 'off' ? [] : (given[name] ?? 'auto'));
+  return {
+    docker: sockets('docker'),
+    podman: sockets('podman'),
+    containerd: sockets('containerd'),
+    cri: sockets('cri'),
+    state: given['state'] !== 'off',
   };
 }

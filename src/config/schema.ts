@@ -65,14 +65,14 @@ export const KEYS: Readonly<Record<string, Key>> = {
     format: format.boolean,
   },
   'containers.runtimes': {
-    doc: 'Runtime APIs to ask (not built yet).',
+    doc: 'Runtimes to ask: auto, or a map such as {docker: off, cri: /run/own/cri.sock, state: off}.',
     default: 'auto',
-    format: format.notYetBuilt('auto'),
+    format: format.runtimes,
   },
   'containers.labels': {
-    doc: 'Container labels to send (not built yet).',
+    doc: 'Globs of labels to send, as container.label.KEY.',
     default: [],
-    format: format.notYetBuilt([]),
+    format: format.listOf(format.text, 'globs'),
   },
   'containers.keep_after_exit': {
     doc: 'How long a container is remembered after it ended.',
@@ -117,7 +117,7 @@ export const KEYS: Readonly<Record<string, Key>> = {
     format: format.oneOf('template', 'operation'),
   },
   'spans.names_max': {
-    doc: 'Different span names of one container.',
+    doc: 'Different span names of one container; beyond, as many of directories.',
     default: 200,
     format: format.integer(1, 10000),
   },
@@ -256,6 +256,11 @@ export const KEYS: Readonly<Record<string, Key>> = {
     doc: 'Records that wait for a verdict.',
     default: 65536,
     format: format.integer(1, 16777216),
+  },
+  'limits.metadata_wait': {
+    doc: 'How long the first records of a new container wait for what its runtime says.',
+    default: '1s',
+    format: format.durationBetween(0, 60_000),
   },
   'limits.stop_deadline': {
     doc: 'Time to send what is left at stop.',

@@ -2,7 +2,17 @@
 // Names come from containers and may hold any bytes; every test here is linear in the segment.
 
 export type ContainerRuntime =
-  'docker' | 'podman' | 'containerd' | 'cri-o' | 'lxc' | 'systemd-nspawn' | 'nomad' | 'unknown';
+  | 'docker'
+  | 'podman'
+  | 'containerd'
+  | 'cri-o'
+  | 'lxc'
+  | 'systemd-nspawn'
+  | 'nomad'
+  | 'runc'
+  | 'crun'
+  | 'runsc'
+  | 'unknown';
 
 export interface SegmentMatch {
   readonly id: string;

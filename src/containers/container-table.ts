@@ -1,15 +1,24 @@
 // The containers that are known, and the free slots. A slot goes back only after the pump was told.
 import type { ContainerPath } from './cgroup-path.ts';
 import { isHexId } from './cgroup-segment.ts';
-import { idOfScope, type CgroupVersion } from './scope.ts';
+import type { CgroupVersion } from './scope.ts';
+import type { ContainerMetadata } from './runtimes/runtime-source.ts';
 import type { ScopeDescribed } from './scope-records.ts';
+
+/** `unjudged`: its runtime is being asked. */
+export type ContainerVerdict = 'unjudged' | 'trace' | 'deny';
 
 export interface Container {
   readonly key: string;
   readonly path: ContainerPath;
-  /** 1…containersMax; 0 for a denied container. */
-  readonly slot: number;
-  readonly rule: string | null;
+  /** 1…containersMax; 0 while it isn't judged, and for a denied container. */
+  slot: number;
+  rule: string | null;
+  verdict: ContainerVerdict;
+  /** Whether its runtime is or was asked. */
+  isAsked: boolean;
+  /** What its runtime told; null where none knows it, or before it was asked. */
+  metadata: ContainerMetadata | null;
   /** Its groups, nested ones included, in every watched hierarchy. */
   readonly scopes: Set<bigint>;
   /** The group that the resource tells of; v2 goes before v1. */
@@ -33,19 +42,6 @@ export const NAMESPACE_COUNT = 7;
 export function containerKey(path: ContainerPath): string {
   const place = path.instance ?? (isHexId(path.containerId) ? '' : path.groupPath);
   return `${path.parentId ?? ''}\n${path.runtime}\n${place}\n${path.containerId}`;
-}
-
-/** What is told beside a scope that is no control group: of a namespace. */
-export interface ScopeOwner {
-  readonly scope: bigint;
-  /** Whose it is; null: no container's. Left out, the group's path tells. */
-  readonly container?: ContainerPath | null;
-  /** Id of the container's group; null: not known. Left out, the scope holds it. */
-  readonly cgroupId?: bigint | null;
-}
-
-export function cgroupIdOf({ scope, cgroupId }: ScopeOwner): bigint | null {
-  return cgroupId === undefined ? idOfScope(scope) : cgroupId;
 }
 
 /** Hands out the numbers 1…slotsMax, the longest unused first. */
@@ -80,14 +76,39 @@ export function describe(container: Container, described: ScopeDescribed): boole
   return true;
 }
 
+/** Reason: a description can only precede its scope by what the ring holds; the oldest goes first. */
+const EARLY_DESCRIPTIONS_MAX = 1024;
+
+/** What the kernel told of scopes that aren't known yet. */
+export class EarlyDescriptions {
+  readonly #byScope = new Map<bigint, ScopeDescribed>();
+
+  keep(described: ScopeDescribed): void {
+    if (this.#byScope.size >= EARLY_DESCRIPTIONS_MAX) {
+      const [oldest] = this.#byScope.keys();
+      this.#byScope.delete(oldest);
+    }
+    this.#byScope.set(described.scope, described);
+  }
+
+  /** Returns and forgets it. */
+  take(scope: bigint): ScopeDescribed | undefined {
+    const described = this.#byScope.get(scope);
+    this.#byScope.delete(scope);
+    return described;
+  }
+}
+
 /** One line of `fdspan containers`. */
 export interface ListedContainer {
   readonly id: string;
   readonly runtime: string;
   readonly podUid: string | null;
   readonly parentId: string | null;
+  readonly name: string | null;
+  readonly image: string | null;
   readonly slot: number;
-  readonly verdict: 'trace' | 'deny';
+  readonly verdict: ContainerVerdict;
   /** The rule that decided (`deny[0]`); null where none did. */
   readonly rule: string | null;
   readonly cgroupPath: string;
@@ -96,4 +117,26 @@ export interface ListedContainer {
   readonly pid: number;
   readonly scopes: readonly bigint[];
   readonly isRunning: boolean;
+}
+
+/** What `fdspan containers` shows of a container. */
+export function listed(container: Container, isRunning: boolean): ListedContainer {
+  const { path, metadata } = container;
+  return {
+    id: path.containerId,
+    runtime: metadata?.runtimeName ?? path.runtime,
+    podUid: metadata?.pod?.uid ?? path.podUid,
+    parentId: path.parentId,
+    name: metadata?.name ?? metadata?.pod?.containerName ?? null,
+    image: metadata?.imageName ?? null,
+    slot: container.slot,
+    verdict: container.verdict,
+    rule: container.rule,
+    cgroupPath: container.cgroupPath,
+    cgroupVersion: container.cgroupVersion,
+    hostname: container.hostname,
+    pid: container.pid,
+    scopes: [...container.scopes],
+    isRunning,
+  };
 }

@@ -2,10 +2,10 @@
 // groups of the process that was met in it, and notices when no task is left in one. On the main thread.
 import type { CgroupHierarchy } from './cgroup-mounts.ts';
 import type { ContainerPath } from './cgroup-path.ts';
-import { hasContainerdTask } from './containerd-tasks.ts';
+import { containerOfGroup, type GroupProofs } from './container-of-group.ts';
+import type { FoundScope } from './found-scope.ts';
 import { GroupPaths } from './group-paths.ts';
 import { groupIdOf, processGroupOf, readProcess, type ProcessGroup } from './process-group.ts';
-import type { FoundScope } from './registry.ts';
 import { namespaceOfScope, SCOPE_MNTNS, kindOfScope } from './scope.ts';
 import type { NamespaceMet } from './scope-records.ts';
 import * as layout from '../model/record-layout.ts';
@@ -33,6 +33,7 @@ export interface NamespacesOptions {
   readonly hierarchies: readonly CgroupHierarchy[];
   readonly cgroup1Controller: string | null;
   readonly hostNamespaces: HostNamespaces;
+  readonly proofs: GroupProofs;
   readonly listener: NamespacesListener;
   readonly procFolder?: string;
 }
@@ -154,13 +155,13 @@ export class Namespaces {
     let group: ProcessGroup | null = processGroupOf(
       this.groups.containerOf(record.groups, cgroup1Controller),
     );
-    if (containerOf(group) === null) {
+    if (this.#containerOf(group) === null) {
       // Another hierarchy may name it: /proc knows all of them.
       group = (await readProcess(record.pid, record.processStartedBootNs, procFolder)) ?? group;
       if (entry.decision !== null) return;
     }
     entry.group = group;
-    if (containerOf(group) !== null || entry.meetings >= MEETINGS_MAX) await this.#decide(entry);
+    if (this.#containerOf(group) !== null || entry.meetings >= MEETINGS_MAX) await this.#decide(entry);
     else if (!this.#isSettled) this.#options.listener.meetAgain(entry.scope);
   }
 
@@ -172,7 +173,7 @@ export class Namespaces {
   async #tell(entry: Namespace): Promise<void> {
     if (entry.timer !== null) clearTimeout(entry.timer);
     const { scope, group } = entry;
-    const container = (group === null ? null : containerOf(group)) ?? this.#byNumber(entry);
+    const container = (group === null ? null : this.#containerOf(group)) ?? this.#byNumber(entry);
     this.#options.listener.found({
       scope,
       path: group?.path ?? '',
@@ -180,6 +181,10 @@ export class Namespaces {
       container,
       cgroupId: group === null ? null : await groupIdOf(group, this.#options.hierarchies),
     });
+  }
+
+  #containerOf({ path, version }: ProcessGroup): ContainerPath | null {
+    return containerOfGroup({ scope: 0n, path, version }, this.#options.proofs);
   }
 
   /**
@@ -204,11 +209,4 @@ export class Namespaces {
       instance: String(scope),
     };
   }
-}
-
-/** The container that the process's groups name, unless it is a guess without proof. */
-function containerOf({ container }: ProcessGroup): ContainerPath | null {
-  if (container === null || !container.isGuess) return container;
-  const namespace = container.groupPath.split('/').at(-2) ?? '';
-  return hasContainerdTask(namespace, container.containerId) ? container : null;
 }

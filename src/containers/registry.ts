@@ -1,26 +1,26 @@
-// The table of scopes and containers, on the main thread: judges each control group by its path and
-// the rules, gives containers their slots, and tells the listener (policy map and pump) what it
-// decided. It must never give a slot again before the listener heard that its container is gone.
-import type { Attributes } from '../model/attributes.ts';
+// The table of scopes and containers, on the main thread: finds the container of each control group, waits for
+// what its runtime tells of it, judges it once by the rules, gives it a slot, and tells the listener (policy
+// map and pump) what it decided. It must never give a slot again before the listener heard that it is free.
 import type { ContainerUpdate } from '../model/container-slot.ts';
-import { containerOfPath, type ContainerPath } from './cgroup-path.ts';
+import type { ContainerPath } from './cgroup-path.ts';
+import { ContainerJudge, type JudgeOptions, type RegistryRules } from './container-judge.ts';
 import {
-  cgroupIdOf,
   containerKey,
   describe,
+  EarlyDescriptions,
+  listed,
   NAMESPACE_COUNT,
-  SlotPool,
   type Container,
   type ListedContainer,
-  type ScopeOwner,
 } from './container-table.ts';
-import { hasContainerdTask } from './containerd-tasks.ts';
-import { containerAttributes } from './resource.ts';
-import type { ContainerRules } from './rules.ts';
-import type { CgroupVersion } from './scope.ts';
+import { containerOfGroup, type GroupProofs } from './container-of-group.ts';
+import { cgroupIdOf, type FoundScope } from './found-scope.ts';
+import type { ContainerMetadata } from './runtimes/runtime-source.ts';
+import { cgroupVersionOfScope } from './scope.ts';
 import type { ScopeDescribed } from './scope-records.ts';
 
-export type RegistryVerdict = 'trace' | 'deny' | 'ignore';
+/** `unjudged`: traced, and its records wait. */
+export type RegistryVerdict = 'trace' | 'deny' | 'ignore' | 'unjudged';
 
 export interface RegistryListener {
   /** A traced container is new, or its resource changed. Comes before the `scope` calls of its slot. */
@@ -33,28 +33,10 @@ export interface RegistryListener {
   containersFull(containersMax: number): void;
 }
 
-export interface RegistryOptions {
-  readonly containersMax: number;
+export interface RegistryOptions extends JudgeOptions, GroupProofs {
   /** How long scope and slot are kept after the group went: records may still wait. */
   readonly keepAfterExitMs: number;
-  readonly hostAttributes: Attributes;
-  readonly extraAttributes: Attributes;
-  readonly distroVersion: string;
-  readonly rules: ContainerRules;
-  readonly encodeResource: (attributes: Attributes) => Uint8Array;
   readonly listener: RegistryListener;
-  /** Proves a group that only looks like containerd's; by default containerd's state folder does. */
-  readonly confirmGuess?: (namespace: string, id: string) => boolean;
-}
-
-export interface FoundScope extends ScopeOwner {
-  readonly scope: bigint;
-  /** What the kernel let it inherit from; the scope itself, or left out, where nothing. */
-  readonly containerScope?: bigint;
-  /** From the hierarchy's root (latin1). */
-  readonly path: string;
-  readonly isPathTruncated?: boolean;
-  readonly version: CgroupVersion;
 }
 
 interface Scope {
@@ -66,32 +48,27 @@ interface Scope {
   isRemoved: boolean;
 }
 
-/** Reason: a description can only precede its scope by what the ring holds; the oldest goes first. */
-const EARLY_DESCRIPTIONS_MAX = 1024;
-
 /** Reason: sixteen groups a container (systemd inside); others of it are ignored, and counted. */
 const SCOPES_PER_CONTAINER_MAX = 16;
 
 export class ContainerRegistry {
   readonly #options: RegistryOptions;
-  readonly #slots: SlotPool;
+  readonly #judge: ContainerJudge;
   readonly #scopes = new Map<bigint, Scope>();
   readonly #scopesByPath = new Map<string, bigint>();
   readonly #containers = new Map<string, Container>();
-  readonly #earlyDescriptions = new Map<bigint, ScopeDescribed>();
+  readonly #earlyDescriptions = new EarlyDescriptions();
   readonly #removed = new Set<Scope>();
-  #isFullTold = false;
-  #containersFull = 0;
   #scopesFull = 0;
 
   constructor(options: RegistryOptions) {
     this.#options = options;
-    this.#slots = new SlotPool(options.containersMax);
+    this.#judge = new ContainerJudge(options);
   }
 
   /** Counts of what found no place; they only grow. */
   get counts(): { readonly containers_full: number; readonly scopes_full: number } {
-    return { containers_full: this.#containersFull, scopes_full: this.#scopesFull };
+    return { containers_full: this.#judge.containersFull, scopes_full: this.#scopesFull };
   }
 
   /** Judges a group that the scan or a record told of. A scope that is known keeps its verdict. */
@@ -101,7 +78,7 @@ export class ContainerRegistry {
       if (!known.isRemoved) return;
       this.#forget(known);
     }
-    const path = this.#identify(found);
+    const path = containerOfGroup(found, this.#options);
     const container = path === null ? this.#inherited(found) : this.#containerOf(path, found);
     if (container === null || !this.#hasRoom(container)) {
       this.#options.listener.scope(found.scope, 'ignore', 0, found.scope);
@@ -117,23 +94,29 @@ export class ContainerRegistry {
     });
     this.#scopesByPath.set(pathKey, found.scope);
     container.scopes.add(found.scope);
-    this.#announce(container, path, found);
+    this.#join(container, path, found);
+    if (container.scopes.size > 1 || container.verdict !== 'unjudged') {
+      this.#tellVerdict(found.scope, container);
+      return;
+    }
+    this.#judge.ask(container, () => this.#answered(container));
+    const isWaiting = container.verdict === 'unjudged' && this.#containers.has(container.key);
+    if (isWaiting) this.#tellVerdict(found.scope, container);
   }
 
   /** Takes what the kernel tells of a container's first process; the earliest process counts. */
   scopeDescribed(described: ScopeDescribed): void {
     const container = this.#scopes.get(described.scope)?.container;
     if (container === undefined) {
-      this.#keepEarly(described);
+      this.#earlyDescriptions.keep(described);
       return;
     }
-    if (!describe(container, described)) return;
-    if (container.slot !== 0) this.#update(container);
+    if (describe(container, described)) this.#judge.update(container);
   }
 
   /** Notes that a group went. Its verdict and slot stay for `keepAfterExitMs`, counted by `tick`. */
   scopeRemoved(scope: bigint): void {
-    this.#earlyDescriptions.delete(scope);
+    this.#earlyDescriptions.take(scope);
     const entry = this.#scopes.get(scope);
     if (entry === undefined) {
       this.#options.listener.scopeGone(scope);
@@ -153,31 +136,48 @@ export class ContainerRegistry {
 
   /** Lists the containers that are known, the denied and the just gone included. */
   list(): ListedContainer[] {
-    return [...this.#containers.values()].map((container) => ({
-      id: container.path.containerId,
-      runtime: container.path.runtime,
-      podUid: container.path.podUid,
-      parentId: container.path.parentId,
-      slot: container.slot,
-      verdict: container.slot === 0 ? 'deny' : 'trace',
-      rule: container.rule,
-      cgroupPath: container.cgroupPath,
-      cgroupVersion: container.cgroupVersion,
-      hostname: container.hostname,
-      pid: container.pid,
-      scopes: [...container.scopes],
-      isRunning: [...container.scopes].some((scope) => this.#scopes.get(scope)?.isRemoved === false),
-    }));
+    return [...this.#containers.values()].map((container) =>
+      listed(
+        container,
+        [...container.scopes].some((scope) => this.#scopes.get(scope)?.isRemoved === false),
+      ),
+    );
   }
 
-  /** The container that the group's own path names, unless it is a guess without proof. */
-  #identify(found: FoundScope): ContainerPath | null {
-    if (found.container !== undefined) return found.container;
-    const path = containerOfPath(found.path);
-    if (path === null || !path.isGuess) return path;
-    const namespace = path.groupPath.split('/').at(-2) ?? '';
-    const isProven = (this.#options.confirmGuess ?? hasContainerdTask)(namespace, path.containerId);
-    return isProven && found.isPathTruncated !== true ? path : null;
+  /** Whether the group is known, judged or not: looking through the tree again would tell nothing new. */
+  hasScope(scope: bigint): boolean {
+    return this.#scopes.has(scope);
+  }
+
+  /** Resolves when every container that is known now has been judged. */
+  settled(): Promise<void> {
+    return this.#judge.settled();
+  }
+
+  /** Takes an event of a runtime: a new name or new labels show from the next request on. The verdict stays. */
+  metadataChanged(metadata: ContainerMetadata): void {
+    for (const container of this.#containers.values()) {
+      if (container.path.containerId !== metadata.id || container.verdict === 'unjudged') continue;
+      container.metadata = metadata;
+      this.#judge.update(container);
+    }
+  }
+
+  /** Judges every container by other rules. One that stays traced loses nothing, and its resource is told anew. */
+  reload(rules: RegistryRules): void {
+    this.#judge.rules = rules;
+    for (const container of this.#containers.values()) {
+      if (container.verdict === 'unjudged') continue;
+      this.#judge.ask(container, () => this.#judgeAgain(container));
+    }
+  }
+
+  #judgeAgain(container: Container): void {
+    if (this.#containers.get(container.key) !== container) return;
+    const before = container.verdict;
+    this.#judge.judge(container);
+    if (container.verdict === before) return;
+    for (const scope of container.scopes) this.#tellVerdict(scope, container);
   }
 
   /**
@@ -201,21 +201,19 @@ export class ContainerRegistry {
   }
 
   #addContainer(path: ContainerPath, found: FoundScope): Container | null {
-    const { containerId: id, runtime } = path;
-    const { isAllowed, rule } = this.#options.rules.judge({ id, runtime, cgroup: path.groupPath });
-    const slot = isAllowed ? this.#slots.take() : 0;
-    const isFull = isAllowed ? slot === 0 : this.#containers.size >= 2 * this.#options.containersMax;
-    if (isFull) {
-      this.#containersFull++;
-      if (!this.#isFullTold) this.#options.listener.containersFull(this.#options.containersMax);
-      this.#isFullTold = true;
+    if (this.#containers.size >= 2 * this.#options.containersMax) {
+      this.#judge.tellFull();
       return null;
     }
     const container: Container = {
       key: containerKey(path),
       path,
-      slot,
-      rule,
+      slot: 0,
+      rule: null,
+      verdict: 'unjudged',
+      // No runtime knows a namespace's number.
+      isAsked: path.instance !== undefined,
+      metadata: null,
       scopes: new Set(),
       scope: found.scope,
       cgroupPath: path.groupPath,
@@ -230,11 +228,30 @@ export class ContainerRegistry {
     return container;
   }
 
-  /** Tells the listener of a scope that just joined its container. */
-  #announce(container: Container, path: ContainerPath | null, found: FoundScope): void {
+  /** Judges a container once its runtime has answered, or nobody knows it. */
+  #answered(container: Container): void {
+    // Forgotten meanwhile: its groups went longer ago than they are kept.
+    if (this.#containers.get(container.key) !== container) return;
+    const { isGuess, runtime } = container.path;
+    // A guess of containerd's was proven by its state folder.
+    const isProven =
+      container.metadata !== null || !isGuess || !container.isAsked || runtime === 'containerd';
+    if (isProven && this.#judge.judge(container)) {
+      for (const scope of container.scopes) this.#tellVerdict(scope, container);
+      return;
+    }
+    this.#containers.delete(container.key);
+    for (const scope of container.scopes) {
+      this.#options.listener.scope(scope, 'ignore', 0, scope);
+      this.#dropScope(scope);
+    }
+  }
+
+  /** Takes over what the container's new group tells of it. */
+  #join(container: Container, path: ContainerPath | null, found: FoundScope): void {
     const isBetter =
       path?.isOwnGroup === true && (found.version === 'v2' || container.cgroupVersion === 'v1');
-    let isChanged = container.scopes.size === 1;
+    let isChanged = false;
     if (isBetter && container.scope !== found.scope) {
       container.scope = found.scope;
       container.cgroupPath = found.path;
@@ -242,56 +259,31 @@ export class ContainerRegistry {
       container.cgroupId = cgroupIdOf(found);
       isChanged = true;
     }
-    const early = this.#earlyDescriptions.get(found.scope);
-    this.#earlyDescriptions.delete(found.scope);
+    const early = this.#earlyDescriptions.take(found.scope);
     if (early !== undefined && describe(container, early)) isChanged = true;
-    if (isChanged && container.slot !== 0) this.#update(container);
-    const verdict = container.slot === 0 ? 'deny' : 'trace';
-    this.#options.listener.scope(found.scope, verdict, container.slot, this.#ownScope(path, found));
+    if (isChanged) this.#judge.update(container);
   }
 
-  /** The container's own group in the hierarchy of `found`, or `found` itself where it isn't known. */
-  #ownScope(path: ContainerPath | null, found: FoundScope): bigint {
-    if (path === null) return found.containerScope ?? found.scope;
-    return this.#scopesByPath.get(`${found.version}:${path.groupPath}`) ?? found.scope;
-  }
-
-  #update(container: Container): void {
-    const attributes = containerAttributes(
-      {
-        path: container.path,
-        cgroupId: container.cgroupId,
-        cgroupPath: container.cgroupPath,
-        cgroupVersion: container.cgroupVersion,
-        namespaces: container.namespaces,
-        hostname: container.hostname,
-      },
-      this.#options,
-    );
-    const resourceBytes = this.#options.encodeResource(attributes);
-    const { slot, namespaces } = container;
-    this.#options.listener.container({ slot, resourceBytes, namespaces: namespaces.slice() });
-  }
-
-  #keepEarly(described: ScopeDescribed): void {
-    if (this.#earlyDescriptions.size >= EARLY_DESCRIPTIONS_MAX) {
-      const oldest = this.#earlyDescriptions.keys().next();
-      if (!oldest.done) this.#earlyDescriptions.delete(oldest.value);
-    }
-    this.#earlyDescriptions.set(described.scope, described);
+  #tellVerdict(scope: bigint, container: Container): void {
+    const own = this.#scopesByPath.get(`${cgroupVersionOfScope(scope)}:${container.path.groupPath}`) ?? scope;
+    this.#options.listener.scope(scope, container.verdict, container.slot, own);
   }
 
   #forget(entry: Scope): void {
-    this.#removed.delete(entry);
-    this.#scopes.delete(entry.scope);
-    if (this.#scopesByPath.get(entry.pathKey) === entry.scope) this.#scopesByPath.delete(entry.pathKey);
+    this.#dropScope(entry.scope);
     const { container } = entry;
     container.scopes.delete(entry.scope);
     this.#options.listener.scopeGone(entry.scope);
     if (container.scopes.size > 0) return;
     this.#containers.delete(container.key);
-    if (container.slot === 0) return;
-    this.#options.listener.containerGone(container.slot);
-    this.#slots.give(container.slot);
+    this.#judge.giveSlot(container);
+  }
+
+  #dropScope(scope: bigint): void {
+    const entry = this.#scopes.get(scope);
+    if (entry === undefined) return;
+    this.#removed.delete(entry);
+    this.#scopes.delete(scope);
+    if (this.#scopesByPath.get(entry.pathKey) === scope) this.#scopesByPath.delete(entry.pathKey);
   }
 }

@@ -1,8 +1,10 @@
-// The attributes of one container's OTLP Resource, as far as no runtime's API is needed.
+// The attributes of one container's OTLP Resource.
 import type { Attributes, AttributeValue } from '../model/attributes.ts';
 import { textOfBytes } from './byte-text.ts';
 import type { ContainerPath } from './cgroup-path.ts';
 import { isHexId } from './cgroup-segment.ts';
+import { metadataAttributes, serviceNameOf } from './metadata-attributes.ts';
+import type { ContainerMetadata } from './runtimes/runtime-source.ts';
 import type { CgroupVersion } from './scope.ts';
 
 /** In the order of the record's NS_* indices. */
@@ -33,6 +35,8 @@ export interface ContainerDescription {
   readonly namespaces: Uint32Array;
   /** UTS name of the container (latin1); '' = not known. */
   readonly hostname: string;
+  /** What its runtime told. */
+  readonly metadata: ContainerMetadata | null;
 }
 
 export interface ResourceSettings {
@@ -40,6 +44,8 @@ export interface ResourceSettings {
   /** From the configuration's `resource`; beats every attribute found here. */
   readonly extraAttributes: Attributes;
   readonly distroVersion: string;
+  /** Whether a label of this key is sent. */
+  readonly isLabelWanted: (key: string) => boolean;
 }
 
 /** Returns the short id of hex ids, the whole id of others. */
@@ -50,13 +56,15 @@ export function shortIdOf(containerId: string): string {
 /** Builds the attributes of a container's resource; what isn't known is left out. */
 export function containerAttributes(container: ContainerDescription, settings: ResourceSettings): Attributes {
   const { containerId, runtime, podUid, parentId } = container.path;
+  const { metadata } = container;
   const id = textOfBytes(containerId, ID_BYTES_MAX);
   const attributes: Record<string, AttributeValue> = {
-    'service.name': shortIdOf(containerId),
+    'service.name': serviceNameOf(metadata) ?? shortIdOf(containerId),
     'service.instance.id': id,
     'container.id': id,
   };
-  if (runtime !== 'unknown') attributes['container.runtime.name'] = runtime;
+  const runtimeName = metadata?.runtimeName ?? runtime;
+  if (runtimeName !== 'unknown') attributes['container.runtime.name'] = runtimeName;
   if (podUid !== null) attributes['k8s.pod.uid'] = podUid;
   if (parentId !== null) attributes['fdspan.container.parent.id'] = textOfBytes(parentId, ID_BYTES_MAX);
   if (container.cgroupId !== null) attributes['fdspan.cgroup.id'] = container.cgroupId.toString();
@@ -70,6 +78,7 @@ export function containerAttributes(container: ContainerDescription, settings: R
   if (container.hostname !== '') attributes['fdspan.container.hostname'] = textOfBytes(container.hostname);
   return {
     ...attributes,
+    ...(metadata === null ? {} : metadataAttributes(metadata, settings.isLabelWanted)),
     ...settings.hostAttributes,
     'telemetry.distro.name': 'fdspan',
     'telemetry.distro.version': settings.distroVersion,

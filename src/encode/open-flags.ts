@@ -42,7 +42,9 @@ export function openFlagsText(flags: number): string {
 export function createErrnoNames(): string[] {
   const names: string[] = [];
   for (const [name, number] of Object.entries(constants.errno)) names[number] ??= name;
+  // The kernel's own names, where the C library has a second one.
   names[constants.errno.EAGAIN] = 'EAGAIN';
+  names[constants.errno.EOPNOTSUPP] = 'EOPNOTSUPP';
   return names;
 }
 

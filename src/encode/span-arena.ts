@@ -78,9 +78,9 @@ export class SpanArena {
     while (count > 0) this.bytes[this.position++] = this.digits[--count];
   }
 
-  /** Writes an unsigned 64-bit number in decimal, by long division of its 16-bit parts. */
+  /** Writes an unsigned 64-bit number, of any two words, in decimal, by long division of its 16-bit parts. */
   decimal64(lo: number, hi: number): void {
-    if (hi < 0x200000) return this.decimal(hi * 0x100000000 + lo);
+    if (hi === 0 && lo >= 0) return this.decimal(lo);
     let part3 = hi >>> 16;
     let part2 = hi & 0xffff;
     let part1 = lo >>> 16;

@@ -43,7 +43,7 @@ export class SpanEncoder {
   private readonly isNamed: boolean;
   private readonly bootIdLo: number;
   private readonly bootIdHi: number;
-  private readonly seeds = new Uint32Array(randomBytes(8).buffer.slice(0, 8));
+  private readonly seeds = new Int32Array(randomBytes(8).buffer.slice(0, 8));
   private spanCount = 0;
 
   constructor(options: SpanEncoderOptions, arena: SpanArena) {
@@ -52,8 +52,8 @@ export class SpanEncoder {
     this.isStandard = options.attributes !== 'lean';
     this.isNamed = options.spanName === 'template';
     this.names = new SpanNames(options.containersMax + 1, options.spanNamesMax);
-    this.bootIdLo = options.bootIdLo;
-    this.bootIdHi = options.bootIdHi;
+    this.bootIdLo = options.bootIdLo | 0;
+    this.bootIdHi = options.bootIdHi | 0;
     const head = [
       0x12,
       0x80,
@@ -109,7 +109,7 @@ export class SpanEncoder {
     if (this.isStandard) this.writeStandard(cursor, fd < 0);
     if (this.isFull && fd >= 0) {
       const size = layout.PAIR_RECORD_SIZE_BYTES;
-      blocks.writeInt64(arena, blocks.size, cursor.u32(size), cursor.u32(size + 4));
+      blocks.writeInt64(arena, blocks.size, cursor.i32(size), cursor.i32(size + 4));
     }
     this.writeNamespaces(cursor, slot, namespaces);
     arena.patchLength(begin + LENGTH_AT, arena.position - begin - 4);
@@ -118,11 +118,11 @@ export class SpanEncoder {
   private patchIds(cursor: RecordCursor, begin: number): void {
     const { arena } = this;
     const started = layout.PAIR_RECORD_PROCESS_STARTED_BOOT_NS;
-    let a = mix(this.bootIdLo, cursor.u32(layout.PAIR_RECORD_PID));
-    let b = mix(this.bootIdHi ^ 0x5bd1e995, cursor.u32(layout.PAIR_RECORD_EXEC_COUNT));
-    a = mix(mix(mix(a, cursor.u32(started)), cursor.u32(started + 4)), b);
+    let a = mix(this.bootIdLo, cursor.i32(layout.PAIR_RECORD_PID));
+    let b = mix(this.bootIdHi ^ 0x5bd1e995, cursor.i32(layout.PAIR_RECORD_EXEC_COUNT));
+    a = mix(mix(mix(a, cursor.i32(started)), cursor.i32(started + 4)), b);
     b = mix(
-      mix(mix(mix(b, cursor.u32(started + 4)), cursor.u32(layout.PAIR_RECORD_PID)), cursor.u32(started)),
+      mix(mix(mix(b, cursor.i32(started + 4)), cursor.i32(layout.PAIR_RECORD_PID)), cursor.i32(started)),
       this.bootIdLo,
     );
     arena.patchFixed32(begin + TRACE_ID_AT, mix(a, b));
@@ -139,21 +139,21 @@ export class SpanEncoder {
   private patchTime(at: number, cursor: RecordCursor, field: number): void {
     const lo = cursor.u32(field) + this.offsetLo;
     const carry = lo > 0xffffffff ? 1 : 0;
-    this.arena.patchFixed32(at, lo);
-    this.arena.patchFixed32(at + 4, cursor.u32(field + 4) + this.offsetHi + carry);
+    this.arena.patchFixed32(at, lo | 0);
+    this.arena.patchFixed32(at + 4, (cursor.u32(field + 4) + this.offsetHi + carry) | 0);
   }
 
   private patchNumbers(cursor: RecordCursor, begin: number): void {
     const { arena, numberEnds } = this;
-    arena.patchInt32(begin + numberEnds[0] - 5, cursor.u32(layout.PAIR_RECORD_PID));
-    arena.patchInt32(begin + numberEnds[1] - 5, cursor.u32(layout.PAIR_RECORD_USER_ID));
+    arena.patchInt32(begin + numberEnds[0] - 5, cursor.i32(layout.PAIR_RECORD_PID));
+    arena.patchInt32(begin + numberEnds[1] - 5, cursor.i32(layout.PAIR_RECORD_USER_ID));
     if (!this.isStandard) return;
     const duration = layout.PAIR_RECORD_OPEN_DURATION_NS;
-    arena.patchInt32(begin + numberEnds[2] - 5, cursor.u32(layout.PAIR_RECORD_TID));
-    arena.patchInt64(begin + numberEnds[3] - 10, cursor.u32(duration), cursor.u32(duration + 4));
+    arena.patchInt32(begin + numberEnds[2] - 5, cursor.i32(layout.PAIR_RECORD_TID));
+    arena.patchInt64(begin + numberEnds[3] - 10, cursor.i32(duration), cursor.i32(duration + 4));
     if (!this.isFull) return;
-    arena.patchInt32(begin + numberEnds[4] - 5, cursor.u32(layout.PAIR_RECORD_VPID));
-    arena.patchInt32(begin + numberEnds[5] - 5, cursor.u32(layout.PAIR_RECORD_PARENT_PID));
+    arena.patchInt32(begin + numberEnds[4] - 5, cursor.i32(layout.PAIR_RECORD_VPID));
+    arena.patchInt32(begin + numberEnds[5] - 5, cursor.i32(layout.PAIR_RECORD_PARENT_PID));
   }
 
   /** Writes file.path, and what is made of its text: the name and the directory. */
@@ -212,7 +212,7 @@ export class SpanEncoder {
     blocks.write(arena, blocks.fileTypes[(mode >>> 12) & 15]);
     blocks.write(arena, blocks.inode);
     let begin = arena.position;
-    arena.decimal64(cursor.u32(layout.PAIR_RECORD_INODE), cursor.u32(layout.PAIR_RECORD_INODE + 4));
+    arena.decimal64(cursor.i32(layout.PAIR_RECORD_INODE), cursor.i32(layout.PAIR_RECORD_INODE + 4));
     blocks.endText(arena, blocks.inode, begin);
     blocks.write(arena, blocks.mode);
     begin = arena.position;
@@ -231,7 +231,8 @@ export class SpanEncoder {
     for (let index = 0; index < layout.NS_COUNT; index += 1) {
       const own = cursor.u32(layout.PAIR_RECORD_NAMESPACES + 4 * index);
       const usual = namespaces[slot * layout.NS_COUNT + index];
-      if (own !== 0 && usual !== 0 && own !== usual) blocks.writeInt32(arena, blocks.namespaces[index], own);
+      if (own !== 0 && usual !== 0 && own !== usual)
+        blocks.writeInt32(arena, blocks.namespaces[index], own | 0);
     }
   }
 

@@ -6,6 +6,8 @@ import type { SpanArena } from './span-arena.ts';
 export const NAME_BYTES_MAX = 255;
 /** Names remembered over all containers (1 MiB). When it is full, all start afresh. */
 const NAMES_MAX = 65536;
+/** Of `open`, which the caller has written. */
+const OPERATION_BYTES = 4;
 const STAR = 0x2a;
 const SLASH = 0x2f;
 const DASH = 0x2d;
@@ -59,7 +61,7 @@ export class SpanNames {
     const nameBegin = arena.position;
     if (end <= begin) return false;
     arena.bytes[arena.position++] = 0x20;
-    if (!writeTemplate(arena, begin, end, nameBegin + NAME_BYTES_MAX)) return false;
+    if (!writeTemplate(arena, begin, end, nameBegin + NAME_BYTES_MAX - OPERATION_BYTES)) return false;
     let lo = Math.imul(slot + 1, 0x9e3779b1) ^ kind;
     let hi = Math.imul(this.generations[slot] + 1, 0x85ebca77);
     for (let at = nameBegin; at < arena.position; at += 1) {

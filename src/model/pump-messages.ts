@@ -37,6 +37,8 @@ export interface PumpOptions {
   readonly eventFd: number;
   /** Shared counters: see model/counters.ts. */
   readonly counters: SharedArrayBuffer;
+  /** Counts of each slot: see model/slot-counts.ts. */
+  readonly slotCounts: SharedArrayBuffer;
   /** Random 64 bits of this boot, hashed into trace ids; lo and hi. */
   readonly bootIdLo: number;
   readonly bootIdHi: number;

@@ -24,6 +24,11 @@ export class RecordCursor {
     return this.bytes[this.offset + field] | (this.bytes[this.offset + field + 1] << 8);
   }
 
+  /** Returns the same word as a signed number: V8 allocates for a larger one that it hands to a function. */
+  i32(field: number): number {
+    return this.words[(this.offset + field) >>> 2] | 0;
+  }
+
   /** Returns the 32-bit word at `field`, a multiple of 4; the high half of a 64-bit field is at `field + 4`. */
   u32(field: number): number {
     return this.words[(this.offset + field) >>> 2];

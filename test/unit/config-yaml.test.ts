@@ -57,10 +57,10 @@ test('every bad item of a list is told with its own line', () => {
 });
 
 test('every bad field of every rule is told with its line', () => {
-  const text = 'containers:\n  allow:\n    - id: x\n      nmae: y\n    - pod: z\n    - 5\n    - {}\n';
+  const text = 'containers:\n  allow:\n    - id: x\n      nmae: y\n    - pod: [z]\n    - 5\n    - {}\n';
   const [first, second, third, fourth, ...others] = problemsOf(text);
   assert.match(first, /^f\.yaml:4: containers\.allow\[0\]\.nmae: "y" is under a field that no rule has/);
-  assert.match(second, /^f\.yaml:5: containers\.allow\[1\]\.pod: "z" .* isn't built yet/);
+  assert.match(second, /^f\.yaml:5: containers\.allow\[1\]\.pod: \["z"\] must be text/);
   assert.match(third, /^f\.yaml:6: containers\.allow\[2\]: 5 must be a rule such as /);
   assert.match(fourth, /^f\.yaml:7: containers\.allow\[3\]: {} must be a rule such as /);
   assert.deepEqual(others, []);

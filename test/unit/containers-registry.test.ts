@@ -19,6 +19,7 @@ function registryWith(options: Partial<RegistryOptions> = {}) {
     extraAttributes: { 'k8s.cluster.name': 'prod' },
     distroVersion: '0.1.0',
     rules: compileRules([], []),
+    isLabelWanted: () => false,
     encodeResource: (attributes) => {
       resources.push(attributes);
       return new Uint8Array(1);

@@ -1,0 +1,234 @@
+// The containers' side of the collector: what the kernel and the runtimes tell goes to the registry, and what the
+// registry decides goes to the kernel's policy and to the pump. On the main thread.
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Tracer } from './bpf/tracer.ts';
+import { scanTree } from './containers/cgroup-tree.ts';
+import { compileGlob } from './containers/glob.ts';
+import type { FindMetadata, RegistryRules } from './containers/container-judge.ts';
+import type { CgroupHierarchy } from './containers/cgroup-mounts.ts';
+import type { FoundScope } from './containers/found-scope.ts';
+import { Namespaces, type HostNamespaces } from './containers/namespaces.ts';
+import { ContainerRegistry, type RegistryVerdict } from './containers/registry.ts';
+import { compileRules } from './containers/rules.ts';
+import { RuntimeDirectory } from './containers/runtime-directory.ts';
+import type { ScopeChoice } from './containers/scope-choice.ts';
+import { scopeOfCgroup } from './containers/scope.ts';
+import { decodeScopeRecord } from './containers/scope-records.ts';
+import type { Config } from './config/config.ts';
+import { runtimeSettings } from './config/options.ts';
+import { encodeResource } from './encode/resource.ts';
+import type { Attributes } from './model/attributes.ts';
+import * as layout from './model/record-layout.ts';
+import type { ToPump } from './model/pump-messages.ts';
+import { namespacesListener } from './namespaces-listener.ts';
+import type { Logger } from './telemetry/log.ts';
+
+/** Reason: a start takes 1 s at most; containers whose runtime is slower are traced, and judged when it answers. */
+const START_WAIT_MS = 400;
+
+const VERDICTS: Readonly<Record<RegistryVerdict, number>> = {
+  trace: layout.VERDICT_TRACE,
+  deny: layout.VERDICT_DENY,
+  ignore: layout.VERDICT_IGNORE,
+  unjudged: layout.VERDICT_UNJUDGED,
+};
+
+export interface ContainerSideParts {
+  readonly config: Config;
+  readonly version: string;
+  readonly log: Logger;
+  readonly scope: ScopeChoice;
+  readonly tracer: Tracer;
+  /** All that are mounted. */
+  readonly hierarchies: readonly CgroupHierarchy[];
+  readonly hostNamespaces: HostNamespaces;
+  readonly hostAttributes: Attributes;
+  readonly sendToPump: (message: ToPump) => void;
+}
+
+export class ContainerSide {
+  readonly #parts: ContainerSideParts;
+  readonly #registry: ContainerRegistry;
+  readonly #directory: RuntimeDirectory;
+  /** null where control groups are the scopes. */
+  readonly #namespaces: Namespaces | null;
+  /** Scopes that the kernel's table holds: a host's group that isn't in it needs no entry. */
+  readonly #inKernel = new Set<bigint>();
+  #scanning: Promise<void> | null = null;
+
+  constructor(parts: ContainerSideParts) {
+    const { config, log, sendToPump } = parts;
+    this.#parts = parts;
+    this.#directory = new RuntimeDirectory({
+      settings: runtimeSettings(config),
+      waitMs: config.limits.metadataWaitMs,
+      listener: {
+        changed: (metadata) => this.#registry.metadataChanged(metadata),
+        state: (source, isAnswering, reason) =>
+          isAnswering
+            ? log.info('a container runtime answers', { runtime: source })
+            : log.warn("a container runtime doesn't answer", { runtime: source, reason }),
+      },
+    });
+    const findMetadata: FindMetadata = (question, runtime) => this.#directory.find(question, runtime);
+    this.#registry = new ContainerRegistry({
+      ...rulesOf(config),
+      containersMax: config.limits.containers,
+      keepAfterExitMs: config.containers.keepAfterExitMs,
+      hostAttributes: parts.hostAttributes,
+      distroVersion: parts.version,
+      encodeResource,
+      findMetadata,
+      listener: {
+        container: (update) => sendToPump({ type: 'container', update }),
+        containerGone: (slot) => sendToPump({ type: 'container-gone', slot }),
+        scope: (scope, verdict, slot, container) => this.#tell(scope, verdict, slot, container),
+        scopeGone: (scope) => {
+          this.#inKernel.delete(scope);
+          sendToPump({ type: 'scope-gone', ...wordsOf(scope) });
+        },
+        containersFull: (max) =>
+          log.warn('no room for another container; raise limits.containers', { containers: max }),
+      },
+    });
+    this.#namespaces =
+      parts.scope.by === 'cgroup'
+        ? null
+        : new Namespaces({
+            ...parts,
+            cgroup1Controller: parts.scope.cgroup1Controller,
+            proofs: { findMetadata },
+            listener: namespacesListener(parts.tracer, this.#registry, log),
+          });
+  }
+
+  /** Finds the runtimes and the containers that run; those that answer soon are judged when it resolves. */
+  async begin(): Promise<void> {
+    await this.#directory.discover();
+    await this.#scan();
+    await this.settled(START_WAIT_MS);
+  }
+
+  /** Resolves when every known container is judged, or the time is over. */
+  async settled(deadlineMs: number): Promise<void> {
+    const timer = new AbortController();
+    await Promise.race([
+      this.#registry.settled(),
+      sleep(deadlineMs, undefined, { signal: timer.signal }).catch(() => {}),
+    ]);
+    timer.abort();
+  }
+
+  list(): ReturnType<ContainerRegistry['list']> {
+    return this.#registry.list();
+  }
+
+  /** Counts of what found no place or no answer; they only grow. */
+  get counts(): Readonly<Record<string, number>> {
+    return { ...this.#registry.counts, ...this.#directory.counts };
+  }
+
+  /** Once a second: forgets what is gone for long. */
+  tick(): void {
+    this.#registry.tick(Date.now());
+    this.#namespaces?.tick(Date.now());
+  }
+
+  /** Judges all containers by the rules of another configuration. */
+  reload(config: Config): void {
+    this.#registry.reload(rulesOf(config));
+  }
+
+  /** Judges what still waits, within the time; nothing is asked after it. */
+  async finish(waitMs: number): Promise<void> {
+    await this.#namespaces?.settle();
+    await this.settled(waitMs);
+    this.close();
+  }
+
+  close(): void {
+    this.#directory.close();
+  }
+
+  /** Takes a record of the kernel about a scope. */
+  takeRecord(bytes: Uint8Array): void {
+    const record = decodeScopeRecord(bytes);
+    if (record === null) return;
+    if (record.type === 'created') {
+      const version = record.scope >> 62n === 0n ? 'v2' : 'v1';
+      this.#inKernel.add(record.scope);
+      this.#groupFound({ ...record, version });
+    } else if (record.type === 'described') {
+      this.#registry.scopeDescribed(record);
+    } else if (record.type === 'met') {
+      this.#inKernel.add(record.scope);
+      this.#namespaces?.met(record);
+    } else if (this.#namespaces === null) {
+      this.#registry.scopeRemoved(record.scope);
+    } else {
+      this.#inKernel.delete(record.scope);
+      this.#namespaces.groups.remove(record.scope);
+    }
+  }
+
+  /** The pump has records of a scope that it knows nothing of: its own record was lost, or its verdict is on the way. */
+  async scopeUnknown(scope: bigint): Promise<void> {
+    if (this.#registry.hasScope(scope)) return;
+    if (this.#namespaces !== null) return this.#namespaces.unknown(scope);
+    await this.#scan();
+    if (this.#registry.hasScope(scope)) return;
+    const verdict = { ...wordsOf(scope), verdict: 'ignore', slot: 0 } as const;
+    this.#parts.sendToPump({ type: 'scope', verdict });
+  }
+
+  /** Reads the trees of the watched hierarchies; one walk serves all who ask meanwhile. */
+  #scan(): Promise<void> {
+    this.#scanning ??= this.#scanTrees().finally(() => (this.#scanning = null));
+    return this.#scanning;
+  }
+
+  async #scanTrees(): Promise<void> {
+    for (const { mountPoint, version } of this.#parts.scope.hierarchies) {
+      const { groups, leftOut } = await scanTree(mountPoint);
+      for (const { id, path } of groups) {
+        this.#groupFound({ scope: scopeOfCgroup(id, version), path, version });
+      }
+      if (leftOut > 0) this.#parts.log.warn('more control groups than are scanned', { left_out: leftOut });
+    }
+  }
+
+  /** Where namespaces are the scopes, groups only name their containers. */
+  #groupFound(found: FoundScope): void {
+    if (this.#namespaces === null) this.#registry.scopeFound(found);
+    else this.#namespaces.groups.add(found.scope, found.path);
+  }
+
+  /** The kernel first: a group made inside of it meanwhile then inherits. */
+  #tell(scope: bigint, verdict: RegistryVerdict, slot: number, container: bigint): void {
+    const { tracer, log, sendToPump } = this.#parts;
+    const isStranger = verdict === 'ignore' && !this.#inKernel.has(scope);
+    if (!isStranger) {
+      this.#inKernel.add(scope);
+      if (!tracer.judge(scope, container, VERDICTS[verdict], false))
+        log.warn('the policy table is full: a container is not traced', { scope: String(scope) });
+    }
+    if (verdict === 'unjudged') return;
+    sendToPump({
+      type: 'scope',
+      verdict: { ...wordsOf(scope), verdict: verdict === 'trace' ? 'trace' : 'ignore', slot },
+    });
+  }
+}
+
+function rulesOf(config: Config): RegistryRules {
+  const labels = config.containers.labels.map((glob) => compileGlob(glob, 'name'));
+  return {
+    rules: compileRules(config.containers.allow, config.containers.deny),
+    extraAttributes: config.resource,
+    isLabelWanted: (key) => labels.some((matches) => matches(key)),
+  };
+}
+
+function wordsOf(scope: bigint): { scopeLo: number; scopeHi: number } {
+  return { scopeLo: Number(scope & 0xffff_ffffn), scopeHi: Number(scope >> 32n) };
+}

@@ -1,0 +1,47 @@
+// Containers of a bare OCI runtime: their groups may have any name, so only the runtime's own state tells one from a
+// group of the host. A folder of runc or crun makes a candidate, and what that runtime says of it is the proof; runsc's
+// file names the container twice, and is its own proof.
+import { existsSync } from 'node:fs';
+import type { ContainerPath } from './cgroup-path.ts';
+import { isIdentifier, isUnitName } from './cgroup-segment.ts';
+
+export type BareRuntime = 'runc' | 'crun' | 'runsc';
+
+/** Where each keeps the state of a container while it lives, by its id. */
+const STATE_PLACES: readonly { readonly runtime: BareRuntime; readonly placeOf: (id: string) => string }[] = [
+  { runtime: 'runc', placeOf: (id) => `/run/runc/${id}` },
+  { runtime: 'crun', placeOf: (id) => `/run/crun/${id}` },
+  { runtime: 'runsc', placeOf: (id) => `/run/runsc/${id}_sandbox:${id}.state` },
+];
+/** Segments that are looked at, from the innermost on. Reason: a container's group is near; each costs three stats. */
+const SEGMENTS_MAX = 8;
+
+/** Returns the container that the path may belong to; null where no runtime has state under any of its names. */
+export function bareContainerOf(
+  path: string,
+  exists: (place: string) => boolean = existsSync,
+): ContainerPath | null {
+  let end = path.length;
+  for (let count = 0; count < SEGMENTS_MAX && end > 1; count += 1) {
+    const begin = path.lastIndexOf('/', end - 1);
+    const id = path.slice(begin + 1, end);
+    const found =
+      isUnitName(id) || !isIdentifier(id)
+        ? undefined
+        : STATE_PLACES.find(({ placeOf }) => exists(placeOf(id)));
+    if (found !== undefined) {
+      return {
+        containerId: id,
+        runtime: found.runtime,
+        podUid: null,
+        parentId: null,
+        depth: 1,
+        groupPath: path.slice(0, end),
+        isOwnGroup: end === path.length,
+        isGuess: found.runtime !== 'runsc',
+      };
+    }
+    end = begin;
+  }
+  return null;
+}

@@ -1,0 +1,130 @@
+// What becomes of a container once its groups are known: its runtime is asked, the rules judge it once, a traced one
+// gets a slot, and its resource is encoded. Slots and verdicts change here only.
+import type { Attributes } from '../model/attributes.ts';
+import type { ContainerUpdate } from '../model/container-slot.ts';
+import { SlotPool, type Container } from './container-table.ts';
+import { containerAttributes } from './resource.ts';
+import { factsOf, type ContainerRules } from './rules.ts';
+import type { ContainerMetadata, ContainerQuestion } from './runtimes/runtime-source.ts';
+
+/** What a reload of the configuration can change. */
+export interface RegistryRules {
+  readonly rules: ContainerRules;
+  /** From the configuration's `resource`; beats every attribute found here. */
+  readonly extraAttributes: Attributes;
+  /** Whether a label of this key is sent. */
+  readonly isLabelWanted: (key: string) => boolean;
+}
+
+/** Asks the runtimes; must not reject. */
+export type FindMetadata = (
+  question: ContainerQuestion,
+  runtime: string,
+) => Promise<ContainerMetadata | null>;
+
+export interface JudgeOptions extends RegistryRules {
+  readonly containersMax: number;
+  readonly hostAttributes: Attributes;
+  readonly distroVersion: string;
+  readonly encodeResource: (attributes: Attributes) => Uint8Array;
+  /** Left out: containers are judged by what their groups tell. */
+  readonly findMetadata?: FindMetadata | undefined;
+  readonly listener: {
+    container(update: ContainerUpdate): void;
+    containerGone(slot: number): void;
+    containersFull(containersMax: number): void;
+  };
+}
+
+export class ContainerJudge {
+  readonly #options: JudgeOptions;
+  readonly #slots: SlotPool;
+  readonly #asking = new Set<Promise<void>>();
+  #rules: RegistryRules;
+  #isFullTold = false;
+  #containersFull = 0;
+
+  constructor(options: JudgeOptions) {
+    this.#options = options;
+    this.#rules = options;
+    this.#slots = new SlotPool(options.containersMax);
+  }
+
+  get containersFull(): number {
+    return this.#containersFull;
+  }
+
+  set rules(rules: RegistryRules) {
+    this.#rules = rules;
+  }
+
+  /**
+   * Asks the container's runtime and calls back; at once when none can be asked, and when the group alone tells that the
+   * container is denied.
+   */
+  ask(container: Container, answered: () => void): void {
+    const { findMetadata } = this.#options;
+    if (
+      findMetadata === undefined ||
+      container.isAsked ||
+      this.#rules.rules.denies(container.path) !== null
+    ) {
+      answered();
+      return;
+    }
+    container.isAsked = true;
+    const { containerId: id, runtime, groupPath } = container.path;
+    const asked = findMetadata({ id, cgroupPath: groupPath }, runtime).then((metadata) => {
+      this.#asking.delete(asked);
+      container.metadata = metadata;
+      answered();
+    });
+    this.#asking.add(asked);
+  }
+
+  /** Resolves when every container that is being asked about now has been judged. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#asking);
+  }
+
+  /** Sets verdict, rule and slot, and tells a traced container's resource; false when no slot is free. */
+  judge(container: Container): boolean {
+    const { isAllowed, rule } = this.#rules.rules.judge(factsOf(container.path, container.metadata));
+    if (isAllowed && container.slot === 0) {
+      const slot = this.#slots.take();
+      if (slot === 0) {
+        this.tellFull();
+        return false;
+      }
+      container.slot = slot;
+    }
+    container.rule = rule;
+    container.verdict = isAllowed ? 'trace' : 'deny';
+    if (isAllowed) this.update(container);
+    else this.giveSlot(container);
+    return true;
+  }
+
+  /** Tells the resource of a traced container, new or changed. */
+  update(container: Container): void {
+    const { slot, namespaces } = container;
+    if (slot === 0) return;
+    const attributes = containerAttributes(container, { ...this.#options, ...this.#rules });
+    const resourceBytes = this.#options.encodeResource(attributes);
+    this.#options.listener.container({ slot, resourceBytes, namespaces: namespaces.slice() });
+  }
+
+  giveSlot(container: Container): void {
+    if (container.slot === 0) return;
+    this.#options.listener.containerGone(container.slot);
+    this.#slots.give(container.slot);
+    container.slot = 0;
+  }
+
+  /** Counts a container that found no place, and says so once. */
+  tellFull(): void {
+    this.#containersFull += 1;
+    if (!this.#isFullTold) this.#options.listener.containersFull(this.#options.containersMax);
+    this.#isFullTold = true;
+  }
+}
