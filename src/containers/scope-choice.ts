@@ -84,7 +84,8 @@ function explain(
   layout: CgroupLayout | null,
   { byCgroup2, cgroup1Controller }: Pick<ScopeChoice, 'byCgroup2' | 'cgroup1Controller'>,
 ): string {
-  const onHost = layout === null ? 'no cgroup hierarchy is mounted' : `the host is ${layout}`;
+  const noneIsUsable = `no ${layout === null ? 'cgroup hierarchy' : 'hierarchy with a controller'} is mounted`;
+  const onHost = taken === 'cgroup' ? `the host is ${layout}` : noneIsUsable;
   const start = `${by === 'auto' ? onHost : `scope.by is ${by}`}: `;
   if (taken !== 'cgroup') return `${start}the number of the ${NAMESPACE_NAMES[taken]}`;
   if (cgroup1Controller === null) return `${start}the v2 group's id`;
