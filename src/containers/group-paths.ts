@@ -1,6 +1,5 @@
 // The paths of control groups by their ids, where groups only name the containers of namespaces. Kept for some time
 // after a group went: whoever was met in it is asked about later.
-import { parseProcCgroup, type ProcCgroup } from './proc-cgroup.ts';
 import { cgroupVersionOfScope } from './scope.ts';
 
 /** Reason: as many groups as the scan lists. Overflow: such a group names nothing, and /proc is asked. */
@@ -33,13 +32,13 @@ export class GroupPaths {
     }
   }
 
-  /** Finds the container of a process by its groups, as from its /proc/PID/cgroup. */
-  containerOf(groups: readonly bigint[], cgroup1Controller: string | null): ProcCgroup {
+  /** Returns what /proc/PID/cgroup would say of a process in these groups, as far as they are known. */
+  textOf(groups: readonly bigint[], cgroup1Controller: string | null): string {
     const lines = groups.map((scope) => {
       const path = this.#paths.get(scope);
       if (path === undefined) return '';
       return cgroupVersionOfScope(scope) === 'v2' ? `0::${path}` : `1:${cgroup1Controller ?? ''}:${path}`;
     });
-    return parseProcCgroup(lines.join('\n'));
+    return lines.join('\n');
   }
 }

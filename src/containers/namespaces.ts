@@ -2,10 +2,10 @@
 // groups of the process that was met in it, and notices when no task is left in one. On the main thread.
 import type { CgroupHierarchy } from './cgroup-mounts.ts';
 import type { ContainerPath } from './cgroup-path.ts';
-import { containerOfGroup, type GroupProofs } from './container-of-group.ts';
+import type { GroupProofs } from './container-of-group.ts';
 import type { FoundScope } from './found-scope.ts';
 import { GroupPaths } from './group-paths.ts';
-import { groupIdOf, processGroupOf, readProcess, type ProcessGroup } from './process-group.ts';
+import { groupIdOf, groupOfText, readGroups, type ProcessGroup } from './process-group.ts';
 import { namespaceOfScope, SCOPE_MNTNS, kindOfScope } from './scope.ts';
 import type { NamespaceMet } from './scope-records.ts';
 import * as layout from '../model/record-layout.ts';
@@ -151,17 +151,16 @@ export class Namespaces {
   }
 
   async #ask(entry: Namespace, record: NamespaceMet): Promise<void> {
-    const { procFolder = '/proc', cgroup1Controller } = this.#options;
-    let group: ProcessGroup | null = processGroupOf(
-      this.groups.containerOf(record.groups, cgroup1Controller),
-    );
-    if (this.#containerOf(group) === null) {
+    const { procFolder = '/proc', cgroup1Controller, proofs } = this.#options;
+    let group = groupOfText(this.groups.textOf(record.groups, cgroup1Controller), proofs);
+    if (group.container === null) {
       // Another hierarchy may name it: /proc knows all of them.
-      group = (await readProcess(record.pid, record.processStartedBootNs, procFolder)) ?? group;
+      const text = await readGroups(record.pid, record.processStartedBootNs, procFolder);
+      if (text !== null) group = groupOfText(text, proofs);
       if (entry.decision !== null) return;
     }
     entry.group = group;
-    if (this.#containerOf(group) !== null || entry.meetings >= MEETINGS_MAX) await this.#decide(entry);
+    if (group.container !== null || entry.meetings >= MEETINGS_MAX) await this.#decide(entry);
     else if (!this.#isSettled) this.#options.listener.meetAgain(entry.scope);
   }
 
@@ -173,7 +172,7 @@ export class Namespaces {
   async #tell(entry: Namespace): Promise<void> {
     if (entry.timer !== null) clearTimeout(entry.timer);
     const { scope, group } = entry;
-    const container = (group === null ? null : this.#containerOf(group)) ?? this.#byNumber(entry);
+    const container = group?.container ?? this.#byNumber(entry);
     this.#options.listener.found({
       scope,
       path: group?.path ?? '',
@@ -181,10 +180,6 @@ export class Namespaces {
       container,
       cgroupId: group === null ? null : await groupIdOf(group, this.#options.hierarchies),
     });
-  }
-
-  #containerOf({ path, version }: ProcessGroup): ContainerPath | null {
-    return containerOfGroup({ scope: 0n, path, version }, this.#options.proofs);
   }
 
   /**

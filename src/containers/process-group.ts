@@ -1,9 +1,10 @@
-// The control group of a process, and the container that it names, from /proc. A process may be gone, and its number
-// may be another's: its start time tells.
+// The control group of a process, and the container that it names. A process may be gone, and its number may be
+// another's: its start time tells.
 import { lstat, readFile } from 'node:fs/promises';
 import type { CgroupHierarchy } from './cgroup-mounts.ts';
 import type { ContainerPath } from './cgroup-path.ts';
-import { parseProcCgroup, type ProcCgroup } from './proc-cgroup.ts';
+import { containerOfGroup, type GroupProofs } from './container-of-group.ts';
+import { parseProcCgroup, readMemberships, type CgroupMembership } from './proc-cgroup.ts';
 import type { CgroupVersion } from './scope.ts';
 
 export interface ProcessGroup {
@@ -20,32 +21,56 @@ const NS_PER_CLOCK_TICK = 10_000_000n;
 /** Place of `starttime` among the fields after the process's name (proc_pid_stat(5)). */
 const START_TIME_FIELD = 19;
 
-/** Returns where a process is; null when it is gone, or when another has its number. */
-export async function readProcess(
+/** Returns the text of a process's groups; null when it is gone, or when another has its number. */
+export async function readGroups(
   pid: number,
   startedBootNs: bigint,
-  procFolder: string = '/proc',
-): Promise<ProcessGroup | null> {
+  procFolder: string,
+): Promise<string | null> {
   try {
     const text = await readFile(`${procFolder}/${pid}/cgroup`, 'latin1');
     // After the groups: if it is the same process now, it was then.
     const stat = await readFile(`${procFolder}/${pid}/stat`, 'latin1');
     // The name in brackets may hold brackets and spaces itself.
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    if (fields[START_TIME_FIELD] !== String(startedBootNs / NS_PER_CLOCK_TICK)) return null;
-    return processGroupOf(parseProcCgroup(text));
+    return fields[START_TIME_FIELD] === String(startedBootNs / NS_PER_CLOCK_TICK) ? text : null;
   } catch {
     return null;
   }
 }
 
-/** Returns what the text of /proc/PID/cgroup told. */
-export function processGroupOf({ container, hierarchy }: ProcCgroup): ProcessGroup {
+/** Finds the container of a process from the text of its /proc/PID/cgroup (latin1). */
+export function groupOfText(text: string, proofs: GroupProofs): ProcessGroup {
+  const { container, hierarchy } = parseProcCgroup(text);
+  if (container !== null && hierarchy !== null) {
+    const proven = containerOfGroup(foundBy(hierarchy), proofs);
+    if (proven !== null) return groupOf(hierarchy, proven);
+  }
+  // A bare runtime's container may have a group in some hierarchies only.
+  const paths = new Set<string>();
+  for (const membership of readMemberships(text)) {
+    if (paths.has(membership.path)) continue;
+    paths.add(membership.path);
+    const bare = containerOfGroup(foundBy(membership), proofs);
+    if (bare !== null) return groupOf(membership, bare);
+  }
+  return groupOf(hierarchy, null);
+}
+
+function foundBy(membership: CgroupMembership): Parameters<typeof containerOfGroup>[0] {
+  return { scope: 0n, path: membership.path, version: versionOf(membership) };
+}
+
+function versionOf({ kind }: CgroupMembership): CgroupVersion {
+  return kind === 'cgroup1' ? 'v1' : 'v2';
+}
+
+function groupOf(membership: CgroupMembership | null, container: ContainerPath | null): ProcessGroup {
   return {
     container,
-    path: hierarchy?.path ?? '',
-    version: hierarchy?.kind === 'cgroup1' ? 'v1' : 'v2',
-    controllers: hierarchy?.controllers ?? [],
+    path: membership?.path ?? '',
+    version: membership === null ? 'v2' : versionOf(membership),
+    controllers: membership?.controllers ?? [],
   };
 }
 
