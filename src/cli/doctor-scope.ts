@@ -62,6 +62,7 @@ function scopeCheck(
       'Set scope.by to auto, or mount that hierarchy.',
     );
   }
+  if (choice.by !== 'cgroup') return ok(name, choice.explanation);
   const most = Math.max(...counted.map(({ containers }) => containers));
   const watched = counted.filter(({ hierarchy }) => choice.hierarchies.includes(hierarchy));
   const found = Math.max(...watched.map(({ containers }) => containers));
@@ -72,6 +73,16 @@ function scopeCheck(
       ? 'Let the container runtime use the named hierarchy too: containers outside of it are not seen.'
       : 'Set scope.by to auto: the chosen hierarchy does not show every container.';
   return warning(name, detail, cure);
+}
+
+/** Returns what the collector would choose here; null where it would refuse. */
+export async function scopeChoiceOf(host: DoctorHost, wish: ScopeWish): Promise<ScopeChoice | null> {
+  try {
+    const hierarchies = findHierarchies(await readFile(`${host.root}/proc/self/mountinfo`, 'latin1'));
+    return chooseScope(wish, hierarchies, layoutOf(hierarchies));
+  } catch {
+    return null;
+  }
 }
 
 /** Tells layout, mount points, and the scope that would be used, with the reason. */
@@ -87,7 +98,7 @@ export async function checkScope(host: DoctorHost, wish: ScopeWish): Promise<Che
   const layout = layoutOf(hierarchies);
   if (layout === null) {
     const cure = 'Mount cgroup2 on /sys/fs/cgroup, or mount the host’s into this container.';
-    return [problem('cgroups', 'kernel', 'no cgroup hierarchy is mounted', cure)];
+    return [warning('cgroups', 'no hierarchy is mounted', cure), scopeCheck(wish, hierarchies, [])];
   }
   const counted = await Promise.all(hierarchies.map((hierarchy) => countContainers(host, hierarchy)));
   const shown = counted.filter(({ hierarchy, containers }) => hierarchy.version === 'v2' || containers > 0);

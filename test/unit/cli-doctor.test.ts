@@ -115,8 +115,12 @@ test('scope: a group that only looks like containerd’s does not count as a con
   assert.match((await checkScope(host(files), AUTO))[0].detail, /\(0 containers\)/);
 });
 
-test('scope: no hierarchy is a problem, a part of the tree a warning', async () => {
-  assert.equal((await checkScope(host({ '/proc/self/mountinfo': '' }), AUTO))[0].kind, 'kernel');
+test('scope: without a hierarchy namespaces are taken, with a warning; so for a part of the tree', async () => {
+  const none = host({ '/proc/self/mountinfo': '' });
+  const [layout, scope] = await checkScope(none, AUTO);
+  assert.deepEqual([layout.status, scope.status], ['warning', 'ok']);
+  assert.match(scope.detail, /mount namespace/);
+  assert.equal((await checkScope(none, { ...AUTO, by: 'cgroup2' }))[1].kind, 'kernel');
   const part = V2.replace('0:27 /', '0:27 /docker/x');
   const checks = await checkScope(host({ '/proc/self/mountinfo': part }), AUTO);
   assert.equal(checks.at(-1)?.status, 'warning');
