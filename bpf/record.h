@@ -108,6 +108,25 @@ struct sweep_arguments {
 	__u32 epoch;
 };
 
+/* What the self-test does next, on the calling thread; in this order. */
+enum self_test_step {
+	SELF_TEST_OPENS = 0,
+	SELF_TEST_CLOSES = 1, /* `fd`, which it has opened */
+	SELF_TEST_ENDS = 2,
+};
+
+/* Calls of the self-test that no program saw. */
+enum self_test_missed {
+	MISSED_OPEN_ENTER = 1 << 0,
+	MISSED_OPEN_EXIT = 1 << 1,
+	MISSED_CLOSE_ENTER = 1 << 2,
+};
+
+struct self_test_arguments {
+	__u32 step; /* enum self_test_step */
+	__u32 fd;
+};
+
 /* One pending open, in front of its record, in the map `slots`. */
 #define OWNED_DESCRIPTORS 4
 #define SLOT_TAIL_BYTES	  168

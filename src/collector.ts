@@ -58,6 +58,7 @@ export class Collector {
   readonly #containers: ContainerSide;
   readonly #sink: RequestSink;
   readonly #timers: NodeJS.Timeout[] = [];
+  #isDetached = false;
   readonly scope: ScopeChoice;
   readonly hostAttributes: Attributes;
 
@@ -117,6 +118,11 @@ export class Collector {
     return this.#tracer.reads;
   }
 
+  /** Whether the programs see an open and a close of this process, tried at each call; null: it couldn't be tried. */
+  get isAttached(): boolean | null {
+    return this.#isDetached ? false : this.#tracer.isSeeing;
+  }
+
   /** The containers that are known now. */
   containers(): (ReturnType<ContainerSide['list']>[number] & SlotCount)[] {
     return this.#containers.list().map((container) => ({
@@ -124,6 +130,11 @@ export class Collector {
       // Slot 0 is the host's, and that of whatever has none.
       ...(container.slot === 0 ? { spans: 0, filtered: 0 } : this.#pump.slotCounts.read(container.slot)),
     }));
+  }
+
+  /** The running containers whose pressure is told. */
+  pressed(): ReturnType<ContainerSide['withResources']> {
+    return this.#containers.withResources();
   }
 
   /** Judges all containers by the rules of another configuration. */
@@ -153,6 +164,7 @@ export class Collector {
     for (const timer of this.#timers) clearInterval(timer);
     // First: what its owner no longer has is `lost`, and only the rest is still open.
     await this.#sweep();
+    this.#isDetached = true;
     this.#tracer.detach();
     await this.#pump.drained();
     // Records of a container that just began wait for its verdict.
@@ -190,6 +202,8 @@ export class Collector {
     await this.#containers.begin();
     await this.#tracer.describeTasks();
     this.#tracer.attachCalls();
+    this.#tracer.proveAttached();
+    this.#parts.log.debug('the programs see an open and a close');
     if (this.#parts.config.scope.adoptOpen) await this.#tracer.adoptFiles();
     this.#timers.push(
       setInterval(() => this.#containers.tick(), TICK_MS),

@@ -54,6 +54,8 @@ export class ContainerSide {
   readonly #namespaces: Namespaces | null;
   /** Scopes that the kernel's table holds: a host's group that isn't in it needs no entry. */
   readonly #inKernel = new Set<bigint>();
+  /** Of traced containers, by slot; only where metrics are sent for them. */
+  readonly #attributes = new Map<number, Attributes>();
   #scanning: Promise<void> | null = null;
 
   constructor(parts: ContainerSideParts) {
@@ -80,8 +82,14 @@ export class ContainerSide {
       encodeResource,
       findMetadata,
       listener: {
-        container: (update) => sendToPump({ type: 'container', update }),
-        containerGone: (slot) => sendToPump({ type: 'container-gone', slot }),
+        container: (update, attributes) => {
+          if (config.telemetry.metrics.pressure) this.#attributes.set(update.slot, attributes);
+          sendToPump({ type: 'container', update });
+        },
+        containerGone: (slot) => {
+          this.#attributes.delete(slot);
+          sendToPump({ type: 'container-gone', slot });
+        },
         scope: (scope, verdict, slot, container) => this.#tell(scope, verdict, slot, container),
         scopeGone: (scope) => {
           this.#inKernel.delete(scope);
@@ -121,6 +129,16 @@ export class ContainerSide {
 
   list(): ReturnType<ContainerRegistry['list']> {
     return this.#registry.list();
+  }
+
+  /** The traced containers that run in a v2 group of their own, with their resource; none without pressure metrics. */
+  withResources(): { readonly cgroupPath: string; readonly attributes: Attributes }[] {
+    return this.list().flatMap(({ slot, isRunning, cgroupVersion, cgroupPath }) => {
+      const attributes = this.#attributes.get(slot);
+      return attributes !== undefined && isRunning && cgroupVersion === 'v2'
+        ? [{ cgroupPath, attributes }]
+        : [];
+    });
   }
 
   /** Counts of what found no place or no answer; they only grow. */

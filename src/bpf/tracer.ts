@@ -10,6 +10,8 @@ import { libbpf } from './libbpf.ts';
 import { mapShared, unmap } from './libc.ts';
 import { chooseReads, objectFile, type Reads } from './object-file.ts';
 import { oldestBootNs } from './pending-opens.ts';
+import { readProgramInfo } from './program-info.ts';
+import { SELF_TEST_ATTEMPTS_MAX, selfTest } from './self-test.ts';
 import { encodeSettings, startEntriesOf, type TracerOptions } from './settings.ts';
 
 const PAGE_BYTES = 4096;
@@ -20,7 +22,7 @@ const GROUP_HOOKS = ['cgroup_mkdir', 'cgroup_rmdir'];
 const OPTIONAL_HOOKS = ['sched_prepare_exec', 'io_uring_submit_req'];
 /** The first that a namespace is met by; where there are groups, they name its container. */
 const NAMESPACE_HOOK = 'sched_process_exec';
-const UNHOOKED = ['adopt_files', 'mark_files', 'describe_tasks', 'judge_scope', 'sweep_pending'];
+const UNHOOKED = ['adopt_files', 'mark_files', 'describe_tasks', 'judge_scope', 'sweep_pending', 'self_test'];
 const NAMESPACE_ITERATOR = 'list_namespaces';
 const SCOPE_BYTES = 8;
 /** Reason: some 16,000 records of one portion fit a ring of 8 MiB; the pump drains between portions. */
@@ -45,7 +47,8 @@ export class Tracer {
   /** Which optional hooks this kernel has. */
   readonly hooks: readonly string[];
   readonly #object: BpfObject;
-  readonly #isByGroups: boolean;
+  /** All that are loaded. */
+  readonly #programs: readonly string[];
   /** Those that tell of scopes. */
   readonly #scopeHooks: readonly string[];
   readonly #buckets: number;
@@ -54,16 +57,16 @@ export class Tracer {
   /** Opens and loads. Throws {@link KernelUnfitError} or {@link BpfError}. */
   constructor(options: TracerOptions) {
     const kernel = openKernelBtf(options.btfPath);
+    const isByGroups = options.scopeBy === 'cgroup';
     try {
-      this.#isByGroups = options.scopeBy === 'cgroup';
       const hasGroups = options.byCgroup2 || options.cgroup1Controller !== null;
-      this.#scopeHooks = [...(hasGroups ? GROUP_HOOKS : []), ...(this.#isByGroups ? [] : [NAMESPACE_HOOK])];
+      this.#scopeHooks = [...(hasGroups ? GROUP_HOOKS : []), ...(isByGroups ? [] : [NAMESPACE_HOOK])];
       this.hooks = chooseHooks(kernel, this.#scopeHooks);
       this.#buckets = powerOfTwo(Math.ceil(options.openFilesMax / layout.BUCKET_TAGS));
       this.reads = chooseReads(options.reads, kernel);
       this.#object = new BpfObject(objectFile(this.reads), options.btfPath);
       const startEntries = startEntriesOf(options.pidMax);
-      const unused = [...(this.#isByGroups ? [NAMESPACE_ITERATOR] : []), ...(hasGroups ? [] : GROUP_HOOKS)];
+      const unused = [...(isByGroups ? [NAMESPACE_ITERATOR] : []), ...(hasGroups ? [] : GROUP_HOOKS)];
       for (const program of [...OPTIONAL_HOOKS.filter((hook) => !this.hooks.includes(hook)), ...unused]) {
         this.#object.setAutoload(program, false);
       }
@@ -79,7 +82,8 @@ export class Tracer {
       kernel.close();
     }
     const hooked = [...new Set([...this.hooks, ...this.#scopeHooks])];
-    this.#object.load([...hooked, ...UNHOOKED, ...(this.#isByGroups ? [] : [NAMESPACE_ITERATOR])]);
+    this.#programs = [...hooked, ...UNHOOKED, ...(isByGroups ? [] : [NAMESPACE_ITERATOR])];
+    this.#object.load(this.#programs);
     this.counters = new KernelCounters(this.#object, hooked);
     this.ring = mapRing(this.#object.mapFd('ring'), options.ringBytes);
   }
@@ -98,13 +102,43 @@ export class Tracer {
     }
   }
 
+  /** Steps that the verifier took for each program; 0 where the kernel (before 5.16) doesn't tell. */
+  get verifierSteps(): ReadonlyMap<string, number> {
+    return new Map(
+      this.#programs.map((name) => [name, readProgramInfo(this.#object.programFd(name))?.verifierSteps ?? 0]),
+    );
+  }
+
   /** Attached before the tree is scanned or the tasks are visited: no group or namespace falls between. */
   attachScopes(): void {
     for (const hook of this.#scopeHooks) this.#object.attach(hook);
   }
 
-  attachCalls(): void {
-    for (const hook of this.hooks) if (!this.#scopeHooks.includes(hook)) this.#object.attach(hook);
+  /** Attaches the rest; a test leaves hooks out. */
+  attachCalls(hooks = this.hooks): void {
+    for (const hook of hooks) if (!this.#scopeHooks.includes(hook)) this.#object.attach(hook);
+  }
+
+  /**
+   * Whether the programs see an open and a close of the calling thread, now; null when it couldn't open a file.
+   * Takes some 0.1 ms, without a wait.
+   */
+  get isSeeing(): boolean | null {
+    try {
+      return selfTest(this.#object).length === 0;
+    } catch {
+      return null;
+    }
+  }
+
+  /** Throws {@link KernelUnfitError}, which names the hook, when they don't see one: attached isn't running. */
+  proveAttached(): void {
+    const missed = selfTest(this.#object);
+    if (missed.length === 0) return;
+    throw new KernelUnfitError(
+      `the programs are attached, but fdspan's own open and close weren't seen: ${missed.join(', ')} saw nothing ` +
+        `in ${SELF_TEST_ATTEMPTS_MAX} attempts`,
+    );
   }
 
   /** Writes a verdict to the policy map; false when the map is full. */

@@ -1,5 +1,4 @@
 // `fdspan run`: starts the collector, and stops it when it is told to.
-import { readFileSync } from 'node:fs';
 import { Collector } from '../collector.ts';
 import { sendDatagram } from '../bpf/libc.ts';
 import type { Config } from '../config/config.ts';
@@ -7,7 +6,7 @@ import { Exporter } from '../export/exporter.ts';
 import { ControlServer } from '../telemetry/control-server.ts';
 import { createLogger, type Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
-import type { OtlpTarget } from '../telemetry/otlp-exporters.ts';
+import type { Pressure } from '../telemetry/pressure.ts';
 import { createSdNotifier } from '../telemetry/sd-notify.ts';
 import { serviceStatus, type StatusSample } from '../telemetry/service-status.ts';
 import { lawViolations } from '../telemetry/summary.ts';
@@ -15,9 +14,11 @@ import { version, type CommandIo } from './command-io.ts';
 import { configOf, loadAgain } from './config-arguments.ts';
 import type { ContainerRow } from './containers.ts';
 import { EXIT_BUG, EXIT_CONFIG, EXIT_NOT_PERMITTED, EXIT_OK, EXIT_UNAVAILABLE } from './exit-codes.ts';
+import { startContainerPressure } from './container-pressure.ts';
 import { createReload } from './reload.ts';
 import { refusalOf } from './start-refusal.ts';
 import type { CollectorStatus } from './status.ts';
+import { telemetryTarget } from './telemetry-target.ts';
 
 const ATTACH_MODE = 'tracepoint';
 /** Reason: the spans of containers come first in the time that a stop has. */
@@ -66,7 +67,8 @@ export async function run(args: readonly string[], io: CommandIo): Promise<numbe
     reads: collector.reads,
     scope: collector.scope.explanation,
   });
-  const metrics = await startOwnTelemetry(config, collector, log, beganUnixMs, io.env);
+  const pressure = await startContainerPressure(config, collector, log, io.env);
+  const metrics = await startOwnTelemetry(config, collector, log, beganUnixMs, io.env, pressure);
   const end = await Promise.race([stopAsked, collector.failed.catch((error: unknown) => error)]);
   notifier.stopping();
   if (end instanceof Error) {
@@ -74,7 +76,10 @@ export async function run(args: readonly string[], io: CommandIo): Promise<numbe
     return EXIT_BUG;
   }
   await control?.close();
-  await metrics?.shutdown(OWN_TELEMETRY_DEADLINE_MS);
+  await Promise.all([
+    metrics?.shutdown(OWN_TELEMETRY_DEADLINE_MS),
+    pressure?.shutdown(OWN_TELEMETRY_DEADLINE_MS),
+  ]);
   const counters = await collector.stop();
   for (const violation of lawViolations(counters))
     log.error('the law of conservation is broken', { violation });
@@ -158,17 +163,18 @@ async function startOwnTelemetry(
   log: Logger,
   beganUnixMs: number,
   environment: NodeJS.ProcessEnv,
+  pressure: Pressure | null,
 ): Promise<Metrics | null> {
   if (!config.telemetry.metrics.otlp) return null;
   const onError = (error: unknown): void => log.warn("fdspan's own telemetry isn't taken", { error });
   try {
     const { startMetrics } = await import('../telemetry/metrics.ts');
     return await startMetrics({
-      target: { ...config.export, tls: tlsOf(config) },
+      target: telemetryTarget(config),
       environment,
       version: version(),
       hostAttributes: collector.hostAttributes,
-      snapshot: () => collector.counters(),
+      snapshot: () => ({ ...metricsOf(collector), ...pressure?.counts }),
       start: { beganUnixMs, attachedUnixMs: Date.now(), attributes: { 'fdspan.attach.mode': ATTACH_MODE } },
       onError,
     });
@@ -178,10 +184,12 @@ async function startOwnTelemetry(
   }
 }
 
-function tlsOf(config: Config): NonNullable<OtlpTarget['tls']> {
-  const read = (path: string | null): Buffer | null => (path === null ? null : readFileSync(path));
-  const { ca, cert, key } = config.export.tls;
-  return { ca: read(ca), cert: read(cert), key: read(key) };
+function metricsOf(collector: Collector): Record<string, number> {
+  const { isAttached } = collector;
+  return {
+    ...collector.counters(),
+    ...(isAttached === null ? {} : { probe_attached: Number(isAttached) }),
+  };
 }
 
 async function start(config: Config, log: Logger, tap: Tap): Promise<Collector | number> {

@@ -226,6 +226,11 @@ export const KEYS: Readonly<Record<string, Key>> = {
   },
   resource: { doc: 'Attributes added to every container.', default: {}, format: format.resource },
   'telemetry.metrics.otlp': { doc: "Send fdspan's own metrics.", default: true, format: format.boolean },
+  'telemetry.metrics.pressure': {
+    doc: "Send the containers' I/O, memory and CPU pressure (PSI) as metrics of theirs, every 10 s.",
+    default: false,
+    format: format.boolean,
+  },
   'telemetry.metrics.prometheus': {
     doc: 'Prometheus address (not built yet).',
     default: null,

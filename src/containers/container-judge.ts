@@ -22,6 +22,14 @@ export type FindMetadata = (
   runtime: string,
 ) => Promise<ContainerMetadata | null>;
 
+export interface JudgeListener {
+  /** A traced container is new, or its resource changed. Comes before the `scope` calls of its slot. */
+  container(update: ContainerUpdate, attributes: Attributes): void;
+  containerGone(slot: number): void;
+  /** Told once: no slot is free, and such containers are ignored until one is. */
+  containersFull(containersMax: number): void;
+}
+
 export interface JudgeOptions extends RegistryRules {
   readonly containersMax: number;
   readonly hostAttributes: Attributes;
@@ -29,11 +37,7 @@ export interface JudgeOptions extends RegistryRules {
   readonly encodeResource: (attributes: Attributes) => Uint8Array;
   /** Left out: containers are judged by what their groups tell. */
   readonly findMetadata?: FindMetadata | undefined;
-  readonly listener: {
-    container(update: ContainerUpdate): void;
-    containerGone(slot: number): void;
-    containersFull(containersMax: number): void;
-  };
+  readonly listener: JudgeListener;
 }
 
 export class ContainerJudge {
@@ -111,7 +115,7 @@ export class ContainerJudge {
     if (slot === 0) return;
     const attributes = containerAttributes(container, { ...this.#options, ...this.#rules });
     const resourceBytes = this.#options.encodeResource(attributes);
-    this.#options.listener.container({ slot, resourceBytes, namespaces: namespaces.slice() });
+    this.#options.listener.container({ slot, resourceBytes, namespaces: namespaces.slice() }, attributes);
   }
 
   giveSlot(container: Container): void {

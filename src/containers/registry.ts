@@ -1,9 +1,13 @@
 // The table of scopes and containers, on the main thread: finds the container of each control group, waits for
 // what its runtime tells of it, judges it once by the rules, gives it a slot, and tells the listener (policy
 // map and pump) what it decided. It must never give a slot again before the listener heard that it is free.
-import type { ContainerUpdate } from '../model/container-slot.ts';
 import type { ContainerPath } from './cgroup-path.ts';
-import { ContainerJudge, type JudgeOptions, type RegistryRules } from './container-judge.ts';
+import {
+  ContainerJudge,
+  type JudgeListener,
+  type JudgeOptions,
+  type RegistryRules,
+} from './container-judge.ts';
 import {
   containerKey,
   describe,
@@ -22,15 +26,10 @@ import type { ScopeDescribed } from './scope-records.ts';
 /** `unjudged`: traced, and its records wait. */
 export type RegistryVerdict = 'trace' | 'deny' | 'ignore' | 'unjudged';
 
-export interface RegistryListener {
-  /** A traced container is new, or its resource changed. Comes before the `scope` calls of its slot. */
-  container(update: ContainerUpdate): void;
-  containerGone(slot: number): void;
+export interface RegistryListener extends JudgeListener {
   /** `slot` counts for `trace` only; `containerScope` is the container's own group where it is known. */
   scope(scope: bigint, verdict: RegistryVerdict, slot: number, containerScope: bigint): void;
   scopeGone(scope: bigint): void;
-  /** Told once: no slot is free, and such containers are ignored until one is. */
-  containersFull(containersMax: number): void;
 }
 
 export interface RegistryOptions extends JudgeOptions, GroupProofs {

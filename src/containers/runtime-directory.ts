@@ -4,8 +4,8 @@ import { backoffMs } from '../model/backoff.ts';
 import type { ContainerMetadata, ContainerQuestion, RuntimeSource } from './runtimes/runtime-source.ts';
 import { findPlaces, stateSources, type RuntimeSettings, type SourcePlace } from './runtime-sources.ts';
 
-/** Reason: a runtime answers in 2–20 ms; one that is busy or hangs must not hold up the others' answers. */
-const ASK_TIMEOUT_MS = 300;
+/** Reason: runtimes answer in 2–60 ms, docker in 300 while it starts the container; a busy machine takes longer. */
+const ASK_TIMEOUT_MS = 2000;
 /** A runtime registers a container some milliseconds before or after its group is made. */
 const ASK_AGAIN_MS = [15, 30, 60, 120, 200, 300];
 /** Look-ups at once; the others wait in line. Reason: descriptors and memory, when 1,000 containers start together. */
@@ -23,7 +23,7 @@ const PREFERRED: Readonly<Record<string, readonly string[]>> = {
   containerd: ['cri', 'containerd', 'containerd state'],
   'cri-o': ['cri', 'podman state'],
   lxc: ['lxc state'],
-  'systemd-nspawn': ['nspawn state'],
+  'systemd-nspawn': ['systemd-nspawn state'],
   runc: ['runc state'],
   crun: ['crun state'],
 };

@@ -35,8 +35,8 @@ export interface PumpStages {
     add(cursor: RecordCursor, slot: number): boolean;
     update(update: ContainerUpdate): void;
   };
-  /** Seals the open request into a buffer of requestBytesMax and returns its bytes. */
-  readonly sealInto: (buffer: ArrayBuffer) => number;
+  /** Seals the open request into the buffer with this index and returns its bytes. */
+  readonly sealInto: (index: number) => number;
   readonly receive: () => ToPump | undefined;
-  readonly post: (message: FromPump, transfer?: ArrayBuffer[]) => void;
+  readonly post: (message: FromPump) => void;
 }

@@ -38,7 +38,8 @@ export class Pump {
   private readonly slotCounts: SlotCounts;
   private readonly requestAgeMaxMs: number;
   private readonly cursor = new RecordCursor();
-  private readonly buffers: ArrayBuffer[] = [];
+  /** Indices of the free buffers. */
+  private readonly freeBuffers: number[];
   private requestBegunMs = 0;
   private clockMeasuredMs = 0;
   private isReplayDue = false;
@@ -52,6 +53,7 @@ export class Pump {
     this.counters = new Float64Array(options.counters);
     this.slotCounts = new SlotCounts(options.slotCounts);
     this.requestAgeMaxMs = options.requestAgeMaxMs;
+    this.freeBuffers = [...options.buffers.keys()];
   }
 
   /** Runs until a `stop` message was obeyed. */
@@ -206,13 +208,13 @@ export class Pump {
 
   /** Seals the open request and hands it over; false when no buffer is free. */
   private seal(): boolean {
-    const buffer = this.buffers.pop();
-    if (buffer === undefined) return false;
+    const index = this.freeBuffers.pop();
+    if (index === undefined) return false;
     const spans = this.stages.request.spanCount;
-    const bytes = this.stages.sealInto(buffer);
+    const bytes = this.stages.sealInto(index);
     this.counters[REQUESTS_SEALED] += 1;
     this.counters[BYTES_ENCODED] += bytes;
-    this.stages.post({ type: 'request', buffer, bytes, spans }, [buffer]);
+    this.stages.post({ type: 'request', index, bytes, spans });
     return true;
   }
 
@@ -245,16 +247,17 @@ export class Pump {
         return request.encoder.names.reset(message.slot);
       case 'scope': {
         const { scopeLo, scopeHi, verdict, slot } = message.verdict;
+        // Only records that wait for this very scope are a reason to go through all that wait.
+        if (scopes.find(scopeLo, scopeHi) === WAITING) this.isReplayDue = true;
         scopes.set(scopeLo, scopeHi, verdict === 'trace' ? slot : IGNORED);
-        this.isReplayDue = true;
         return;
       }
       case 'scope-gone':
+        if (scopes.find(message.scopeLo, message.scopeHi) === WAITING) this.isReplayDue = true;
         scopes.remove(message.scopeLo, message.scopeHi);
-        this.isReplayDue = true;
         return;
       case 'buffer':
-        this.buffers.push(message.buffer);
+        this.freeBuffers.push(message.index);
         return;
       case 'drain':
         this.isDraining = true;

@@ -31,6 +31,9 @@ const COUNTERS: readonly Instrument[] = [
   counter('unseen_io_uring', '{open}', 'Opens by io_uring, which this attach mode cannot pair'),
   counter('unseen_compat', '{open}', 'Opens by 32-bit calls, which cannot be paired'),
   counter('unseen_race', '{open}', 'Opens lost to a race'),
+  counter('pressure_resources_sent', '{resource}', 'Containers whose pressure was sent, each turn'),
+  counter('pressure_files_unreadable', '{file}', 'Pressure files that could not be read'),
+  counter('pressure_requests_failed', '{request}', 'Requests with pressure that failed'),
 ];
 
 const GAUGES: readonly Instrument[] = [
@@ -38,6 +41,7 @@ const GAUGES: readonly Instrument[] = [
   gauge('waiting', 'waiting', '{record}', 'Records that wait for their container'),
   gauge('queue_bytes', 'queue.size', 'By', 'Bytes of the requests that wait for the backend'),
   gauge('ring_fill_bytes', 'ring.fill', 'By', 'Bytes in the ring at the last drain'),
+  gauge('probe_attached', 'probe.attached', '1', 'Whether the programs see an open and a close now: 1 or 0'),
   gauge('containers', 'containers', '{container}', 'Containers that are traced'),
 ];
 

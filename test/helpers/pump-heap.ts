@@ -43,7 +43,7 @@ const options: PumpOptions = {
   requestBytesMax: 2 << 20,
   requestSpansMax: 2048,
   requestAgeMaxMs: 60_000,
-  buffersMax: 4,
+  buffers: Array.from({ length: 4 }, () => new SharedArrayBuffer(2 << 20)),
   containersMax: 64,
   waitingRecordsMax: 1000,
   attributes: 'full',
@@ -88,8 +88,6 @@ for (let slot = 0; slot < CONTAINERS; slot += 1) {
     verdict: { scopeLo: 100 + slot, scopeHi: 0, verdict: 'trace', slot },
   });
 }
-for (let made = 0; made < options.buffersMax; made += 1)
-  messages.push({ type: 'buffer', buffer: new ArrayBuffer(options.requestBytesMax) });
 
 const bytesPerRecord: number[] = [];
 let roundsLeft = ROUNDS_PER_BATCH;
@@ -139,7 +137,7 @@ function endBatch(): void {
 }
 
 function post(message: FromPump): void {
-  if (message.type === 'request') messages.push({ type: 'buffer', buffer: message.buffer });
+  if (message.type === 'request') messages.push({ type: 'buffer', index: message.index });
 }
 
 const kept: { cursor: RecordCursor | null } = { cursor: null };
@@ -151,6 +149,7 @@ function checkAndAllocate(cursor: RecordCursor): number {
 
 const reader = new RingReader(ring);
 const request = new OpenRequest(options);
+const sealed = options.buffers.map((buffer) => new SpanArena(Buffer.from(buffer)));
 const pump = new Pump(options, {
   ring: reader,
   waiter: new Waiter(-1, eventFd),
@@ -160,7 +159,7 @@ const pump = new Pump(options, {
   waiting: new WaitingArea(options.waitingRecordsMax),
   filter: new PairFilter(options),
   request,
-  sealInto: (buffer) => request.seal(new SpanArena(Buffer.from(buffer))),
+  sealInto: (index) => request.seal(sealed[index]),
   receive,
   post,
 });

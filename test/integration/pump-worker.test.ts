@@ -19,6 +19,7 @@ test('the worker turns records of an unknown scope into a sealed request once th
   const ring = createTestRing(65536);
   const eventFd = eventfd(0, 0) as number;
   const counters = new SharedArrayBuffer(COUNTER_BLOCK_BYTES);
+  const buffers = [new SharedArrayBuffer(1 << 20), new SharedArrayBuffer(1 << 20)];
   const worker = new Worker(new URL('../../src/pump-worker.ts', import.meta.url), {
     workerData: {
       ringFd: -1,
@@ -33,7 +34,7 @@ test('the worker turns records of an unknown scope into a sealed request once th
       requestBytesMax: 1 << 20,
       requestSpansMax: 512,
       requestAgeMaxMs: 60_000,
-      buffersMax: 4,
+      buffers,
       containersMax: 64,
       waitingRecordsMax: 100,
       attributes: 'full',
@@ -54,7 +55,7 @@ test('the worker turns records of an unknown scope into a sealed request once th
     worker.on('error', reject);
     worker.on('message', (message: FromPump) => {
       if (message.type === 'failed') reject(new Error(message.stack));
-      if (message.type === 'request') requests.push(new Uint8Array(message.buffer, 0, message.bytes));
+      if (message.type === 'request') requests.push(new Uint8Array(buffers[message.index], 0, message.bytes));
       if (message.type === 'scope-unknown') {
         send({
           type: 'container',
@@ -82,7 +83,6 @@ test('the worker turns records of an unknown scope into a sealed request once th
       view.setUint8(1, 0);
     }),
   );
-  send({ type: 'buffer', buffer: new ArrayBuffer(1 << 20) });
   await done;
   const values = readCounters(new Float64Array(counters));
   assert.deepEqual(

@@ -1,9 +1,11 @@
-// Bounded reads of the files in which runtimes keep their state, and the typed values in them. What is
-// in them was chosen by containers and users: a link, a pipe, a file of somebody else is refused.
+// Bounded reads of the files in which runtimes keep their state. Users and containers choose what lies there: a link,
+// a pipe, a file of somebody else is refused.
 import { constants } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
-import { ANSWER_BYTES_MAX, NAME_BYTES_MAX } from './runtime-source.ts';
+import { parseJson, recordOf, type Fields } from '../fields.ts';
+import { ANSWER_BYTES_MAX } from '../runtime-source.ts';
+import { untilAborted } from '../until-aborted.ts';
 
 /** A folder of state files, and whose files in it are believed. */
 export interface StateFolder {
@@ -30,8 +32,6 @@ export class StateFileError extends Error {
   }
 }
 
-export type JsonRecord = Readonly<Record<string, unknown>>;
-
 /** Longest name of a file, as the kernel has it; a longer id names no state. */
 const FILE_NAME_BYTES_MAX = 255;
 
@@ -50,19 +50,6 @@ export function statePath(folder: string, ...names: readonly string[]): Buffer |
     parts.push(Buffer.from('/'), Buffer.from(name, 'latin1'));
   }
   return Buffer.concat(parts);
-}
-
-/** Settles as `work` does, or rejects as soon as `signal` aborts: a file system may never answer. */
-export async function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  signal.throwIfAborted();
-  const { promise, reject } = Promise.withResolvers<never>();
-  const abort = (): void => reject(signal.reason as Error);
-  signal.addEventListener('abort', abort, { once: true });
-  try {
-    return await Promise.race([work, promise]);
-  } finally {
-    signal.removeEventListener('abort', abort);
-  }
 }
 
 /**
@@ -134,7 +121,7 @@ export async function readStateJson(
   path: Buffer,
   ownerUid: number,
   signal: AbortSignal,
-): Promise<JsonRecord | null> {
+): Promise<Fields | null> {
   const value = await readStateValue(path, ownerUid, signal);
   if (value === null) return null;
   const record = recordOf(value.parsed);
@@ -156,34 +143,6 @@ export async function readStateValue(
     if (isLast) {
       throw new StateFileError('FDSPAN_STATE_DAMAGED', `reading ${path.toString()}: it is no JSON`);
     }
-    await delay(TORN_RETRY_MS, undefined, { signal });
+    await untilAborted(delay(TORN_RETRY_MS), signal);
   }
-}
-
-function parseJson(text: string): { readonly parsed: unknown } | null {
-  try {
-    return { parsed: JSON.parse(text) as unknown };
-  } catch {
-    return null;
-  }
-}
-
-/** The JSON object in a text; null when the text is none. */
-export function recordOfText(text: unknown): JsonRecord | null {
-  return typeof text === 'string' ? recordOf(parseJson(text)?.parsed) : null;
-}
-
-export function recordOf(value: unknown): JsonRecord | null {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as JsonRecord) : null;
-}
-
-/** The value as a name; undefined when it is no text, empty, or longer than {@link NAME_BYTES_MAX}. */
-export function nameOf(value: unknown): string | undefined {
-  if (typeof value !== 'string' || value === '') return undefined;
-  return Buffer.byteLength(value) > NAME_BYTES_MAX ? undefined : value.toWellFormed();
-}
-
-/** The object without the members that aren't known; the type is that of the object with them left out. */
-export function known<T extends object>(members: { [K in keyof T]: T[K] | undefined }): T {
-  return Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined)) as T;
 }

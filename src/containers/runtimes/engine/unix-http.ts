@@ -1,18 +1,17 @@
 // HTTP over a unix socket, as far as container engines need it: one JSON answer, or lines without end. What
 // answers may be anything: bodies and lines are bounded, and every wait ends with the caller's signal.
 import * as http from 'node:http';
+import { recordOfText, type Fields } from '../fields.ts';
+import { shortReason } from '../reason.ts';
 import { BoundedLines } from './bounded-lines.ts';
 import { connectionError, EngineError } from './engine-error.ts';
-import { ANSWER_BYTES_MAX } from './runtime-source.ts';
+import { ANSWER_BYTES_MAX } from '../runtime-source.ts';
 
 /** Reason: a burst of new containers must not take all of an engine's attention; more requests wait for their turn. */
 const CONNECTIONS_MAX = 4;
 
 /** Reason: an event carries all labels of its container, which have some KiB. Overflow: the line is skipped, and told. */
 export const LINE_BYTES_MAX = 1024 * 1024;
-
-/** Longest part of an engine's own error text that is passed on. */
-const REASON_CHARS_MAX = 200;
 
 export interface LinesOptions {
   /** Called when the server has accepted the request. */
@@ -34,39 +33,35 @@ export class UnixHttp {
   }
 
   /**
-   * Returns the answer's text, or null for 404. Rejects with an {@link EngineError}, or with the signal's reason as soon
-   * as it aborts.
+   * Returns the answer's JSON object, or null for 404. Rejects with an {@link EngineError}, or with the signal's reason
+   * as soon as it aborts.
    */
-  async get(path: string, signal: AbortSignal): Promise<string | null> {
+  async getJson(path: string, signal: AbortSignal): Promise<Fields | null> {
     return this.#exchange(path, this.#agent, signal, async (response) => {
       const body = await this.#readBody(response, path);
       if (response.statusCode === 404) return null;
       if (response.statusCode !== 200) throw this.#refusal(response, path, body);
-      return body;
+      return this.#parse(body, path);
     });
   }
 
-  /** Returns the answer as parsed JSON, or null for 404; rejects as {@link get} does. */
-  async getJson(path: string, signal: AbortSignal): Promise<unknown> {
-    const body = await this.get(path, signal);
-    if (body === null) return null;
-    try {
-      return JSON.parse(body);
-    } catch (cause) {
-      throw new EngineError('garbage', `GET ${path} on ${this.#socketPath}: the answer isn't JSON`, {
-        cause,
-      });
-    }
+  /** Returns the headers of the answer to `/_ping`, the smallest question that engines take; rejects as {@link getJson} does. */
+  async ping(signal: AbortSignal): Promise<http.IncomingHttpHeaders> {
+    return this.#exchange('/_ping', this.#agent, signal, async (response) => {
+      const body = await this.#readBody(response, '/_ping');
+      if (response.statusCode !== 200) throw this.#refusal(response, '/_ping', body);
+      return response.headers;
+    });
   }
 
   /**
-   * Calls `take` with each line, one after the other, until the server ends the stream; while `take` works, nothing is
-   * read. Rejects as {@link get} does; the connection counts for no limit.
+   * Calls `take` with each line until the server ends the stream. Rejects as {@link getJson} does; the connection counts
+   * for no limit.
    */
   async eachLine(
     path: string,
     signal: AbortSignal,
-    take: (line: string) => Promise<void>,
+    take: (line: string) => void,
     { onOpen, onSkipped }: LinesOptions,
   ): Promise<void> {
     const agent = new http.Agent({ keepAlive: false });
@@ -80,10 +75,7 @@ export class UnixHttp {
         const skippedBefore = splitter.skipped;
         const lines = splitter.push(chunk);
         for (let i = skippedBefore; i < splitter.skipped; i++) onSkipped();
-        for (const line of lines) {
-          if (signal.aborted) return;
-          await take(line);
-        }
+        for (const line of lines) take(line);
       }
     });
   }
@@ -145,8 +137,14 @@ export class UnixHttp {
     return Buffer.concat(chunks).toString('utf8');
   }
 
+  #parse(body: string, path: string): Fields {
+    const answer = recordOfText(body);
+    if (answer !== null) return answer;
+    throw new EngineError('garbage', `GET ${path} on ${this.#socketPath}: the answer isn't a JSON object`);
+  }
+
   #refusal(response: http.IncomingMessage, path: string, body: string): EngineError {
-    const reason = body.slice(0, REASON_CHARS_MAX).trim();
+    const reason = shortReason(body);
     const status = `HTTP ${response.statusCode}${reason === '' ? '' : `: ${reason}`}`;
     return new EngineError('refused', `GET ${path} on ${this.#socketPath}: ${status}`);
   }

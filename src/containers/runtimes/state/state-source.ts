@@ -1,5 +1,5 @@
 // A runtime that is asked by reading its state files: no events, nothing kept open between look-ups.
-import type { ContainerMetadata, ContainerQuestion, RuntimeSource } from './runtime-source.ts';
+import type { ContainerMetadata, ContainerQuestion, RuntimeSource } from '../runtime-source.ts';
 import { userFoldersOf, type UserFolders } from './user-folders.ts';
 import type { StateFolder } from './state-file.ts';
 
@@ -14,6 +14,16 @@ export function stateSource(name: string, address: string, lookUp: LookUp): Runt
     find: async (question, signal) => lookUp(question, AbortSignal.any([signal, closed.signal])),
     close: () => closed.abort(new Error(`${name} is closed`)),
   };
+}
+
+/** Options of the sources whose state lies in folders; `folders` replaces the default ones. */
+export interface FolderOptions {
+  readonly folders?: readonly StateFolder[];
+}
+
+/** Returns the address of a source: the folders it was given, or the one that its runtime uses by default. */
+export function addressOf({ folders }: FolderOptions, usual: string): string {
+  return folders?.map(({ path }) => path).join(' ') ?? usual;
 }
 
 /** Asks one after the other. What one of them can't read counts only when no other knows the container. */

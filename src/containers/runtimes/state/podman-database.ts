@@ -2,9 +2,11 @@
 // container's settings as the same JSON.
 import { constants } from 'node:fs';
 import { lstat, open } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
+import { recordOfText, type Fields } from '../fields.ts';
+import { ANSWER_BYTES_MAX } from '../runtime-source.ts';
+import { untilAborted } from '../until-aborted.ts';
 import { readBoltValue } from './bolt-file.ts';
-import { ANSWER_BYTES_MAX } from './runtime-source.ts';
-import { recordOfText, untilAborted, type JsonRecord } from './state-file.ts';
 
 export interface DatabaseFolders {
   readonly graphRoot: string;
@@ -14,26 +16,29 @@ export interface DatabaseFolders {
 
 /** SQLite's code for a database that a writer has locked. */
 const SQLITE_BUSY = 5;
+/** Reason: podman locks it while it starts the container that is asked about, for the time of a sync to disk. */
+const BUSY_RETRIES_MAX = 10;
+const BUSY_RETRY_MS = 10;
 
 /**
  * Reads the settings that podman keeps of a container; null when they can't be had from here: no such container,
- * damaged, or a user's SQLite (see {@link readSqlite}). Rejects when a writer has locked SQLite: ask again.
+ * damaged, or a user's SQLite (see {@link readSqlite}). Rejects when a writer keeps SQLite locked for 100 ms.
  */
 export async function readPodmanSettings(
   folders: DatabaseFolders,
   id: string,
   signal: AbortSignal,
-): Promise<JsonRecord | null> {
+): Promise<Fields | null> {
   const { graphRoot, runRoot, ownerUid } = folders;
   const sqlitePaths = [`${graphRoot}/db.sql`, `${graphRoot}/libpod/db.sql`, `${runRoot}/db.sql`];
   for (const path of ownerUid === 0 ? sqlitePaths : []) {
-    const settings = await untilAborted(readSqlite(path, id), signal);
+    const settings = await readUnlocked(path, id, signal);
     if (settings !== null) return settings;
   }
   return untilAborted(readBolt(`${graphRoot}/libpod/bolt_state.db`, ownerUid, id), signal);
 }
 
-async function readBolt(path: string, ownerUid: number, id: string): Promise<JsonRecord | null> {
+async function readBolt(path: string, ownerUid: number, id: string): Promise<Fields | null> {
   const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
   const file = await open(path, flags).catch(() => null);
   if (file === null) return null;
@@ -50,11 +55,26 @@ async function readBolt(path: string, ownerUid: number, id: string): Promise<Jso
   }
 }
 
+async function readUnlocked(path: string, id: string, signal: AbortSignal): Promise<Fields | null> {
+  for (let retries = 0; ; retries++) {
+    try {
+      return await untilAborted(readSqlite(path, id), signal);
+    } catch (error) {
+      if (!isBusy(error) || retries === BUSY_RETRIES_MAX) throw error;
+    }
+    await untilAborted(delay(BUSY_RETRY_MS), signal);
+  }
+}
+
+function isBusy(error: unknown): boolean {
+  return (error as { readonly errcode?: unknown }).errcode === SQLITE_BUSY;
+}
+
 /**
  * One row by its key, on the calling thread (below 1 ms). Only for databases of root: a user could put
  * a view in the table's place whose query never ends.
  */
-async function readSqlite(path: string, id: string): Promise<JsonRecord | null> {
+async function readSqlite(path: string, id: string): Promise<Fields | null> {
   const stat = await lstat(path).catch(() => null);
   if (stat === null || !stat.isFile() || stat.uid !== 0) return null;
   // Loaded late: most hosts have no such database.
@@ -68,12 +88,12 @@ async function readSqlite(path: string, id: string): Promise<JsonRecord | null> 
       database.close();
     }
   } catch (error) {
-    if ((error as { readonly errcode?: unknown }).errcode === SQLITE_BUSY) throw error;
+    if (isBusy(error)) throw error;
     return null;
   }
 }
 
 /** Podman binds the JSON as bytes, which SQLite keeps as a blob in the column of text. */
-function recordOfColumn(column: unknown): JsonRecord | null {
+function recordOfColumn(column: unknown): Fields | null {
   return recordOfText(column instanceof Uint8Array ? Buffer.from(column).toString() : column);
 }

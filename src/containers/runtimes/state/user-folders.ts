@@ -1,5 +1,6 @@
-// Whose container it is, and where that user's runtimes keep their state: rootless runtimes use the
-// user's own folders, and the user's name in them isn't to be believed for anybody else's container.
+// Where a user's runtimes keep their state: rootless runtimes use the user's own folders, and what is in them isn't to
+// be believed for anybody else's container.
+import { userOfGroup } from '../user-slice.ts';
 import { readStateFile, type StateFolder } from './state-file.ts';
 
 export interface UserFolders {
@@ -12,16 +13,6 @@ export interface UserFolders {
 const PASSWD = Buffer.from('/etc/passwd');
 /** Reason: ten thousand users; names from elsewhere (LDAP) aren't looked up. */
 const PASSWD_BYTES_MAX = 1024 * 1024;
-
-/**
- * The user below whose slice a control group lies (`/user.slice/user-1000.slice/…`), null for all other groups.
- * Only systemd's managers make these groups; who owns one can make more only below it.
- */
-export function userOfGroup(cgroupPath: string): number | null {
-  const match = /^\/user\.slice\/user-([0-9]{1,10})\.slice\//.exec(cgroupPath);
-  const uid = match === null ? 0 : Number(match[1]);
-  return uid === 0 || uid > 0xffffffff ? null : uid;
-}
 
 /** The folders of the group's user; null for a group of no user, or a user without a line in passwd. */
 export async function userFoldersOf(

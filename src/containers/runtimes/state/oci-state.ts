@@ -1,9 +1,10 @@
 // What the state of runc and crun has in common: a folder for each container below a root that the
 // manager above chose, and the control group in it, which proves that the state is this container's.
-import type { ContainerMetadata, ContainerQuestion } from './runtime-source.ts';
+import { textOfBytes } from '../../byte-text.ts';
+import { isIdentifier } from '../../cgroup-segment.ts';
+import { known } from '../fields.ts';
+import type { ContainerMetadata, ContainerQuestion } from '../runtime-source.ts';
 import { readAnnotations } from './oci-config.ts';
-import { known, nameOf } from './state-file.ts';
-import { isIdentifier } from '../cgroup-segment.ts';
 
 /** Namespaces of containerd's own clients. */
 const CONTAINERD_NAMESPACES = ['k8s.io', 'moby', 'default'];
@@ -45,7 +46,7 @@ export function metadataOfState(state: OciState): ContainerMetadata {
     runtimeName,
     ociRuntime: state.runtime,
     // Without a manager the id is the name that a person chose.
-    name: runtimeName === state.runtime ? nameOf(state.id) : undefined,
+    name: runtimeName === state.runtime ? textOfBytes(state.id) : undefined,
     ...metadata,
     serviceName: state.serviceName,
   });

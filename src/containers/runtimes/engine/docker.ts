@@ -1,8 +1,11 @@
-// Docker's API: paths, and what an inspected container looks like.
-import { known, nameOf, objectOf, podOfLabels, serviceNameOf, type Answer } from './answer-fields.ts';
-import type { EngineDialect } from './engine-dialect.ts';
-import { imageMetadata } from './image-name.ts';
-import { boundLabels } from './runtime-source.ts';
+// Docker's API: paths, and what a container looks like, in an answer or in dockerd's own files.
+import { fieldsOf, known, nameOf, type Fields } from '../fields.ts';
+import { imageMetadata } from '../image-name.ts';
+import { ociRuntimeOfShim } from '../oci-runtime-name.ts';
+import { podIdentityOf, podOf } from '../pod.ts';
+import { boundLabels } from '../runtime-source.ts';
+import { serviceNameOf } from '../service-name.ts';
+import type { EngineDialect, InspectedContainer } from './engine-dialect.ts';
 
 export const DOCKER: EngineDialect = {
   runtimeName: 'docker',
@@ -12,20 +15,20 @@ export const DOCKER: EngineDialect = {
   eventsPath: (apiVersion, query) => `/v${apiVersion}/events?${query}`,
   events: ['create', 'start', 'rename', 'update'],
   read: (answer) => {
-    const config = objectOf(answer.Config);
-    return known({
-      name: nameOf(answer.Name)?.replace(/^\//, ''),
-      ociRuntime: ociRuntimeOf(objectOf(answer.HostConfig).Runtime),
+    const config = fieldsOf(answer.Config);
+    return known<InspectedContainer>({
+      name: nameOf(typeof answer.Name === 'string' ? answer.Name.replace(/^\//, '') : undefined),
+      ociRuntime: ociRuntimeOf(fieldsOf(answer.HostConfig).Runtime),
       ...(isImageId(config.Image, answer) ? {} : imageMetadata(config.Image)),
       labels: boundLabels(config.Labels),
       serviceName: serviceNameOf(config.Env),
-      pod: podOfLabels(config.Labels),
+      pod: podOf(podIdentityOf(config.Labels)),
     });
   },
 };
 
 /** Returns whether the image was given as the start of its id, which is no name. */
-function isImageId(image: unknown, answer: Answer): boolean {
+function isImageId(image: unknown, answer: Fields): boolean {
   return (
     typeof image === 'string' && image !== '' && nameOf(answer.Image)?.startsWith(`sha256:${image}`) === true
   );
@@ -33,6 +36,5 @@ function isImageId(image: unknown, answer: Answer): boolean {
 
 /** Docker knows a runtime by its name in the daemon's configuration, or by containerd's name of its shim. */
 function ociRuntimeOf(runtime: unknown): string | undefined {
-  const name = nameOf(runtime);
-  return name === undefined ? undefined : (/^io\.containerd\.([^.]+)\.v[0-9]+$/.exec(name)?.[1] ?? name);
+  return ociRuntimeOfShim(runtime) ?? nameOf(runtime);
 }

@@ -3,18 +3,16 @@
 import { fileURLToPath } from 'node:url';
 import type * as Grpc from '@grpc/grpc-js';
 import type { AnyDefinition, PackageDefinition } from '@grpc/proto-loader';
-import { fieldsOf, type Fields } from './message-fields.ts';
-import { ANSWER_BYTES_MAX } from './runtime-source.ts';
+import { fieldsOf, type Fields } from '../fields.ts';
+import { shortReason } from '../reason.ts';
+import { ANSWER_BYTES_MAX } from '../runtime-source.ts';
 
 export const GRPC_UNKNOWN = 2;
 export const GRPC_NOT_FOUND = 5;
 export const GRPC_UNIMPLEMENTED = 12;
 const GRPC_UNAVAILABLE = 14;
 
-/** Reason: messages are for logs; a server may answer with any text. */
-const MESSAGE_CHARS_MAX = 300;
-
-/** Where protos lie: beside this file in src/, and copied there in dist/ (scripts/build.sh). */
+/** Where protos lie: beside this file in src/, and copied to the same place in dist/ (scripts/build.sh). */
 const PROTO_FOLDER = new URL('./proto/', import.meta.url);
 
 /** A call that was answered by an error, or by nothing that can be understood. */
@@ -150,22 +148,16 @@ export class GrpcConnection {
   }
 
   #failure(method: string, error: Grpc.ServiceError, ended: AbortSignal, client: Grpc.Client): Error {
-    if (ended.aborted) return abortError(ended);
+    if (ended.aborted) return ended.reason as Error;
     // A client waits after a failed connection; a new one tries at once, and the callers have their own pace.
     if (Number(error.code) === GRPC_UNAVAILABLE && this.#client === client) {
       this.#client = null;
       client.close();
     }
-    const details = error.details.slice(0, MESSAGE_CHARS_MAX).toWellFormed();
-    const message = `calling ${method} on ${this.#socketPath}: gRPC status ${error.code}: ${details}`;
+    const reason = shortReason(error.details);
+    const message = `calling ${method} on ${this.#socketPath}: gRPC status ${error.code}: ${reason}`;
     return new GrpcCallError(message, error.code, error);
   }
-}
-
-function abortError(signal: AbortSignal): Error {
-  return signal.reason instanceof Error
-    ? signal.reason
-    : new Error('given up by the caller', { cause: signal.reason });
 }
 
 async function loadPackages(protoFiles: readonly string[]): Promise<Loaded> {

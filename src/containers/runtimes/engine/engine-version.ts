@@ -1,6 +1,7 @@
 // Who answers on an engine's socket, and which API version both sides know: podman speaks docker's API too, and
 // podman-docker links docker's socket to podman's.
-import { nameOf, objectOf } from './answer-fields.ts';
+import type { IncomingHttpHeaders } from 'node:http';
+import { nameOf, type Fields } from '../fields.ts';
 import { DOCKER } from './docker.ts';
 import type { EngineDialect } from './engine-dialect.ts';
 import { PODMAN } from './podman.ts';
@@ -12,21 +13,27 @@ export interface Engine {
   readonly runtimeVersion: string | undefined;
 }
 
-/** Reads the answer to `/version`. Null when it isn't one of a container engine. */
-export function engineOfVersion(value: unknown): Engine | null {
-  const answer = objectOf(value);
-  const components: unknown[] = Array.isArray(answer.Components) ? answer.Components : [];
-  const podman = components.map(objectOf).find(({ Name }) => Name === 'Podman Engine');
-  // The engine's own entry tells the versions of podman's API; the answer itself those of docker's.
-  const details = podman === undefined ? answer : objectOf(podman.Details);
-  const dialect = podman === undefined ? DOCKER : PODMAN;
-  if (podman === undefined && nameOf(answer.ApiVersion) === undefined) return null;
-  const newest = versionOf(details.ApiVersion ?? details.APIVersion);
-  const oldest = versionOf(details.MinAPIVersion);
+/**
+ * Reads the headers of podman's answer to `/_ping`; null when it isn't podman that answers. Its `/version` tells no
+ * more, and takes up to a second: it runs its helpers and asks the package manager who they are.
+ */
+export function podmanOfPing(headers: IncomingHttpHeaders): Engine | null {
+  const runtimeVersion = nameOf(headers['libpod-api-version']);
+  if (runtimeVersion === undefined) return null;
+  // Podman takes its own version in a path, and older ones down to one that it doesn't tell here.
+  const apiVersion = versionOf(/^[0-9.]+/.exec(runtimeVersion)?.[0]) ?? PODMAN.apiVersion;
+  return { dialect: PODMAN, apiVersion, runtimeVersion };
+}
+
+/** Reads docker's answer to `/version`. Null when it isn't one of a container engine. */
+export function dockerOfVersion(answer: Fields | null): Engine | null {
+  if (answer === null || nameOf(answer.ApiVersion) === undefined) return null;
+  const newest = versionOf(answer.ApiVersion);
+  const oldest = versionOf(answer.MinAPIVersion);
   return {
-    dialect,
-    apiVersion: chooseVersion(dialect.apiVersion, oldest, newest),
-    runtimeVersion: nameOf((podman ?? answer).Version),
+    dialect: DOCKER,
+    apiVersion: chooseVersion(DOCKER.apiVersion, oldest, newest),
+    runtimeVersion: nameOf(answer.Version),
   };
 }
 
