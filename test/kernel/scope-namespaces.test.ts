@@ -118,20 +118,8 @@ for (const { by, type } of WAYS) {
     const containerIds = groups.map(({ id }) => id);
     const result = await tracedRun({ scenario: 'plain-closes', count: 1, containerIds, set }, async () => {
       for (const { procsFile } of groups) {
-        const workload = await startWorkload({
-          scenario: 'plain-closes',
-          count: 3,
-          procsFiles: [procsFile],
-          isIsolated: true,
-        });
-        try {
-          const isolated = lookAt(workload, type);
-          workload.go();
-          const { expected } = await workload.finished();
-          runs.push({ isolated, expected });
-        } finally {
-          await workload.end();
-        }
+        const [isolated, expected] = await runIn(procsFile, type);
+        runs.push({ isolated, expected });
       }
     });
     runs.forEach(({ isolated, expected }, index) =>
@@ -147,6 +135,46 @@ for (const { by, type } of WAYS) {
         runs.map(({ isolated }) => isolated.id),
       );
   });
+
+  test(`${by}: a container inside a container has the outer one as its parent`, { skip }, async (t) => {
+    const outer = makeContainerGroup();
+    t.after(() => outer.remove());
+    const innerId = 'c0ffee'.padEnd(64, '0');
+    const inner = outer.nest(`docker-${innerId}.scope`);
+    const set = { 'scope.by': by, 'spans.attributes': 'full' };
+    const ends: [Isolated, readonly ExpectedSpan[]][] = [];
+    const options = { scenario: 'plain-closes', count: 1, containerIds: [outer.id, innerId], set };
+    const result = await tracedRun(options, async () => {
+      for (const group of [outer, inner]) ends.push(await runIn(group.procsFile, type));
+    });
+    [outer.id, innerId].forEach((id, index) =>
+      assertOwnSpans(result, { ...ends[index][0], id }, ends[index][1]),
+    );
+    const parents = new Map(
+      result.spans.map(({ resource }) => [
+        resource['container.id'],
+        resource['fdspan.container.parent.id'] ?? null,
+      ]),
+    );
+    assert.deepEqual(Object.fromEntries(parents), { [outer.id]: null, [innerId]: outer.id });
+  });
+}
+
+/** Starts a workload in a group and runs it to its end. */
+async function runIn(procsFile: string, type: 'mnt' | 'pid'): Promise<[Isolated, readonly ExpectedSpan[]]> {
+  const workload = await startWorkload({
+    scenario: 'plain-closes',
+    count: 3,
+    procsFiles: [procsFile],
+    isIsolated: true,
+  });
+  try {
+    const isolated = lookAt(workload, type);
+    workload.go();
+    return [isolated, (await workload.finished()).expected];
+  } finally {
+    await workload.end();
+  }
 }
 
 /** Without a number that was given twice, nothing is proven. */
