@@ -3,9 +3,10 @@
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { bootNs } from './bpf/libc.ts';
-import { Tracer, hostMountNamespace } from './bpf/tracer.ts';
-import { findHierarchies, layoutOf } from './containers/cgroup-mounts.ts';
+import { Tracer, hostNamespace } from './bpf/tracer.ts';
+import { findHierarchies, layoutOf, type CgroupHierarchy } from './containers/cgroup-mounts.ts';
 import { hostAttributes } from './containers/host.ts';
+import type { HostNamespaces } from './containers/namespaces.ts';
 import { chooseScope, type ScopeChoice } from './containers/scope-choice.ts';
 import { ContainerSide } from './container-side.ts';
 import type { Config } from './config/config.ts';
@@ -41,6 +42,15 @@ export interface CollectorParts {
   readonly tap?: (request: Uint8Array) => void;
 }
 
+/** What the start finds out before the collector is made. */
+interface Found {
+  readonly tracer: Tracer;
+  readonly scope: ScopeChoice;
+  readonly host: Attributes;
+  readonly hierarchies: readonly CgroupHierarchy[];
+  readonly hostNamespaces: HostNamespaces;
+}
+
 export class Collector {
   readonly #parts: CollectorParts;
   readonly #tracer: Tracer;
@@ -52,7 +62,8 @@ export class Collector {
   readonly scope: ScopeChoice;
   readonly hostAttributes: Attributes;
 
-  private constructor(parts: CollectorParts, tracer: Tracer, scope: ScopeChoice, host: Attributes) {
+  private constructor(parts: CollectorParts, found: Found) {
+    const { tracer, scope, host } = found;
     const { config } = parts;
     this.#parts = parts;
     this.#tracer = tracer;
@@ -69,8 +80,7 @@ export class Collector {
     this.#sink = parts.makeSink(this.#pump.counters);
     this.#containers = new ContainerSide({
       ...parts,
-      scope,
-      tracer,
+      ...found,
       hostAttributes: host,
       sendToPump: (message) => this.#pump.send(message),
     });
@@ -82,9 +92,11 @@ export class Collector {
    */
   static async start(parts: CollectorParts): Promise<Collector> {
     const hierarchies = findHierarchies(await readFile('/proc/self/mountinfo', 'latin1'));
-    const scope = chooseScope(parts.config.scope.by, hierarchies, layoutOf(hierarchies));
-    const tracer = new Tracer(await kernelOptions(parts.config, scope, await hostMountNamespace()));
-    const collector = new Collector(parts, tracer, scope, await hostAttributes());
+    const scope = chooseScope(parts.config.scope, hierarchies, layoutOf(hierarchies));
+    const hostNamespaces = { mnt: await hostNamespace('mnt'), pid: await hostNamespace('pid') };
+    const host = await hostAttributes();
+    const tracer = new Tracer(await kernelOptions(parts.config, scope, hostNamespaces));
+    const collector = new Collector(parts, { tracer, scope, host, hierarchies, hostNamespaces });
     try {
       await collector.#begin();
     } catch (error) {
@@ -156,8 +168,7 @@ export class Collector {
     this.#tracer.detach();
     await this.#pump.drained();
     // Records of a container that just began wait for its verdict.
-    await this.#containers.settled(limits.metadataWaitMs);
-    this.#containers.close();
+    await this.#containers.finish(limits.metadataWaitMs);
     const kernel = this.#tracer.counters.read();
     const pending = kernel['opens_tracked'] - kernel['pairs_finished'];
     const until =
@@ -187,7 +198,7 @@ export class Collector {
       type: 'scope',
       verdict: { scopeLo: 0, scopeHi: 0, verdict: 'trace', slot: 0 },
     });
-    this.#tracer.attachGroups();
+    this.#tracer.attachScopes();
     await this.#containers.begin();
     await this.#tracer.describeTasks();
     this.#tracer.attachCalls();

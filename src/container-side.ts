@@ -4,7 +4,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Tracer } from './bpf/tracer.ts';
 import { scanTree } from './containers/cgroup-tree.ts';
 import { compileGlob } from './containers/glob.ts';
-import type { RegistryRules } from './containers/container-judge.ts';
+import type { FindMetadata, RegistryRules } from './containers/container-judge.ts';
+import type { CgroupHierarchy } from './containers/cgroup-mounts.ts';
+import type { FoundScope } from './containers/found-scope.ts';
+import { Namespaces, type HostNamespaces } from './containers/namespaces.ts';
 import { ContainerRegistry, type RegistryVerdict } from './containers/registry.ts';
 import { compileRules } from './containers/rules.ts';
 import { RuntimeDirectory } from './containers/runtime-directory.ts';
@@ -17,6 +20,7 @@ import { encodeResource } from './encode/resource.ts';
 import type { Attributes } from './model/attributes.ts';
 import * as layout from './model/record-layout.ts';
 import type { ToPump } from './model/pump-messages.ts';
+import { namespacesListener } from './namespaces-listener.ts';
 import type { Logger } from './telemetry/log.ts';
 
 /** Reason: a start takes 1 s at most; containers whose runtime is slower are traced, and judged when it answers. */
@@ -35,6 +39,9 @@ export interface ContainerSideParts {
   readonly log: Logger;
   readonly scope: ScopeChoice;
   readonly tracer: Tracer;
+  /** All that are mounted. */
+  readonly hierarchies: readonly CgroupHierarchy[];
+  readonly hostNamespaces: HostNamespaces;
   readonly hostAttributes: Attributes;
   readonly sendToPump: (message: ToPump) => void;
 }
@@ -43,6 +50,8 @@ export class ContainerSide {
   readonly #parts: ContainerSideParts;
   readonly #registry: ContainerRegistry;
   readonly #directory: RuntimeDirectory;
+  /** null where control groups are the scopes. */
+  readonly #namespaces: Namespaces | null;
   /** Scopes that the kernel's table holds: a host's group that isn't in it needs no entry. */
   readonly #inKernel = new Set<bigint>();
   /** Of traced containers, by slot; only where metrics are sent for them. */
@@ -63,6 +72,7 @@ export class ContainerSide {
             : log.warn("a container runtime doesn't answer", { runtime: source, reason }),
       },
     });
+    const findMetadata: FindMetadata = (question, runtime) => this.#directory.find(question, runtime);
     this.#registry = new ContainerRegistry({
       ...rulesOf(config),
       containersMax: config.limits.containers,
@@ -70,7 +80,7 @@ export class ContainerSide {
       hostAttributes: parts.hostAttributes,
       distroVersion: parts.version,
       encodeResource,
-      findMetadata: (question, runtime) => this.#directory.find(question, runtime),
+      findMetadata,
       listener: {
         container: (update, attributes) => {
           if (config.telemetry.metrics.pressure) this.#attributes.set(update.slot, attributes);
@@ -89,6 +99,15 @@ export class ContainerSide {
           log.warn('no room for another container; raise limits.containers', { containers: max }),
       },
     });
+    this.#namespaces =
+      parts.scope.by === 'cgroup'
+        ? null
+        : new Namespaces({
+            ...parts,
+            cgroup1Controller: parts.scope.cgroup1Controller,
+            proofs: { findMetadata },
+            listener: namespacesListener(parts.tracer, this.#registry, log),
+          });
   }
 
   /** Finds the runtimes and the containers that run; those that answer soon are judged when it resolves. */
@@ -130,11 +149,19 @@ export class ContainerSide {
   /** Once a second: forgets what is gone for long. */
   tick(): void {
     this.#registry.tick(Date.now());
+    this.#namespaces?.tick(Date.now());
   }
 
   /** Judges all containers by the rules of another configuration. */
   reload(config: Config): void {
     this.#registry.reload(rulesOf(config));
+  }
+
+  /** Judges what still waits, within the time; nothing is asked after it. */
+  async finish(waitMs: number): Promise<void> {
+    await this.#namespaces?.settle();
+    await this.settled(waitMs);
+    this.close();
   }
 
   close(): void {
@@ -148,17 +175,24 @@ export class ContainerSide {
     if (record.type === 'created') {
       const version = record.scope >> 62n === 0n ? 'v2' : 'v1';
       this.#inKernel.add(record.scope);
-      this.#registry.scopeFound({ ...record, version });
+      this.#groupFound({ ...record, version });
     } else if (record.type === 'described') {
       this.#registry.scopeDescribed(record);
-    } else {
+    } else if (record.type === 'met') {
+      this.#inKernel.add(record.scope);
+      this.#namespaces?.met(record);
+    } else if (this.#namespaces === null) {
       this.#registry.scopeRemoved(record.scope);
+    } else {
+      this.#inKernel.delete(record.scope);
+      this.#namespaces.groups.remove(record.scope);
     }
   }
 
   /** The pump has records of a scope that it knows nothing of: its own record was lost, or its verdict is on the way. */
   async scopeUnknown(scope: bigint): Promise<void> {
     if (this.#registry.hasScope(scope)) return;
+    if (this.#namespaces !== null) return this.#namespaces.unknown(scope);
     await this.#scan();
     if (this.#registry.hasScope(scope)) return;
     const verdict = { ...wordsOf(scope), verdict: 'ignore', slot: 0 } as const;
@@ -175,10 +209,16 @@ export class ContainerSide {
     for (const { mountPoint, version } of this.#parts.scope.hierarchies) {
       const { groups, leftOut } = await scanTree(mountPoint);
       for (const { id, path } of groups) {
-        this.#registry.scopeFound({ scope: scopeOfCgroup(id, version), path, version });
+        this.#groupFound({ scope: scopeOfCgroup(id, version), path, version });
       }
       if (leftOut > 0) this.#parts.log.warn('more control groups than are scanned', { left_out: leftOut });
     }
+  }
+
+  /** Where namespaces are the scopes, groups only name their containers. */
+  #groupFound(found: FoundScope): void {
+    if (this.#namespaces === null) this.#registry.scopeFound(found);
+    else this.#namespaces.groups.add(found.scope, found.path);
   }
 
   /** The kernel first: a group made inside of it meanwhile then inherits. */

@@ -20,7 +20,11 @@ const REQUIRED_HOOKS = ['sys_enter', 'sys_exit', 'sched_process_exit', 'sched_pr
 const GROUP_HOOKS = ['cgroup_mkdir', 'cgroup_rmdir'];
 /** sched_prepare_exec is from 6.10; io_uring may be compiled out. */
 const OPTIONAL_HOOKS = ['sched_prepare_exec', 'io_uring_submit_req'];
+/** The first that a namespace is met by; where there are groups, they name its container. */
+const NAMESPACE_HOOK = 'sched_process_exec';
 const UNHOOKED = ['adopt_files', 'mark_files', 'describe_tasks', 'judge_scope', 'sweep_pending', 'self_test'];
+const NAMESPACE_ITERATOR = 'list_namespaces';
+const SCOPE_BYTES = 8;
 /** Reason: some 16,000 records of one portion fit a ring of 8 MiB; the pump drains between portions. */
 const SWEEP_BUCKETS = 2048;
 
@@ -43,20 +47,28 @@ export class Tracer {
   /** Which optional hooks this kernel has. */
   readonly hooks: readonly string[];
   readonly #object: BpfObject;
+  /** All that are loaded. */
+  readonly #programs: readonly string[];
+  /** Those that tell of scopes. */
+  readonly #scopeHooks: readonly string[];
   readonly #buckets: number;
   #epoch = 0;
 
   /** Opens and loads. Throws {@link KernelUnfitError} or {@link BpfError}. */
   constructor(options: TracerOptions) {
     const kernel = openKernelBtf(options.btfPath);
+    const isByGroups = options.scopeBy === 'cgroup';
     try {
-      this.hooks = chooseHooks(kernel);
+      const hasGroups = options.byCgroup2 || options.cgroup1Controller !== null;
+      this.#scopeHooks = [...(hasGroups ? GROUP_HOOKS : []), ...(isByGroups ? [] : [NAMESPACE_HOOK])];
+      this.hooks = chooseHooks(kernel, this.#scopeHooks);
       this.#buckets = powerOfTwo(Math.ceil(options.openFilesMax / layout.BUCKET_TAGS));
       this.reads = chooseReads(options.reads, kernel);
       this.#object = new BpfObject(objectFile(this.reads), options.btfPath);
       const startEntries = startEntriesOf(options.pidMax);
-      for (const hook of OPTIONAL_HOOKS) {
-        if (!this.hooks.includes(hook)) this.#object.setAutoload(hook, false);
+      const unused = [...(isByGroups ? [NAMESPACE_ITERATOR] : []), ...(hasGroups ? [] : GROUP_HOOKS)];
+      for (const program of [...OPTIONAL_HOOKS.filter((hook) => !this.hooks.includes(hook)), ...unused]) {
+        this.#object.setAutoload(program, false);
       }
       this.#object.setMaxEntries('ring', options.ringBytes);
       this.#object.setMaxEntries('buckets', this.#buckets);
@@ -69,8 +81,10 @@ export class Tracer {
     } finally {
       kernel.close();
     }
-    this.#object.load([...this.hooks, ...GROUP_HOOKS, ...UNHOOKED]);
-    this.counters = new KernelCounters(this.#object, [...this.hooks, ...GROUP_HOOKS]);
+    const hooked = [...new Set([...this.hooks, ...this.#scopeHooks])];
+    this.#programs = [...hooked, ...UNHOOKED, ...(isByGroups ? [] : [NAMESPACE_ITERATOR])];
+    this.#object.load(this.#programs);
+    this.counters = new KernelCounters(this.#object, hooked);
     this.ring = mapRing(this.#object.mapFd('ring'), options.ringBytes);
   }
 
@@ -90,20 +104,19 @@ export class Tracer {
 
   /** Steps that the verifier took for each program; 0 where the kernel (before 5.16) doesn't tell. */
   get verifierSteps(): ReadonlyMap<string, number> {
-    const programs = [...this.hooks, ...GROUP_HOOKS, ...UNHOOKED];
     return new Map(
-      programs.map((name) => [name, readProgramInfo(this.#object.programFd(name))?.verifierSteps ?? 0]),
+      this.#programs.map((name) => [name, readProgramInfo(this.#object.programFd(name))?.verifierSteps ?? 0]),
     );
   }
 
-  /** Attached before the tree is scanned: no group falls between. */
-  attachGroups(): void {
-    for (const hook of GROUP_HOOKS) this.#object.attach(hook);
+  /** Attached before the tree is scanned or the tasks are visited: no group or namespace falls between. */
+  attachScopes(): void {
+    for (const hook of this.#scopeHooks) this.#object.attach(hook);
   }
 
   /** Attaches the rest; a test leaves hooks out. */
   attachCalls(hooks = this.hooks): void {
-    for (const hook of hooks) this.#object.attach(hook);
+    for (const hook of hooks) if (!this.#scopeHooks.includes(hook)) this.#object.attach(hook);
   }
 
   /**
@@ -138,9 +151,27 @@ export class Tracer {
     return this.#object.run('judge_scope', judged) === 0;
   }
 
+  /** Forgets a scope: its next open is that of an unknown one. */
+  forget(scope: bigint): void {
+    this.judge(scope, scope, 0, false);
+  }
+
   /** Makes the kernel tell namespaces and host name of containers that run already. */
   describeTasks(): Promise<void> {
     return this.#iterate('describe_tasks');
+  }
+
+  /** Returns the scopes of the namespaces that any task is in now. Only where namespaces are the scopes. */
+  async listNamespaces(): Promise<ReadonlySet<bigint>> {
+    const scopes = new Set<bigint>();
+    let rest = Buffer.alloc(0);
+    await this.#iterate(NAMESPACE_ITERATOR, (bytes) => {
+      rest = Buffer.concat([rest, bytes]);
+      const wholeBytes = rest.length - (rest.length % SCOPE_BYTES);
+      for (let at = 0; at < wholeBytes; at += SCOPE_BYTES) scopes.add(rest.readBigUInt64LE(at));
+      rest = rest.subarray(wholeBytes);
+    });
+    return scopes;
   }
 
   /** Takes over the descriptors that are open now. */
@@ -194,12 +225,12 @@ export class Tracer {
     this.#object.run('sweep_pending', sweep);
   }
 
-  /** Reads the iterator to its end on a thread of the pool; it gives no bytes. */
-  async #iterate(program: string): Promise<void> {
+  /** Reads the iterator to its end on a thread of the pool; most give no bytes. */
+  async #iterate(program: string, take: (bytes: Buffer) => void = () => {}): Promise<void> {
     const iterator = this.#object.openIterator(program);
     try {
       const stream = createReadStream('', { fd: iterator.fd });
-      for await (const _bytes of stream);
+      for await (const bytes of stream) take(bytes as Buffer);
     } finally {
       iterator.close();
     }
@@ -218,9 +249,9 @@ function openKernelBtf(path: string | null): Btf {
   }
 }
 
-function chooseHooks(kernel: Btf): readonly string[] {
+function chooseHooks(kernel: Btf, scopeHooks: readonly string[]): readonly string[] {
   const has = (hook: string): boolean => kernel.has(`btf_trace_${hook}`, BTF_KIND_TYPEDEF);
-  const missing = [...REQUIRED_HOOKS, ...GROUP_HOOKS].filter((hook) => !has(hook));
+  const missing = [...REQUIRED_HOOKS, ...scopeHooks].filter((hook) => !has(hook));
   if (missing.length > 0) {
     throw new KernelUnfitError(
       `the kernel's BTF has no tracepoint ${missing.join(', ')}; fdspan needs CONFIG_TRACEPOINTS, ` +
@@ -242,14 +273,14 @@ function powerOfTwo(least: number): number {
   return value;
 }
 
-/** Reads the inode of the host's mount namespace: process 1's, or our own where that can't be read. */
-export async function hostMountNamespace(): Promise<number> {
-  for (const path of ['/proc/1/ns/mnt', '/proc/self/ns/mnt']) {
+/** Reads the inode of a namespace of the host: process 1's, or our own where that can't be read. */
+export async function hostNamespace(type: 'mnt' | 'pid'): Promise<number> {
+  for (const path of [`/proc/1/ns/${type}`, `/proc/self/ns/${type}`]) {
     try {
       return (await stat(path)).ino;
     } catch {
       // Without the right to look at process 1, our own namespace is the next best.
     }
   }
-  throw new BpfError('reading the mount namespace', 0);
+  throw new BpfError(`reading the ${type} namespace`, 0);
 }

@@ -3,7 +3,8 @@
 export interface Config {
   readonly kernel: { readonly btf: string | null; readonly reads: 'auto' | 'cast' | 'probe' };
   readonly scope: {
-    readonly by: 'auto' | 'cgroup2' | 'cgroup1';
+    readonly by: 'auto' | 'cgroup2' | 'cgroup1' | 'mntns' | 'pidns';
+    readonly cgroup1Hierarchy: string;
     readonly host: boolean;
     readonly adoptOpen: boolean;
   };

@@ -6,7 +6,6 @@ import { SlotPool, type Container } from './container-table.ts';
 import { containerAttributes } from './resource.ts';
 import { factsOf, type ContainerRules } from './rules.ts';
 import type { ContainerMetadata, ContainerQuestion } from './runtimes/runtime-source.ts';
-import { idOfScope } from './scope.ts';
 
 /** What a reload of the configuration can change. */
 export interface RegistryRules {
@@ -114,10 +113,7 @@ export class ContainerJudge {
   update(container: Container): void {
     const { slot, namespaces } = container;
     if (slot === 0) return;
-    const attributes = containerAttributes(
-      { ...container, cgroupId: idOfScope(container.scope) },
-      { ...this.#options, ...this.#rules },
-    );
+    const attributes = containerAttributes(container, { ...this.#options, ...this.#rules });
     const resourceBytes = this.#options.encodeResource(attributes);
     this.#options.listener.container({ slot, resourceBytes, namespaces: namespaces.slice() }, attributes);
   }

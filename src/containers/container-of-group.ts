@@ -15,6 +15,7 @@ export interface GroupProofs {
 
 /** Returns the container that the group's own path names, unless it is a guess without proof. */
 export function containerOfGroup(found: FoundScope, proofs: GroupProofs): ContainerPath | null {
+  if (found.container !== undefined) return found.container;
   const path = containerOfPath(found.path);
   if (path === null) {
     // Only a runtime that can be asked can prove it.

@@ -25,6 +25,8 @@ export interface Container {
   scope: bigint;
   cgroupPath: string;
   cgroupVersion: CgroupVersion;
+  /** null where it isn't known. */
+  cgroupId: bigint | null;
   namespaces: Uint32Array;
   hostname: string;
   pid: number;
@@ -38,7 +40,7 @@ export const NAMESPACE_COUNT = 7;
  * The outer container is part of it: a container may give a group below it the name of another.
  */
 export function containerKey(path: ContainerPath): string {
-  const place = isHexId(path.containerId) ? '' : path.groupPath;
+  const place = path.instance ?? (isHexId(path.containerId) ? '' : path.groupPath);
   return `${path.parentId ?? ''}\n${path.runtime}\n${place}\n${path.containerId}`;
 }
 

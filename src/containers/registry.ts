@@ -18,7 +18,7 @@ import {
   type ListedContainer,
 } from './container-table.ts';
 import { containerOfGroup, type GroupProofs } from './container-of-group.ts';
-import type { FoundScope } from './found-scope.ts';
+import { cgroupIdOf, type FoundScope } from './found-scope.ts';
 import type { ContainerMetadata } from './runtimes/runtime-source.ts';
 import { cgroupVersionOfScope } from './scope.ts';
 import type { ScopeDescribed } from './scope-records.ts';
@@ -210,12 +210,14 @@ export class ContainerRegistry {
       slot: 0,
       rule: null,
       verdict: 'unjudged',
-      isAsked: false,
+      // No runtime knows a namespace's number.
+      isAsked: path.instance !== undefined,
       metadata: null,
       scopes: new Set(),
       scope: found.scope,
       cgroupPath: path.groupPath,
       cgroupVersion: found.version,
+      cgroupId: cgroupIdOf(found),
       namespaces: new Uint32Array(NAMESPACE_COUNT),
       hostname: '',
       pid: 0,
@@ -253,6 +255,7 @@ export class ContainerRegistry {
       container.scope = found.scope;
       container.cgroupPath = found.path;
       container.cgroupVersion = found.version;
+      container.cgroupId = cgroupIdOf(found);
       isChanged = true;
     }
     const early = this.#earlyDescriptions.take(found.scope);
