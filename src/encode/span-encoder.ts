@@ -90,7 +90,8 @@ export class SpanEncoder {
   write(cursor: RecordCursor, slot: number, namespaces: Uint32Array): void {
     const { arena, blocks } = this;
     const begin = arena.position;
-    arena.copy(this.template, 0, this.template.length);
+    arena.bytes.set(this.template, begin);
+    arena.position = begin + this.template.length;
     this.ids.patch(arena, begin + TRACE_ID_AT, begin + SPAN_ID_AT, cursor);
     this.patchTime(begin + START_AT, cursor, layout.PAIR_RECORD_OPENED_BOOT_NS);
     this.patchTime(begin + END_AT, cursor, layout.PAIR_RECORD_CLOSED_BOOT_NS);
