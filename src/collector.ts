@@ -198,7 +198,7 @@ export class Collector {
       type: 'scope',
       verdict: { scopeLo: 0, scopeHi: 0, verdict: 'trace', slot: 0 },
     });
-    this.#tracer.attachScopes();
+    this.#tracer.attachGroups();
     await this.#containers.begin();
     await this.#tracer.describeTasks();
     this.#tracer.attachCalls();

@@ -20,7 +20,7 @@ const REQUIRED_HOOKS = ['sys_enter', 'sys_exit', 'sched_process_exit', 'sched_pr
 const GROUP_HOOKS = ['cgroup_mkdir', 'cgroup_rmdir'];
 /** sched_prepare_exec is from 6.10; io_uring may be compiled out. */
 const OPTIONAL_HOOKS = ['sched_prepare_exec', 'io_uring_submit_req'];
-/** The first that a namespace is met by; where there are groups, they name its container. */
+/** The first that a namespace is met by. */
 const NAMESPACE_HOOK = 'sched_process_exec';
 const UNHOOKED = ['adopt_files', 'mark_files', 'describe_tasks', 'judge_scope', 'sweep_pending', 'self_test'];
 const NAMESPACE_ITERATOR = 'list_namespaces';
@@ -49,8 +49,9 @@ export class Tracer {
   readonly #object: BpfObject;
   /** All that are loaded. */
   readonly #programs: readonly string[];
-  /** Those that tell of scopes. */
-  readonly #scopeHooks: readonly string[];
+  readonly #groupHooks: readonly string[];
+  /** null where groups are the scopes. */
+  readonly #namespaceHook: string | null;
   readonly #buckets: number;
   #epoch = 0;
 
@@ -60,8 +61,9 @@ export class Tracer {
     const isByGroups = options.scopeBy === 'cgroup';
     try {
       const hasGroups = options.byCgroup2 || options.cgroup1Controller !== null;
-      this.#scopeHooks = [...(hasGroups ? GROUP_HOOKS : []), ...(isByGroups ? [] : [NAMESPACE_HOOK])];
-      this.hooks = chooseHooks(kernel, this.#scopeHooks);
+      this.#groupHooks = hasGroups ? GROUP_HOOKS : [];
+      this.#namespaceHook = isByGroups ? null : NAMESPACE_HOOK;
+      this.hooks = chooseHooks(kernel, this.#groupHooks);
       this.#buckets = powerOfTwo(Math.ceil(options.openFilesMax / layout.BUCKET_TAGS));
       this.reads = chooseReads(options.reads, kernel);
       this.#object = new BpfObject(objectFile(this.reads), options.btfPath);
@@ -81,7 +83,7 @@ export class Tracer {
     } finally {
       kernel.close();
     }
-    const hooked = [...new Set([...this.hooks, ...this.#scopeHooks])];
+    const hooked = [...this.hooks, ...this.#groupHooks];
     this.#programs = [...hooked, ...UNHOOKED, ...(isByGroups ? [] : [NAMESPACE_ITERATOR])];
     this.#object.load(this.#programs);
     this.counters = new KernelCounters(this.#object, hooked);
@@ -109,14 +111,14 @@ export class Tracer {
     );
   }
 
-  /** Attached before the tree is scanned or the tasks are visited: no group or namespace falls between. */
-  attachScopes(): void {
-    for (const hook of this.#scopeHooks) this.#object.attach(hook);
+  /** Attached before the tree is scanned: no group falls between. */
+  attachGroups(): void {
+    for (const hook of this.#groupHooks) this.#object.attach(hook);
   }
 
   /** Attaches the rest; a test leaves hooks out. */
   attachCalls(hooks = this.hooks): void {
-    for (const hook of hooks) if (!this.#scopeHooks.includes(hook)) this.#object.attach(hook);
+    for (const hook of hooks) if (hook !== this.#namespaceHook) this.#object.attach(hook);
   }
 
   /**
@@ -156,8 +158,12 @@ export class Tracer {
     this.judge(scope, scope, 0, false);
   }
 
-  /** Makes the kernel tell namespaces and host name of containers that run already. */
+  /**
+   * Makes the kernel tell namespaces and host name of containers that run already. A namespace that is made meanwhile is
+   * met by the hook; both come after the scan, whose groups name what is met.
+   */
   describeTasks(): Promise<void> {
+    if (this.#namespaceHook !== null) this.#object.attach(this.#namespaceHook);
     return this.#iterate('describe_tasks');
   }
 
@@ -249,9 +255,9 @@ function openKernelBtf(path: string | null): Btf {
   }
 }
 
-function chooseHooks(kernel: Btf, scopeHooks: readonly string[]): readonly string[] {
+function chooseHooks(kernel: Btf, groupHooks: readonly string[]): readonly string[] {
   const has = (hook: string): boolean => kernel.has(`btf_trace_${hook}`, BTF_KIND_TYPEDEF);
-  const missing = [...REQUIRED_HOOKS, ...scopeHooks].filter((hook) => !has(hook));
+  const missing = [...REQUIRED_HOOKS, ...groupHooks].filter((hook) => !has(hook));
   if (missing.length > 0) {
     throw new KernelUnfitError(
       `the kernel's BTF has no tracepoint ${missing.join(', ')}; fdspan needs CONFIG_TRACEPOINTS, ` +

@@ -1,5 +1,6 @@
 // `fdspan containers`: every container that the running collector has seen, what was decided of it and by which
 // rule, and how many spans it made.
+import { shortIdOf } from '../containers/resource.ts';
 import { cutEnd, cutMiddle, escapeControls, padEnd, padStart } from '../telemetry/terminal-text.ts';
 import { askAndPrint, type AskIo } from './ask-collector.ts';
 
@@ -26,10 +27,11 @@ interface Column {
   readonly isNumber?: boolean;
 }
 
-const SHORT_ID_CHARS = 12;
+/** Short ids, and `mnt:4026532177` whole: its first digits are the same for all. */
+const ID_COLUMNS = 14;
 
 const COLUMNS: readonly Column[] = [
-  { title: 'CONTAINER', columns: 12, text: ({ id }) => id.slice(0, SHORT_ID_CHARS) },
+  { title: 'CONTAINER', columns: ID_COLUMNS, text: ({ id }) => shortIdOf(id) },
   { title: 'NAME', columns: 24, text: ({ name }) => name ?? '-' },
   { title: 'RUNTIME', columns: 10, text: ({ runtime }) => runtime },
   { title: 'IMAGE', columns: 28, text: ({ image }) => image ?? '-' },
