@@ -25,6 +25,8 @@ import type { Logger } from './telemetry/log.ts';
 
 /** Reason: a start takes 1 s at most; containers whose runtime is slower are traced, and judged when it answers. */
 const START_WAIT_MS = 400;
+/** Reason: an answer that was asked for in time may come a little later. */
+const RELOAD_MARGIN_MS = 2000;
 
 const VERDICTS: Readonly<Record<RegistryVerdict, number>> = {
   trace: layout.VERDICT_TRACE,
@@ -152,9 +154,12 @@ export class ContainerSide {
     this.#namespaces?.tick(Date.now());
   }
 
-  /** Judges all containers by the rules of another configuration. */
-  reload(config: Config): void {
+  /** Judges all containers by the rules of another configuration; resolves when each has its verdict. */
+  async reload(config: Config): Promise<void> {
     this.#registry.reload(rulesOf(config));
+    await this.settled(config.limits.metadataWaitMs + RELOAD_MARGIN_MS);
+    // A container that was denied was never described, and what isn't described counts as its runtime.
+    await this.#parts.tracer.describeTasks();
   }
 
   /** Judges what still waits, within the time; nothing is asked after it. */

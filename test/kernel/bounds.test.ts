@@ -93,7 +93,7 @@ test(
     const result = await tracedRun({
       scenario: 'hammer',
       count: opens,
-      set: { 'limits.ring': '64MiB', 'export.queue.bytes_max': '256MiB' },
+      set: { 'limits.ring': '64MiB', 'export.queue.bytes_max': '256MiB', 'limits.stop_deadline': '60s' },
     });
     assert.equal(result.spans.length, opens);
     const threads = result.workload.lines.filter((line) => 'thread' in line);
