@@ -165,6 +165,10 @@ int judge_scope(struct judge_arguments *arguments)
 				      .verdict = arguments->verdict };
 	struct scope_policy *found = policy_of_scope(scope);
 
+	if (!arguments->verdict) {
+		remove_policy(scope);
+		return 0;
+	}
 	if (found && arguments->only_new)
 		return 0;
 	if (!found) {

@@ -90,7 +90,7 @@ struct settings {
 struct judge_arguments {
 	__u64 scope;
 	__u64 container;
-	__u32 verdict;
+	__u32 verdict;	/* 0: forget the scope */
 	__u32 only_new; /* 1: leave an entry that is there already */
 };
 

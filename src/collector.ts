@@ -190,7 +190,7 @@ export class Collector {
 
   #summarize(kernel: Record<string, number>): Record<string, number> {
     const shared = this.#pump.readCounters();
-    return summarize(kernel, shared, {
+    return summarize({ ...kernel, ...this.#containers.counts }, shared, {
       stillOpen: kernel['opens_tracked'] - kernel['pairs_finished'],
       ringUnread: Math.max(0, kernel['records_sent'] - shared.records_read),
       inFlight: this.#sink.inFlightSpans,

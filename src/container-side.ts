@@ -2,15 +2,15 @@
 // registry decides goes to the kernel's policy and to the pump. On the main thread.
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Tracer } from './bpf/tracer.ts';
-import { scanTree } from './containers/cgroup-tree.ts';
 import { compileGlob } from './containers/glob.ts';
+import { PolicyTable } from './containers/policy-table.ts';
 import type { RegistryRules } from './containers/container-judge.ts';
 import { ContainerRegistry, type RegistryVerdict } from './containers/registry.ts';
 import { compileRules } from './containers/rules.ts';
 import { RuntimeDirectory } from './containers/runtime-directory.ts';
 import type { ScopeChoice } from './containers/scope-choice.ts';
-import { scopeOfCgroup } from './containers/scope.ts';
 import { decodeScopeRecord } from './containers/scope-records.ts';
+import { TreeScans } from './containers/tree-scans.ts';
 import type { Config } from './config/config.ts';
 import { runtimeSettings } from './config/options.ts';
 import { encodeResource } from './encode/resource.ts';
@@ -21,6 +21,8 @@ import type { Logger } from './telemetry/log.ts';
 
 /** Reason: a start takes 1 s at most; containers whose runtime is slower are traced, and judged when it answers. */
 const START_WAIT_MS = 400;
+/** Reason: a pair of a group that went can come late only by what the ring and the waiting records hold. */
+const STRANGER_KEEP_MS = 30_000;
 
 const VERDICTS: Readonly<Record<RegistryVerdict, number>> = {
   trace: layout.VERDICT_TRACE,
@@ -43,13 +45,21 @@ export class ContainerSide {
   readonly #parts: ContainerSideParts;
   readonly #registry: ContainerRegistry;
   readonly #directory: RuntimeDirectory;
-  /** Scopes that the kernel's table holds: a host's group that isn't in it needs no entry. */
-  readonly #inKernel = new Set<bigint>();
-  #scanning: Promise<void> | null = null;
+  readonly #policy: PolicyTable;
+  /** Scopes that the pump asked about after their group went, and when: it forgets them again. */
+  readonly #strangers = new Map<bigint, number>();
+  readonly #scans: TreeScans;
+  #recordsLost = 0;
 
   constructor(parts: ContainerSideParts) {
     const { config, log, sendToPump } = parts;
     this.#parts = parts;
+    this.#policy = new PolicyTable(parts.tracer);
+    this.#scans = new TreeScans({
+      hierarchies: parts.scope.hierarchies,
+      found: (found) => this.#registry.scopeFound(found),
+      leftOut: (groups) => log.warn('more control groups than are scanned', { left_out: groups }),
+    });
     this.#directory = new RuntimeDirectory({
       settings: runtimeSettings(config),
       waitMs: config.limits.metadataWaitMs,
@@ -68,13 +78,13 @@ export class ContainerSide {
       hostAttributes: parts.hostAttributes,
       distroVersion: parts.version,
       encodeResource,
-      findMetadata: (question, runtime) => this.#directory.find(question, runtime),
+      findMetadata: (...question) => this.#directory.find(...question),
       listener: {
         container: (update) => sendToPump({ type: 'container', update }),
         containerGone: (slot) => sendToPump({ type: 'container-gone', slot }),
         scope: (scope, verdict, slot, container) => this.#tell(scope, verdict, slot, container),
         scopeGone: (scope) => {
-          this.#inKernel.delete(scope);
+          this.#policy.forget(scope);
           sendToPump({ type: 'scope-gone', ...wordsOf(scope) });
         },
         containersFull: (max) =>
@@ -86,7 +96,7 @@ export class ContainerSide {
   /** Finds the runtimes and the containers that run; those that answer soon are judged when it resolves. */
   async begin(): Promise<void> {
     await this.#directory.discover();
-    await this.#scan();
+    await this.#scans.scan();
     await this.settled(START_WAIT_MS);
   }
 
@@ -109,9 +119,21 @@ export class ContainerSide {
     return { ...this.#registry.counts, ...this.#directory.counts };
   }
 
-  /** Once a second: forgets what is gone for long. */
+  /** Once a second: forgets what is gone for long, and makes up for records of groups that were lost. */
   tick(): void {
-    this.#registry.tick(Date.now());
+    const now = Date.now();
+    this.#registry.tick(now);
+    for (const [scope, askedAtMs] of this.#strangers) {
+      if (now - askedAtMs < STRANGER_KEEP_MS) break;
+      this.#strangers.delete(scope);
+      this.#parts.sendToPump({ type: 'scope-gone', ...wordsOf(scope) });
+    }
+    const recordsLost = this.#parts.tracer.counters.read()['scope_records_lost'];
+    if (recordsLost === this.#recordsLost) return;
+    this.#recordsLost = recordsLost;
+    this.#reconcile().catch((error: unknown) =>
+      this.#parts.log.warn("control groups can't be read", { error }),
+    );
   }
 
   /** Judges all containers by the rules of another configuration. */
@@ -129,49 +151,49 @@ export class ContainerSide {
     if (record === null) return;
     if (record.type === 'created') {
       const version = record.scope >> 62n === 0n ? 'v2' : 'v1';
-      this.#inKernel.add(record.scope);
+      this.#policy.hold(record.scope);
       this.#registry.scopeFound({ ...record, version });
     } else if (record.type === 'described') {
       this.#registry.scopeDescribed(record);
     } else {
-      this.#registry.scopeRemoved(record.scope);
+      this.#scopeRemoved(record.scope);
     }
   }
 
   /** The pump has records of a scope that it knows nothing of: its own record was lost, or its verdict is on the way. */
   async scopeUnknown(scope: bigint): Promise<void> {
     if (this.#registry.hasScope(scope)) return;
-    await this.#scan();
+    // The kernel traces it, so it must be told when that is wrong.
+    this.#policy.hold(scope);
+    const { scopes } = await this.#scans.scan();
     if (this.#registry.hasScope(scope)) return;
+    if (!scopes.has(scope)) {
+      this.#policy.forget(scope);
+      this.#strangers.set(scope, Date.now());
+    }
     const verdict = { ...wordsOf(scope), verdict: 'ignore', slot: 0 } as const;
     this.#parts.sendToPump({ type: 'scope', verdict });
   }
 
-  /** Reads the trees of the watched hierarchies; one walk serves all who ask meanwhile. */
-  #scan(): Promise<void> {
-    this.#scanning ??= this.#scanTrees().finally(() => (this.#scanning = null));
-    return this.#scanning;
+  #scopeRemoved(scope: bigint): void {
+    this.#scans.removed(scope);
+    this.#policy.removed(scope);
+    this.#registry.scopeRemoved(scope);
   }
 
-  async #scanTrees(): Promise<void> {
-    for (const { mountPoint, version } of this.#parts.scope.hierarchies) {
-      const { groups, leftOut } = await scanTree(mountPoint);
-      for (const { id, path } of groups) {
-        this.#registry.scopeFound({ scope: scopeOfCgroup(id, version), path, version });
-      }
-      if (leftOut > 0) this.#parts.log.warn('more control groups than are scanned', { left_out: leftOut });
-    }
+  /** Records of groups were lost: finds the groups that nothing was heard of, and those that went unheard. */
+  async #reconcile(): Promise<void> {
+    const known = this.#policy.there();
+    const { scopes, isWhole } = await this.#scans.scan();
+    if (!isWhole) return;
+    for (const scope of known) if (!scopes.has(scope)) this.#scopeRemoved(scope);
   }
 
   /** The kernel first: a group made inside of it meanwhile then inherits. */
   #tell(scope: bigint, verdict: RegistryVerdict, slot: number, container: bigint): void {
-    const { tracer, log, sendToPump } = this.#parts;
-    const isStranger = verdict === 'ignore' && !this.#inKernel.has(scope);
-    if (!isStranger) {
-      this.#inKernel.add(scope);
-      if (!tracer.judge(scope, container, VERDICTS[verdict], false))
-        log.warn('the policy table is full: a container is not traced', { scope: String(scope) });
-    }
+    const { log, sendToPump } = this.#parts;
+    if (!this.#policy.tell(scope, container, VERDICTS[verdict], verdict === 'ignore'))
+      log.warn('the policy table is full: a container is not traced', { scope: String(scope) });
     if (verdict === 'unjudged') return;
     sendToPump({
       type: 'scope',

@@ -99,6 +99,11 @@ export class Tracer {
     return this.#object.run('judge_scope', judged) === 0;
   }
 
+  /** Forgets a scope: its next open is that of an unknown one. */
+  forget(scope: bigint): void {
+    this.judge(scope, scope, 0, false);
+  }
+
   /** Makes the kernel tell namespaces and host name of containers that run already. */
   describeTasks(): Promise<void> {
     return this.#iterate('describe_tasks');

@@ -17,10 +17,11 @@ export interface RegistryRules {
   readonly isLabelWanted: (key: string) => boolean;
 }
 
-/** Asks the runtimes; must not reject. */
+/** Asks the runtimes; must not reject. `isThere`: whether the container still runs. */
 export type FindMetadata = (
   question: ContainerQuestion,
   runtime: string,
+  isThere: () => boolean,
 ) => Promise<ContainerMetadata | null>;
 
 export interface JudgeOptions extends RegistryRules {
@@ -40,13 +41,16 @@ export interface JudgeOptions extends RegistryRules {
 export class ContainerJudge {
   readonly #options: JudgeOptions;
   readonly #slots: SlotPool;
+  readonly #makeRoom: () => boolean;
   readonly #asking = new Set<Promise<void>>();
   #rules: RegistryRules;
   #isFullTold = false;
   #containersFull = 0;
 
-  constructor(options: JudgeOptions) {
+  /** `makeRoom` frees a slot, and says whether it may have. */
+  constructor(options: JudgeOptions, makeRoom: () => boolean) {
     this.#options = options;
+    this.#makeRoom = makeRoom;
     this.#rules = options;
     this.#slots = new SlotPool(options.containersMax);
   }
@@ -60,14 +64,14 @@ export class ContainerJudge {
   }
 
   /** Asks the container's runtime and calls back; at once, and with what is known, when none can be asked. */
-  ask(container: Container, answered: () => void): void {
+  ask(container: Container, isThere: () => boolean, answered: () => void): void {
     const { findMetadata } = this.#options;
     if (findMetadata === undefined) {
       answered();
       return;
     }
     const { containerId: id, runtime, groupPath } = container.path;
-    const asked = findMetadata({ id, cgroupPath: groupPath }, runtime).then((metadata) => {
+    const asked = findMetadata({ id, cgroupPath: groupPath }, runtime, isThere).then((metadata) => {
       this.#asking.delete(asked);
       container.metadata = metadata;
       answered();
@@ -84,7 +88,8 @@ export class ContainerJudge {
   judge(container: Container): boolean {
     const { isAllowed, rule } = this.#rules.rules.judge(factsOf(container.path, container.metadata));
     if (isAllowed && container.slot === 0) {
-      const slot = this.#slots.take();
+      let slot = this.#slots.take();
+      while (slot === 0 && this.#makeRoom()) slot = this.#slots.take();
       if (slot === 0) {
         this.tellFull();
         return false;

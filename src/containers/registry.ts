@@ -2,8 +2,7 @@
 // what its runtime tells of it, judges it once by the rules, gives it a slot, and tells the listener (policy
 // map and pump) what it decided. It must never give a slot again before the listener heard that it is free.
 import type { ContainerUpdate } from '../model/container-slot.ts';
-import { bareContainerOf } from './bare-containers.ts';
-import { containerOfPath, type ContainerPath } from './cgroup-path.ts';
+import type { ContainerPath } from './cgroup-path.ts';
 import { ContainerJudge, type JudgeOptions, type RegistryRules } from './container-judge.ts';
 import {
   containerKey,
@@ -14,8 +13,9 @@ import {
   type Container,
   type ListedContainer,
 } from './container-table.ts';
-import { hasContainerdTask } from './containerd-tasks.ts';
 import type { FoundScope } from './found-scope.ts';
+import { GoneScopes } from './gone-scopes.ts';
+import { ownerOfGroup, type GroupProofs } from './group-owner.ts';
 import type { ContainerMetadata } from './runtimes/runtime-source.ts';
 import { cgroupVersionOfScope } from './scope.ts';
 import type { ScopeDescribed } from './scope-records.ts';
@@ -34,22 +34,16 @@ export interface RegistryListener {
   containersFull(containersMax: number): void;
 }
 
-export interface RegistryOptions extends JudgeOptions {
+export interface RegistryOptions extends JudgeOptions, GroupProofs {
   /** How long scope and slot are kept after the group went: records may still wait. */
   readonly keepAfterExitMs: number;
   readonly listener: RegistryListener;
-  /** Proves a group that only looks like containerd's; by default containerd's state folder does. */
-  readonly confirmGuess?: (namespace: string, id: string) => boolean;
-  /** Finds a bare runtime's container by its state folders. */
-  readonly bareContainerOf?: (path: string) => ContainerPath | null;
 }
 
 interface Scope {
   readonly scope: bigint;
   readonly pathKey: string;
   readonly container: Container;
-  /** null while the group exists; then the first tick's time after it went. */
-  removedAtMs: number | null;
   isRemoved: boolean;
 }
 
@@ -63,12 +57,12 @@ export class ContainerRegistry {
   readonly #scopesByPath = new Map<string, bigint>();
   readonly #containers = new Map<string, Container>();
   readonly #earlyDescriptions = new EarlyDescriptions();
-  readonly #removed = new Set<Scope>();
+  readonly #gone = new GoneScopes<Scope>();
   #scopesFull = 0;
 
   constructor(options: RegistryOptions) {
     this.#options = options;
-    this.#judge = new ContainerJudge(options);
+    this.#judge = new ContainerJudge(options, () => this.#makeRoom());
   }
 
   /** Counts of what found no place; they only grow. */
@@ -83,20 +77,14 @@ export class ContainerRegistry {
       if (!known.isRemoved) return;
       this.#forget(known);
     }
-    const path = this.#identify(found);
+    const path = ownerOfGroup(found, this.#options, this.#options.findMetadata !== undefined);
     const container = path === null ? this.#inherited(found) : this.#containerOf(path, found);
     if (container === null || !this.#hasRoom(container)) {
       this.#options.listener.scope(found.scope, 'ignore', 0, found.scope);
       return;
     }
     const pathKey = `${found.version}:${found.path}`;
-    this.#scopes.set(found.scope, {
-      scope: found.scope,
-      pathKey,
-      container,
-      removedAtMs: null,
-      isRemoved: false,
-    });
+    this.#scopes.set(found.scope, { scope: found.scope, pathKey, container, isRemoved: false });
     this.#scopesByPath.set(pathKey, found.scope);
     container.scopes.add(found.scope);
     this.#join(container, path, found);
@@ -105,7 +93,11 @@ export class ContainerRegistry {
       return;
     }
     if (this.#options.findMetadata !== undefined) this.#tellVerdict(found.scope, container);
-    this.#judge.ask(container, () => this.#answered(container));
+    this.#judge.ask(
+      container,
+      () => this.#isThere(container),
+      () => this.#answered(container),
+    );
   }
 
   /** Takes what the kernel tells of a container's first process; the earliest process counts. */
@@ -127,25 +119,21 @@ export class ContainerRegistry {
       return;
     }
     entry.isRemoved = true;
-    this.#removed.add(entry);
+    this.#gone.add(entry);
   }
 
   /** Frees what went longer than `keepAfterExitMs` ago. `nowMs` is any clock that only grows. */
   tick(nowMs: number): void {
-    for (const entry of this.#removed) {
-      entry.removedAtMs ??= nowMs;
-      if (nowMs - entry.removedAtMs >= this.#options.keepAfterExitMs) this.#forget(entry);
-    }
+    for (const entry of this.#gone.tick(nowMs, this.#options.keepAfterExitMs)) this.#forget(entry);
   }
 
   /** Lists the containers that are known, the denied and the just gone included. */
   list(): ListedContainer[] {
-    return [...this.#containers.values()].map((container) =>
-      listed(
-        container,
-        [...container.scopes].some((scope) => this.#scopes.get(scope)?.isRemoved === false),
-      ),
-    );
+    return [...this.#containers.values()].map((container) => listed(container, this.#isThere(container)));
+  }
+
+  #isThere({ scopes }: Container): boolean {
+    return [...scopes].some((scope) => this.#scopes.get(scope)?.isRemoved === false);
   }
 
   /** Whether the group is known, judged or not: looking through the tree again would tell nothing new. */
@@ -158,12 +146,17 @@ export class ContainerRegistry {
     return this.#judge.settled();
   }
 
-  /** Takes an event of a runtime: a new name or new labels show from the next request on. The verdict stays. */
+  /**
+   * Takes an event of a runtime: a new name or new labels show from the next request on, and the verdict stays. A container
+   * that was judged before anything was known of it is judged now.
+   */
   metadataChanged(metadata: ContainerMetadata): void {
     for (const container of this.#containers.values()) {
       if (container.path.containerId !== metadata.id || container.verdict === 'unjudged') continue;
+      const isNews = container.metadata === null;
       container.metadata = metadata;
-      this.#judge.update(container);
+      if (isNews) this.#judgeAnew(container);
+      else this.#judge.update(container);
     }
   }
 
@@ -171,28 +164,15 @@ export class ContainerRegistry {
   reload(rules: RegistryRules): void {
     this.#judge.rules = rules;
     for (const container of this.#containers.values()) {
-      if (container.verdict === 'unjudged') continue;
-      const before = container.verdict;
-      this.#judge.judge(container);
-      if (container.verdict === before) continue;
-      for (const scope of container.scopes) this.#tellVerdict(scope, container);
+      if (container.verdict !== 'unjudged') this.#judgeAnew(container);
     }
   }
 
-  /** The container that the group's own path names, unless it is a guess without proof. */
-  #identify(found: FoundScope): ContainerPath | null {
-    const path = containerOfPath(found.path);
-    if (path === null) return this.#bareContainer(found);
-    if (!path.isGuess) return path;
-    const namespace = path.groupPath.split('/').at(-2) ?? '';
-    const isProven = (this.#options.confirmGuess ?? hasContainerdTask)(namespace, path.containerId);
-    return isProven && found.isPathTruncated !== true ? path : null;
-  }
-
-  /** Only a runtime that can be asked can prove it. */
-  #bareContainer(found: FoundScope): ContainerPath | null {
-    if (this.#options.findMetadata === undefined || found.isPathTruncated === true) return null;
-    return (this.#options.bareContainerOf ?? bareContainerOf)(found.path);
+  #judgeAnew(container: Container): void {
+    const before = container.verdict;
+    this.#judge.judge(container);
+    if (container.verdict === before) return;
+    for (const scope of container.scopes) this.#tellVerdict(scope, container);
   }
 
   /**
@@ -216,7 +196,7 @@ export class ContainerRegistry {
   }
 
   #addContainer(path: ContainerPath, found: FoundScope): Container | null {
-    if (this.#containers.size >= 2 * this.#options.containersMax) {
+    if (this.#containers.size >= 2 * this.#options.containersMax && !this.#makeRoom()) {
       this.#judge.tellFull();
       return null;
     }
@@ -279,6 +259,16 @@ export class ContainerRegistry {
     this.#options.listener.scope(scope, container.verdict, container.slot, own);
   }
 
+  /** Forgets the container that is gone for longest; false when none is gone for long enough. */
+  #makeRoom(): boolean {
+    for (const entry of this.#gone.forgettable()) {
+      if (entry.container.verdict === 'unjudged') continue;
+      this.#forget(entry);
+      if (entry.container.scopes.size === 0) return true;
+    }
+    return false;
+  }
+
   #forget(entry: Scope): void {
     this.#dropScope(entry.scope);
     const { container } = entry;
@@ -292,7 +282,7 @@ export class ContainerRegistry {
   #dropScope(scope: bigint): void {
     const entry = this.#scopes.get(scope);
     if (entry === undefined) return;
-    this.#removed.delete(entry);
+    this.#gone.delete(entry);
     this.#scopes.delete(scope);
     if (this.#scopesByPath.get(entry.pathKey) === scope) this.#scopesByPath.delete(entry.pathKey);
   }

@@ -31,6 +31,12 @@ const COUNTERS: readonly Instrument[] = [
   counter('unseen_io_uring', '{open}', 'Opens by io_uring, which this attach mode cannot pair'),
   counter('unseen_compat', '{open}', 'Opens by 32-bit calls, which cannot be paired'),
   counter('unseen_race', '{open}', 'Opens lost to a race'),
+  counter('containers_full', '{container}', 'Containers that were not traced: no place for another one'),
+  counter('scopes_full', '{group}', 'Control groups that were not traced: no place for another one'),
+  counter('scope_table_full', '{group}', "Control groups that the kernel's policy table had no place for"),
+  counter('scope_records_lost', '{record}', 'Records about control groups that the ring had no place for'),
+  counter('runtime_lookups_failed', '{lookup}', 'Questions to container runtimes that failed'),
+  counter('runtime_events_skipped', '{event}', 'Events of container runtimes that could not be used'),
 ];
 
 const GAUGES: readonly Instrument[] = [
