@@ -15,11 +15,14 @@ static __always_inline void describe_scope(struct scope_policy *own, u64 task)
 	u64 uts = WORD(nsproxy, WORD(task_struct, task, nsproxy), uts_ns);
 	u64 hostname = ADDRESS(uts_namespace, uts, name.nodename);
 	u32 namespace = mount_namespace_of_task(task);
+	u32 executable = mount_namespace_of_executable(task);
 
 	if (!scope)
 		scope = own;
-	if (scope->described || (namespace != settings.host_mnt_ns &&
-				 mount_namespace_of_executable(task) == settings.host_mnt_ns))
+	if (scope->described)
+		return;
+	/* In the host's namespace, a program that lies in none is the runtime's sealed copy of itself. */
+	if (namespace == settings.host_mnt_ns ? !executable : executable == settings.host_mnt_ns)
 		return;
 	if (__sync_val_compare_and_swap(&scope->described, 0, namespace))
 		return;

@@ -19,6 +19,8 @@ import type { Logger } from './telemetry/log.ts';
 const TICK_MS = 1000;
 /** Reason: what it finds was missed already; it costs a look at every open file of the host. */
 const SWEEP_EVERY_MS = 60_000;
+/** A look-up that began just now ends by its own wait, not by the stop's. */
+const SETTLE_MARGIN_MS = 250;
 const QUEUE_LOOK_MS = 10;
 const FOR_EVER = 0xffff_ffff_ffff_ffffn;
 
@@ -140,7 +142,7 @@ export class Collector {
     this.#tracer.detach();
     await this.#pump.drained();
     // Records of a container that just began wait for its verdict.
-    await this.#containers.settled(limits.metadataWaitMs);
+    await this.#containers.settled(limits.metadataWaitMs + SETTLE_MARGIN_MS);
     this.#containers.close();
     const kernel = this.#tracer.counters.read();
     const pending = kernel['opens_tracked'] - kernel['pairs_finished'];

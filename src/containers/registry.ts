@@ -15,7 +15,7 @@ import {
 } from './container-table.ts';
 import type { FoundScope } from './found-scope.ts';
 import { GoneScopes } from './gone-scopes.ts';
-import { ownerOfGroup, type GroupProofs } from './group-owner.ts';
+import { isStateGone, isUnproven, ownerOfGroup, type GroupProofs } from './group-owner.ts';
 import type { ContainerMetadata } from './runtimes/runtime-source.ts';
 import { cgroupVersionOfScope } from './scope.ts';
 import type { ScopeDescribed } from './scope-records.ts';
@@ -95,7 +95,8 @@ export class ContainerRegistry {
     if (this.#options.findMetadata !== undefined) this.#tellVerdict(found.scope, container);
     this.#judge.ask(
       container,
-      () => this.#isThere(container),
+      // The state of a bare runtime proves the container, be it by its end: that takes the whole wait.
+      () => isUnproven(container) || this.#isThere(container),
       () => this.#answered(container),
     );
   }
@@ -224,9 +225,8 @@ export class ContainerRegistry {
   #answered(container: Container): void {
     // Forgotten meanwhile: its groups went longer ago than they are kept.
     if (this.#containers.get(container.key) !== container) return;
-    const { isGuess, runtime } = container.path;
-    // A guess of containerd's was proven by its state folder.
-    const isProven = container.metadata !== null || !isGuess || runtime === 'containerd';
+    const isProven =
+      !isUnproven(container) || (!this.#isThere(container) && isStateGone(container.path, this.#options));
     if (isProven && this.#judge.judge(container)) {
       for (const scope of container.scopes) this.#tellVerdict(scope, container);
       return;

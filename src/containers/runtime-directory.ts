@@ -7,6 +7,8 @@ import { findPlaces, stateSources, type RuntimeSettings, type SourcePlace } from
 
 /** A runtime registers a container some milliseconds before or after its group is made. */
 const ASK_AGAIN_MS = [15, 30, 60, 120, 200, 300];
+/** A bare runtime keeps its state while the container lives, of a short one some 10 ms; and reading it costs little. */
+const ASK_BARE_AGAIN_MS = [...Array<number>(15).fill(8), 60, 120, 300];
 /** From this turn on, runtimes other than the path's are asked too. Reason: it is rare, and each asks many files. */
 const OTHERS_TURN = 2;
 /** Look-ups that ask at once; the others wait in line. Reason: more would only make each slower than ASK_TIMEOUT_MS. */
@@ -29,6 +31,8 @@ const PREFERRED: Readonly<Record<string, readonly string[]>> = {
   // A pod's container, whose path doesn't tell the runtime: state files know less than any API.
   unknown: ['cri', 'docker', 'podman', 'containerd'],
 };
+
+const BARE = ['runc', 'crun', 'runsc'];
 
 export interface DirectoryListener {
   /** A runtime's event: a container was created, renamed or updated. */
@@ -143,7 +147,8 @@ export class RuntimeDirectory {
       if (!isThere) lookup.end(lookup.other);
       if (lookup.isOver) return;
       await this.#discoverAgain();
-      const waitMs = ASK_AGAIN_MS[Math.min(turn, ASK_AGAIN_MS.length - 1)];
+      const waits = BARE.includes(lookup.runtime) ? ASK_BARE_AGAIN_MS : ASK_AGAIN_MS;
+      const waitMs = waits[Math.min(turn, waits.length - 1)];
       await new Promise((resolve) => setTimeout(resolve, waitMs));
     }
   }
