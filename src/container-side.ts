@@ -1,12 +1,15 @@
 // The containers' side of the collector: what the kernel and the runtimes tell goes to the registry, and what the
 // registry decides goes to the kernel's policy and to the pump. On the main thread.
+import { existsSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Tracer } from './bpf/tracer.ts';
+import { BARE_STATE_FOLDERS, bareContainerOf } from './containers/bare-containers.ts';
 import { compileGlob } from './containers/glob.ts';
 import { PolicyTable } from './containers/policy-table.ts';
 import type { RegistryRules } from './containers/container-judge.ts';
 import { ContainerRegistry, type RegistryVerdict } from './containers/registry.ts';
 import { compileRules } from './containers/rules.ts';
+import { RecentStates } from './containers/recent-states.ts';
 import { RuntimeDirectory } from './containers/runtime-directory.ts';
 import type { ScopeChoice } from './containers/scope-choice.ts';
 import { decodeScopeRecord } from './containers/scope-records.ts';
@@ -46,6 +49,7 @@ export class ContainerSide {
   readonly #registry: ContainerRegistry;
   readonly #directory: RuntimeDirectory;
   readonly #policy: PolicyTable;
+  readonly #recentStates = new RecentStates(BARE_STATE_FOLDERS);
   /** Scopes that the pump asked about after their group went, and when: it forgets them again. */
   readonly #strangers = new Map<bigint, number>();
   readonly #scans: TreeScans;
@@ -78,6 +82,8 @@ export class ContainerSide {
       hostAttributes: parts.hostAttributes,
       distroVersion: parts.version,
       encodeResource,
+      bareContainerOf: (path) =>
+        bareContainerOf(path, (place) => existsSync(place) || this.#recentStates.has(place)),
       findMetadata: (...question) => this.#directory.find(...question),
       listener: {
         container: (update) => sendToPump({ type: 'container', update }),
@@ -123,6 +129,7 @@ export class ContainerSide {
   tick(): void {
     const now = Date.now();
     this.#registry.tick(now);
+    this.#recentStates.watchNew();
     for (const [scope, askedAtMs] of this.#strangers) {
       if (now - askedAtMs < STRANGER_KEEP_MS) break;
       this.#strangers.delete(scope);
@@ -142,6 +149,7 @@ export class ContainerSide {
   }
 
   close(): void {
+    this.#recentStates.close();
     this.#directory.close();
   }
 

@@ -13,6 +13,8 @@ const STATE_PLACES: readonly { readonly runtime: BareRuntime; readonly placeOf: 
   { runtime: 'crun', placeOf: (id) => `/run/crun/${id}` },
   { runtime: 'runsc', placeOf: (id) => `/run/runsc/${id}_sandbox:${id}.state` },
 ];
+/** Where those places lie. */
+export const BARE_STATE_FOLDERS = ['/run/runc', '/run/crun', '/run/runsc'];
 /** Segments that are looked at, from the innermost on. Reason: a container's group is near; each costs three stats. */
 const SEGMENTS_MAX = 8;
 

@@ -11,6 +11,8 @@ export interface GroupProofs {
   readonly confirmGuess?: (namespace: string, id: string) => boolean;
   /** Finds a bare runtime's container by its state folders. */
   readonly bareContainerOf?: (path: string) => ContainerPath | null;
+  /** The same, by what is there now only. */
+  readonly bareContainerOfNow?: (path: string) => ContainerPath | null;
 }
 
 /**
@@ -40,5 +42,5 @@ export function isUnproven({
 
 /** Whether a bare runtime's state went with the group: a group of the host would have left the state of its namesake. */
 export function isStateGone({ groupPath }: ContainerPath, proofs: GroupProofs): boolean {
-  return (proofs.bareContainerOf ?? bareContainerOf)(groupPath) === null;
+  return (proofs.bareContainerOfNow ?? bareContainerOf)(groupPath) === null;
 }
