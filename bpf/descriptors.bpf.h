@@ -62,26 +62,32 @@ __noinline int is_elsewhere(u64 files, u64 file, u32 except)
 	return search.is_found;
 }
 
-/* The number no longer stands for the file. Ends the pair when it was the owner's last one. */
-static __always_inline void release(u64 files, u64 file, u32 descriptor, u32 reason, u64 now)
+/*
+ * The number no longer stands for the file. Ends the pair when it was the owner's last one. Returns false when no
+ * open of the file is pending.
+ */
+static __always_inline bool release(u64 files, u64 file, u32 descriptor, u32 reason, u64 now)
 {
 	struct found found;
 	u64 wanted, none;
 
-	if (!find_pending(file, &found) || found.slot->files != files)
-		return;
+	if (!find_pending(file, &found))
+		return false;
+	if (found.slot->files != files)
+		return true;
 	wanted = owned(found.slot, descriptor);
 	none = owned(found.slot, -1);
 	/* Read after the generation: the tag must still be this file's. */
 	if (*found.tag != file)
-		return;
+		return true;
 	if (!remove_descriptor(found.slot, wanted, none) && !found.slot->many)
-		return;
+		return true;
 	if (owns_any(found.slot, none))
-		return;
+		return true;
 	if (found.slot->many && is_elsewhere(files, file, descriptor))
-		return;
+		return true;
 	end_pair(file, &found, reason, now);
+	return true;
 }
 
 enum table_action { RELEASE_RANGE, RELEASE_ON_EXEC, END_TABLE, END_PROCESS };

@@ -3,16 +3,8 @@
 #ifndef FDSPAN_ENTER_BPF_H
 #define FDSPAN_ENTER_BPF_H
 
-#include "descriptors.bpf.h"
-#include "syscalls.bpf.h"
+#include "self-test.bpf.h"
 #include <bpf/bpf_tracing.h>
-
-static __always_inline struct call_start *start_of(u32 tid)
-{
-	u32 index = tid & settings.start_mask;
-
-	return bpf_map_lookup_elem(&starts, &index);
-}
 
 static __always_inline void enter_open(u64 task, u32 number)
 {
@@ -44,7 +36,8 @@ static __always_inline void enter_close(u64 task, u32 descriptor)
 	if (!table_has_pending(files))
 		return;
 	file = file_at(files, descriptor);
-	release(files, file, descriptor, CLOSE_CLOSE, bpf_ktime_get_boot_ns());
+	if (!release(files, file, descriptor, CLOSE_CLOSE, bpf_ktime_get_boot_ns()))
+		note_own_close(task, file);
 }
 
 /* Checks flags and range as __close_range() does. */

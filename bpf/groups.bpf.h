@@ -10,38 +10,18 @@
 static __always_inline void describe_scope(struct scope_policy *own, u64 task)
 {
 	struct scope_policy *scope = policy_of_scope(own->container);
-	struct scope_described_record *record;
-	u64 leader = WORD(task_struct, task, group_leader);
-	u64 uts = WORD(nsproxy, WORD(task_struct, task, nsproxy), uts_ns);
-	u64 hostname = ADDRESS(uts_namespace, uts, name.nodename);
 	u32 namespace = mount_namespace_of_task(task);
-	u32 executable = mount_namespace_of_executable(task);
 
 	if (!scope)
 		scope = own;
-	if (scope->described)
+	if (scope->described || is_entering(task))
 		return;
-	/* In the host's namespace, a program that lies in none is the runtime's sealed copy of itself. */
-	if (namespace == settings.host_mnt_ns ? !executable : executable == settings.host_mnt_ns)
+	/* Still in the host's namespace, with a program that lies in none: the runtime's sealed copy of itself. */
+	if (namespace == settings.host_mnt_ns && !mount_namespace_of_executable(task))
 		return;
 	if (__sync_val_compare_and_swap(&scope->described, 0, namespace))
 		return;
-	record = bpf_ringbuf_reserve(&ring, sizeof(*record), 0);
-	if (!record) {
-		count(COUNTER_SCOPE_RECORDS_LOST);
-		return;
-	}
-	record->kind = RECORD_SCOPE_DESCRIBED;
-	record->reserved[0] = record->reserved[1] = record->reserved[2] = 0;
-	record->reserved2 = 0;
-	record->pid = READ(task_struct, task, tgid);
-	record->scope = own->container;
-	record->process_started_boot_ns = WORD(task_struct, leader, start_boottime);
-	fill_namespaces(record->namespaces, task);
-#pragma unroll
-	for (int i = 0; i < HOSTNAME_BYTES / 8; i++)
-		((u64 *)record->hostname)[i] = read_word(hostname + i * 8);
-	bpf_ringbuf_submit(record, BPF_RB_FORCE_WAKEUP);
+	tell_task(RECORD_SCOPE_DESCRIBED, own->container, task);
 }
 
 /* Describes the containers that run when fdspan starts; the lowest pid comes first. */
@@ -53,9 +33,21 @@ int describe_tasks(struct bpf_iter__task *context)
 
 	if (!visited)
 		return 0;
-	scope = traced_policy((u64)visited);
+	scope = policy_of_task((u64)visited, true);
 	if (scope)
 		describe_scope(scope, (u64)visited);
+	return 0;
+}
+
+/* Gives the scopes of the namespaces that tasks are in: no hook tells of a namespace's end. */
+SEC("iter/task")
+int list_namespaces(struct bpf_iter__task *context)
+{
+	struct task_struct *visited = context->task;
+	u64 scope = visited ? scope_of_namespace(address_of(visited)) : 0;
+
+	if (scope)
+		bpf_seq_write(context->meta->seq, &scope, sizeof(scope));
 	return 0;
 }
 
@@ -125,7 +117,13 @@ int BPF_PROG(cgroup_mkdir, struct cgroup *made, const char *path)
 
 	if (!scope)
 		return 0;
-	parent_scope = cgroup_id(WORD(cgroup_subsys_state, parent, cgroup)) | (scope >> 62 << 62);
+	if (settings.scope_by != SCOPE_CGROUP2) {
+		/* Only its path matters: the processes that are met in a namespace name it. */
+		tell_created(scope, &given, path);
+		return 0;
+	}
+	parent_scope = cgroup_id(WORD(cgroup_subsys_state, parent, cgroup)) |
+		       (scope >> SCOPE_KIND_SHIFT << SCOPE_KIND_SHIFT);
 	above = policy_of_scope(parent_scope);
 	if (above && (above->verdict == VERDICT_TRACE || above->verdict == VERDICT_DENY)) {
 		given.container = above->container;

@@ -43,11 +43,22 @@ struct ns_common {
 	unsigned int inum;
 };
 
+/* From 6.18: no two namespaces of one boot have the same. */
+struct ns_common___id {
+	u64 ns_id;
+} __attribute__((preserve_access_index));
+
 struct mnt_namespace {
 	struct ns_common ns;
 };
 
+/* Up to 6.17. */
+struct mnt_namespace___seq {
+	u64 seq;
+} __attribute__((preserve_access_index));
+
 struct pid_namespace {
+	struct task_struct *child_reaper;
 	struct ns_common ns;
 };
 
@@ -271,7 +282,10 @@ struct io_kiocb {
 	u8 opcode;
 };
 
+struct seq_file;
+
 struct bpf_iter_meta {
+	struct seq_file *seq;
 	u64 session_id;
 };
 

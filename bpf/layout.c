@@ -12,4 +12,5 @@ struct scope_described_record scope_described_record;
 struct scope_policy scope_policy;
 struct judge_arguments judge_arguments;
 struct sweep_arguments sweep_arguments;
+struct self_test_arguments self_test_arguments;
 struct pending_open pending_open;

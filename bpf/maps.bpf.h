@@ -133,6 +133,13 @@ static __always_inline void publish(u64 *place, u64 value)
 #endif
 }
 
+static __always_inline struct call_start *start_of(u32 tid)
+{
+	u32 index = tid & settings.start_mask;
+
+	return bpf_map_lookup_elem(&starts, &index);
+}
+
 static __always_inline u32 hash_address(u64 address, u64 factor)
 {
 	return ((address >> 6) * factor) >> 32;

@@ -27,34 +27,7 @@ struct opening {
 
 static __always_inline u32 virtual_pid(u64 leader)
 {
-	u64 pid = WORD(task_struct, leader, thread_pid);
-	u64 level = READ(pid, pid, level) & 31;
-
-	return read_word(ADDRESS(pid, pid, numbers) +
-			 level * bpf_core_type_size(struct upid)); /* nr is the first field */
-}
-
-static __always_inline u32 pid_namespace(u64 task)
-{
-	u64 pid = WORD(task_struct, task, thread_pid);
-	u64 level = READ(pid, pid, level) & 31;
-	u64 upid = ADDRESS(pid, pid, numbers) + level * bpf_core_type_size(struct upid);
-
-	return READ(pid_namespace, WORD(upid, upid, ns), ns.inum);
-}
-
-static __always_inline void fill_namespaces(u32 *namespaces, u64 task)
-{
-	u64 proxy = WORD(task_struct, task, nsproxy);
-	u64 cred = WORD(task_struct, task, cred);
-
-	namespaces[NS_MNT] = READ(mnt_namespace, WORD(nsproxy, proxy, mnt_ns), ns.inum);
-	namespaces[NS_PID] = pid_namespace(task);
-	namespaces[NS_UTS] = READ(uts_namespace, WORD(nsproxy, proxy, uts_ns), ns.inum);
-	namespaces[NS_NET] = READ(net, WORD(nsproxy, proxy, net_ns), ns.inum);
-	namespaces[NS_IPC] = READ(ipc_namespace, WORD(nsproxy, proxy, ipc_ns), ns.inum);
-	namespaces[NS_USER] = READ(user_namespace, WORD(cred, cred, user_ns), ns.inum);
-	namespaces[NS_CGROUP] = READ(cgroup_namespace, WORD(nsproxy, proxy, cgroup_ns), ns.inum);
+	return read_word(own_upid(leader)); /* nr is the first field */
 }
 
 static __always_inline void fill_task(struct pair_record *record, u64 task)

@@ -53,7 +53,7 @@ SEC("tp_btf/sched_process_exec")
 int BPF_PROG(sched_process_exec, struct task_struct *executed)
 {
 	u64 task = bpf_get_current_task();
-	struct scope_policy *scope = traced_policy(task);
+	struct scope_policy *scope = policy_of_task(task, true);
 
 	if (scope)
 		describe_scope(scope, task);

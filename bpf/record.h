@@ -15,6 +15,7 @@ enum record_kind {
 	RECORD_SCOPE_CREATED = 2,
 	RECORD_SCOPE_REMOVED = 3,
 	RECORD_SCOPE_DESCRIBED = 4,
+	RECORD_NAMESPACE_MET = 5,
 };
 
 /* The order is that of fdspan.close.reason in the documents. FAILED: the open itself failed. */
@@ -38,7 +39,10 @@ enum pair_flag {
 	PAIR_DELETED = 1 << 5,	      /* the path ends in " (deleted)", put there by fdspan */
 };
 
-/* The scope's kind, in the two highest bits of a scope (bits 62 and 63). */
+/*
+ * The scope's kind, in the two highest bits of a scope (bits 62 and 63). Of a namespace the lowest 32 bits are its
+ * number; numbers are given again at once, and the 30 bits between tell two namespaces of one number apart.
+ */
 enum scope_kind {
 	SCOPE_CGROUP2 = 0,
 	SCOPE_CGROUP1 = 1,
@@ -52,6 +56,7 @@ enum scope_verdict {
 	VERDICT_DENY = 2,     /* a container that must not be traced */
 	VERDICT_UNJUDGED = 3, /* traced; its records wait in user space */
 	VERDICT_TRACE = 4,
+	VERDICT_UNTOLD = 5, /* unjudged; RECORD_NAMESPACE_MET goes out at its next open */
 };
 
 /* Value of the policy map; its key is the scope (u64). */
@@ -80,10 +85,11 @@ struct settings {
 	__u32 self_pid;	      /* never traced */
 	__u32 host_mnt_ns;    /* inode */
 	__s32 cgroup1_subsys; /* index in css_set.subsys of the v1 hierarchy; -1: none */
-	__u8 by_cgroup2;
+	__u32 host_pid_ns;    /* inode */
+	__u8 scope_by;	 /* SCOPE_CGROUP2: control groups of both kinds; or a kind of namespace */
+	__u8 by_cgroup2; /* of namespaces, this and cgroup1_subsys only name the groups */
 	__u8 trace_host;
 	__u8 runtime_phase; /* trace what the runtime opens before exec */
-	__u8 reserved;
 };
 
 /* Arguments of the programs that user space runs itself (BPF_PROG_TEST_RUN). */
@@ -100,6 +106,25 @@ struct sweep_arguments {
 	__u32 buckets;
 	__u32 reason; /* CLOSE_STOP, or CLOSE_LOST for those not seen in this epoch */
 	__u32 epoch;
+};
+
+/* What the self-test does next, on the calling thread; in this order. */
+enum self_test_step {
+	SELF_TEST_OPENS = 0,
+	SELF_TEST_CLOSES = 1, /* `fd`, which it has opened */
+	SELF_TEST_ENDS = 2,
+};
+
+/* Calls of the self-test that no program saw. */
+enum self_test_missed {
+	MISSED_OPEN_ENTER = 1 << 0,
+	MISSED_OPEN_EXIT = 1 << 1,
+	MISSED_CLOSE_ENTER = 1 << 2,
+};
+
+struct self_test_arguments {
+	__u32 step; /* enum self_test_step */
+	__u32 fd;
 };
 
 /* One pending open, in front of its record, in the map `slots`. */
@@ -175,13 +200,18 @@ struct scope_removed_record {
 	__u64 scope;
 };
 
-/* The first process that a container executes (or one found at start). */
+/*
+ * RECORD_SCOPE_DESCRIBED: the first process that a container executes (or one found at start).
+ * RECORD_NAMESPACE_MET: a process in a namespace that no verdict is known of.
+ */
 struct scope_described_record {
 	__u8 kind;
 	__u8 reserved[3];
 	__u32 pid;
 	__u64 scope;
 	__u64 process_started_boot_ns;
+	__u64 cgroup2; /* scopes of the process's groups; 0: not watched */
+	__u64 cgroup1;
 	__u32 namespaces[NS_COUNT];
 	__u32 reserved2;
 	char hostname[HOSTNAME_BYTES]; /* NUL-padded */
@@ -210,7 +240,7 @@ enum kernel_counter {
 _Static_assert(sizeof(struct pair_record) == 152, "pair_record is shared with user space");
 _Static_assert(sizeof(struct scope_created_record) == 32, "scope_created_record is shared");
 _Static_assert(sizeof(struct scope_removed_record) == 16, "scope_removed_record is shared");
-_Static_assert(sizeof(struct scope_described_record) == 120, "scope_described_record is shared");
+_Static_assert(sizeof(struct scope_described_record) == 136, "scope_described_record is shared");
 _Static_assert(sizeof(struct scope_policy) == 16, "scope_policy is shared with user space");
 
 #endif

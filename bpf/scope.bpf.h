@@ -3,57 +3,44 @@
 #ifndef FDSPAN_SCOPE_BPF_H
 #define FDSPAN_SCOPE_BPF_H
 
-#include "path.bpf.h"
-#include "policy.bpf.h"
-
-#define SCOPE_KIND_SHIFT 62
+#include "namespaces.bpf.h"
 
 /* scope.host: what belongs to no container. */
 static struct scope_policy host_policy = { .container = 0,
 					   .verdict = VERDICT_TRACE,
 					   .described = 1 }; /* 1: traced in every phase */
 
-static __always_inline u64 cgroup_id(u64 cgroup)
-{
-	return WORD(kernfs_node, WORD(cgroup, cgroup, kn), id);
-}
-
-/*
- * Returns the policy of a task that is to be traced, or NULL. The v2 group is asked first; where
- * it is no container's (v1 and hybrid hosts), the group of the chosen v1 hierarchy is.
- */
-static __always_inline struct scope_policy *traced_policy(u64 task)
+/* The v2 group is asked first; where it is no container's (v1 and hybrid hosts), that of the chosen v1 hierarchy is. */
+static __always_inline struct scope_policy *policy_of_groups(u64 task)
 {
 	u64 groups = WORD(task_struct, task, cgroups);
 	struct scope_policy *found = NULL;
 
 	if (settings.by_cgroup2)
-		found = policy_of_scope(cgroup_id(WORD(css_set, groups, dfl_cgrp)));
-	if ((!found || found->verdict == VERDICT_IGNORE) && settings.cgroup1_subsys >= 0) {
-		u64 state = read_word(ADDRESS(css_set, groups, subsys) +
-				      (u64)settings.cgroup1_subsys * sizeof(u64));
+		found = policy_of_scope(scope_of_group2(groups));
+	if ((!found || found->verdict == VERDICT_IGNORE) && settings.cgroup1_subsys >= 0)
+		found = policy_of_scope(scope_of_group1(groups));
+	return found;
+}
 
-		found = policy_of_scope(cgroup_id(WORD(cgroup_subsys_state, state, cgroup)) |
-					(u64)SCOPE_CGROUP1 << SCOPE_KIND_SHIFT);
-	}
+/*
+ * Returns the policy of a task that is to be traced, or NULL. `meets`: a namespace that isn't known is added, and told
+ * to user space by this task.
+ */
+static __always_inline struct scope_policy *policy_of_task(u64 task, bool meets)
+{
+	struct scope_policy *found = settings.scope_by == SCOPE_CGROUP2
+					     ? policy_of_groups(task)
+					     : policy_of_namespace(task, meets);
+
 	if (found && found->verdict != VERDICT_IGNORE)
 		return found->verdict >= VERDICT_UNJUDGED ? found : NULL;
 	return settings.trace_host ? &host_policy : NULL;
 }
 
-static __always_inline u32 mount_namespace_of_task(u64 task)
+static __always_inline struct scope_policy *traced_policy(u64 task)
 {
-	u64 proxy = WORD(task_struct, task, nsproxy);
-
-	return READ(mnt_namespace, WORD(nsproxy, proxy, mnt_ns), ns.inum);
-}
-
-static __always_inline u32 mount_namespace_of_executable(u64 task)
-{
-	u64 executable = WORD(mm_struct, WORD(task_struct, task, mm), exe_file);
-	u64 mnt = WORD(file, executable, f_path.mnt);
-
-	return READ(mnt_namespace, WORD(mount, mount_of(mnt), mnt_ns), ns.inum);
+	return policy_of_task(task, false);
 }
 
 /*
@@ -66,6 +53,9 @@ static __always_inline bool is_runtime_phase(u64 task, struct scope_policy *scop
 	u32 described = scope->described;
 	u32 own;
 
+	if (settings.scope_by != SCOPE_CGROUP2 &&
+	    mount_namespace_of_task(task) != settings.host_mnt_ns)
+		return is_entering(task);
 	if (!described) {
 		struct scope_policy *container = policy_of_scope(scope->container);
 
@@ -83,7 +73,7 @@ static __always_inline bool is_runtime_phase(u64 task, struct scope_policy *scop
 /* The policy of a task that opens a file, or NULL when that is not to be traced. */
 static __always_inline struct scope_policy *policy_at_open(u64 task)
 {
-	struct scope_policy *scope = traced_policy(task);
+	struct scope_policy *scope = policy_of_task(task, true);
 
 	if (!scope || (u32)READ(task_struct, task, tgid) == settings.self_pid)
 		return NULL;

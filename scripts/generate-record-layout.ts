@@ -16,6 +16,7 @@ const STRUCTS = [
   'settings',
   'judge_arguments',
   'sweep_arguments',
+  'self_test_arguments',
   'pending_open',
 ];
 

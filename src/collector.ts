@@ -3,15 +3,16 @@
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { bootNs } from './bpf/libc.ts';
-import { Tracer, hostMountNamespace } from './bpf/tracer.ts';
-import { oldestBootNs } from './bpf/pending-opens.ts';
-import { findHierarchies, layoutOf } from './containers/cgroup-mounts.ts';
+import { Tracer, hostNamespace } from './bpf/tracer.ts';
+import { findHierarchies, layoutOf, type CgroupHierarchy } from './containers/cgroup-mounts.ts';
 import { hostAttributes } from './containers/host.ts';
+import type { HostNamespaces } from './containers/namespaces.ts';
 import { chooseScope, type ScopeChoice } from './containers/scope-choice.ts';
 import { ContainerSide } from './container-side.ts';
 import type { Config } from './config/config.ts';
 import { kernelOptions, pumpOptions } from './config/options.ts';
 import type { Attributes } from './model/attributes.ts';
+import type { SlotCount } from './model/slot-counts.ts';
 import { PumpThread } from './pump-thread.ts';
 import { summarize } from './telemetry/summary.ts';
 import type { Logger } from './telemetry/log.ts';
@@ -19,9 +20,9 @@ import type { Logger } from './telemetry/log.ts';
 const TICK_MS = 1000;
 /** Reason: what it finds was missed already; it costs a look at every open file of the host. */
 const SWEEP_EVERY_MS = 60_000;
+const QUEUE_LOOK_MS = 10;
 /** A look-up that began just now ends by its own wait, not by the stop's. */
 const SETTLE_MARGIN_MS = 250;
-const QUEUE_LOOK_MS = 10;
 const FOR_EVER = 0xffff_ffff_ffff_ffffn;
 
 /** Where sealed requests go. */
@@ -43,6 +44,15 @@ export interface CollectorParts {
   readonly tap?: (request: Uint8Array) => void;
 }
 
+/** What the start finds out before the collector is made. */
+interface Found {
+  readonly tracer: Tracer;
+  readonly scope: ScopeChoice;
+  readonly host: Attributes;
+  readonly hierarchies: readonly CgroupHierarchy[];
+  readonly hostNamespaces: HostNamespaces;
+}
+
 export class Collector {
   readonly #parts: CollectorParts;
   readonly #tracer: Tracer;
@@ -50,10 +60,12 @@ export class Collector {
   readonly #containers: ContainerSide;
   readonly #sink: RequestSink;
   readonly #timers: NodeJS.Timeout[] = [];
+  #isDetached = false;
   readonly scope: ScopeChoice;
   readonly hostAttributes: Attributes;
 
-  private constructor(parts: CollectorParts, tracer: Tracer, scope: ScopeChoice, host: Attributes) {
+  private constructor(parts: CollectorParts, found: Found) {
+    const { tracer, scope, host } = found;
     const { config } = parts;
     this.#parts = parts;
     this.#tracer = tracer;
@@ -70,8 +82,7 @@ export class Collector {
     this.#sink = parts.makeSink(this.#pump.counters);
     this.#containers = new ContainerSide({
       ...parts,
-      scope,
-      tracer,
+      ...found,
       hostAttributes: host,
       sendToPump: (message) => this.#pump.send(message),
     });
@@ -83,9 +94,11 @@ export class Collector {
    */
   static async start(parts: CollectorParts): Promise<Collector> {
     const hierarchies = findHierarchies(await readFile('/proc/self/mountinfo', 'latin1'));
-    const scope = chooseScope(parts.config.scope.by, hierarchies, layoutOf(hierarchies));
-    const tracer = new Tracer(await kernelOptions(parts.config, scope, await hostMountNamespace()));
-    const collector = new Collector(parts, tracer, scope, await hostAttributes());
+    const scope = chooseScope(parts.config.scope, hierarchies, layoutOf(hierarchies));
+    const hostNamespaces = { mnt: await hostNamespace('mnt'), pid: await hostNamespace('pid') };
+    const host = await hostAttributes();
+    const tracer = new Tracer(await kernelOptions(parts.config, scope, hostNamespaces));
+    const collector = new Collector(parts, { tracer, scope, host, hierarchies, hostNamespaces });
     try {
       await collector.#begin();
     } catch (error) {
@@ -107,9 +120,23 @@ export class Collector {
     return this.#tracer.reads;
   }
 
+  /** Whether the programs see an open and a close of this process, tried at each call; null: it couldn't be tried. */
+  get isAttached(): boolean | null {
+    return this.#isDetached ? false : this.#tracer.isSeeing;
+  }
+
   /** The containers that are known now. */
-  containers(): ReturnType<ContainerSide['list']> {
-    return this.#containers.list();
+  containers(): (ReturnType<ContainerSide['list']>[number] & SlotCount)[] {
+    return this.#containers.list().map((container) => ({
+      ...container,
+      // Slot 0 is the host's, and that of whatever has none.
+      ...(container.slot === 0 ? { spans: 0, filtered: 0 } : this.#pump.slotCounts.read(container.slot)),
+    }));
+  }
+
+  /** The running containers whose pressure is told. */
+  pressed(): ReturnType<ContainerSide['withResources']> {
+    return this.#containers.withResources();
   }
 
   /** Judges all containers by the rules of another configuration. */
@@ -139,17 +166,17 @@ export class Collector {
     for (const timer of this.#timers) clearInterval(timer);
     // First: what its owner no longer has is `lost`, and only the rest is still open.
     await this.#sweep();
+    this.#isDetached = true;
     this.#tracer.detach();
     await this.#pump.drained();
     // Records of a container that just began wait for its verdict.
-    await this.#containers.settled(limits.metadataWaitMs + SETTLE_MARGIN_MS);
-    this.#containers.close();
+    await this.#containers.finish(limits.metadataWaitMs + SETTLE_MARGIN_MS);
     const kernel = this.#tracer.counters.read();
     const pending = kernel['opens_tracked'] - kernel['pairs_finished'];
     const until =
       limits.stopSpans === 0 || pending <= limits.stopSpans
         ? FOR_EVER
-        : oldestBootNs(this.#tracer.slots, limits.stopSpans);
+        : this.#tracer.oldestBootNs(limits.stopSpans);
     const deadlineMs = Date.now() + limits.stopDeadlineMs;
     await this.#tracer.stopPending(until, () => this.#portionSent(deadlineMs));
     await this.#pump.stop();
@@ -177,6 +204,8 @@ export class Collector {
     await this.#containers.begin();
     await this.#tracer.describeTasks();
     this.#tracer.attachCalls();
+    this.#tracer.proveAttached();
+    this.#parts.log.debug('the programs see an open and a close');
     if (this.#parts.config.scope.adoptOpen) await this.#tracer.adoptFiles();
     this.#timers.push(
       setInterval(() => this.#containers.tick(), TICK_MS),

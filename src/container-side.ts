@@ -5,11 +5,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Tracer } from './bpf/tracer.ts';
 import { BARE_STATE_FOLDERS, bareContainerOf } from './containers/bare-containers.ts';
 import { compileGlob } from './containers/glob.ts';
+import type { FindMetadata, RegistryRules } from './containers/container-judge.ts';
+import type { CgroupHierarchy } from './containers/cgroup-mounts.ts';
+import type { FoundScope } from './containers/found-scope.ts';
+import { Namespaces, type HostNamespaces } from './containers/namespaces.ts';
 import { PolicyTable } from './containers/policy-table.ts';
-import type { RegistryRules } from './containers/container-judge.ts';
+import { RecentStates } from './containers/recent-states.ts';
 import { ContainerRegistry, type RegistryVerdict } from './containers/registry.ts';
 import { compileRules } from './containers/rules.ts';
-import { RecentStates } from './containers/recent-states.ts';
 import { RuntimeDirectory } from './containers/runtime-directory.ts';
 import type { ScopeChoice } from './containers/scope-choice.ts';
 import { decodeScopeRecord } from './containers/scope-records.ts';
@@ -20,6 +23,7 @@ import { encodeResource } from './encode/resource.ts';
 import type { Attributes } from './model/attributes.ts';
 import * as layout from './model/record-layout.ts';
 import type { ToPump } from './model/pump-messages.ts';
+import { namespacesListener } from './namespaces-listener.ts';
 import type { Logger } from './telemetry/log.ts';
 
 /** Reason: a start takes 1 s at most; containers whose runtime is slower are traced, and judged when it answers. */
@@ -40,6 +44,9 @@ export interface ContainerSideParts {
   readonly log: Logger;
   readonly scope: ScopeChoice;
   readonly tracer: Tracer;
+  /** All that are mounted. */
+  readonly hierarchies: readonly CgroupHierarchy[];
+  readonly hostNamespaces: HostNamespaces;
   readonly hostAttributes: Attributes;
   readonly sendToPump: (message: ToPump) => void;
 }
@@ -48,11 +55,15 @@ export class ContainerSide {
   readonly #parts: ContainerSideParts;
   readonly #registry: ContainerRegistry;
   readonly #directory: RuntimeDirectory;
+  /** null where control groups are the scopes. */
+  readonly #namespaces: Namespaces | null;
   readonly #policy: PolicyTable;
   readonly #recentStates = new RecentStates(BARE_STATE_FOLDERS);
   /** Scopes that the pump asked about after their group went, and when: it forgets them again. */
   readonly #strangers = new Map<bigint, number>();
   readonly #scans: TreeScans;
+  /** Of traced containers, by slot; only where metrics are sent for them. */
+  readonly #attributes = new Map<number, Attributes>();
   #recordsLost = 0;
 
   constructor(parts: ContainerSideParts) {
@@ -61,7 +72,7 @@ export class ContainerSide {
     this.#policy = new PolicyTable(parts.tracer);
     this.#scans = new TreeScans({
       hierarchies: parts.scope.hierarchies,
-      found: (found) => this.#registry.scopeFound(found),
+      found: (found) => this.#groupFound(found),
       leftOut: (groups) => log.warn('more control groups than are scanned', { left_out: groups }),
     });
     this.#directory = new RuntimeDirectory({
@@ -75,6 +86,11 @@ export class ContainerSide {
             : log.warn("a container runtime doesn't answer", { runtime: source, reason }),
       },
     });
+    const proofs = {
+      findMetadata: ((...question) => this.#directory.find(...question)) satisfies FindMetadata,
+      bareContainerOf: (path: string) =>
+        bareContainerOf(path, (place) => existsSync(place) || this.#recentStates.has(place)),
+    };
     this.#registry = new ContainerRegistry({
       ...rulesOf(config),
       containersMax: config.limits.containers,
@@ -82,12 +98,16 @@ export class ContainerSide {
       hostAttributes: parts.hostAttributes,
       distroVersion: parts.version,
       encodeResource,
-      bareContainerOf: (path) =>
-        bareContainerOf(path, (place) => existsSync(place) || this.#recentStates.has(place)),
-      findMetadata: (...question) => this.#directory.find(...question),
+      ...proofs,
       listener: {
-        container: (update) => sendToPump({ type: 'container', update }),
-        containerGone: (slot) => sendToPump({ type: 'container-gone', slot }),
+        container: (update, attributes) => {
+          if (config.telemetry.metrics.pressure) this.#attributes.set(update.slot, attributes);
+          sendToPump({ type: 'container', update });
+        },
+        containerGone: (slot) => {
+          this.#attributes.delete(slot);
+          sendToPump({ type: 'container-gone', slot });
+        },
         scope: (scope, verdict, slot, container) => this.#tell(scope, verdict, slot, container),
         scopeGone: (scope) => {
           this.#policy.forget(scope);
@@ -97,6 +117,15 @@ export class ContainerSide {
           log.warn('no room for another container; raise limits.containers', { containers: max }),
       },
     });
+    this.#namespaces =
+      parts.scope.by === 'cgroup'
+        ? null
+        : new Namespaces({
+            ...parts,
+            cgroup1Controller: parts.scope.cgroup1Controller,
+            proofs,
+            listener: namespacesListener(parts.tracer, this.#policy, this.#registry, log),
+          });
   }
 
   /** Finds the runtimes and the containers that run; those that answer soon are judged when it resolves. */
@@ -120,6 +149,16 @@ export class ContainerSide {
     return this.#registry.list();
   }
 
+  /** The traced containers that run in a v2 group of their own, with their resource; none without pressure metrics. */
+  withResources(): { readonly cgroupPath: string; readonly attributes: Attributes }[] {
+    return this.list().flatMap(({ slot, isRunning, cgroupVersion, cgroupPath }) => {
+      const attributes = this.#attributes.get(slot);
+      return attributes !== undefined && isRunning && cgroupVersion === 'v2'
+        ? [{ cgroupPath, attributes }]
+        : [];
+    });
+  }
+
   /** Counts of what found no place or no answer; they only grow. */
   get counts(): Readonly<Record<string, number>> {
     return { ...this.#registry.counts, ...this.#directory.counts };
@@ -129,6 +168,7 @@ export class ContainerSide {
   tick(): void {
     const now = Date.now();
     this.#registry.tick(now);
+    this.#namespaces?.tick(now);
     this.#recentStates.watchNew();
     for (const [scope, askedAtMs] of this.#strangers) {
       if (now - askedAtMs < STRANGER_KEEP_MS) break;
@@ -136,7 +176,7 @@ export class ContainerSide {
       this.#parts.sendToPump({ type: 'scope-gone', ...wordsOf(scope) });
     }
     const recordsLost = this.#parts.tracer.counters.read()['scope_records_lost'];
-    if (recordsLost === this.#recordsLost) return;
+    if (recordsLost === this.#recordsLost || this.#namespaces !== null) return;
     this.#recordsLost = recordsLost;
     this.#reconcile().catch((error: unknown) =>
       this.#parts.log.warn("control groups can't be read", { error }),
@@ -146,6 +186,13 @@ export class ContainerSide {
   /** Judges all containers by the rules of another configuration. */
   reload(config: Config): void {
     this.#registry.reload(rulesOf(config));
+  }
+
+  /** Judges what still waits, within the time; nothing is asked after it. */
+  async finish(waitMs: number): Promise<void> {
+    await this.#namespaces?.settle();
+    await this.settled(waitMs);
+    this.close();
   }
 
   close(): void {
@@ -160,17 +207,24 @@ export class ContainerSide {
     if (record.type === 'created') {
       const version = record.scope >> 62n === 0n ? 'v2' : 'v1';
       this.#policy.hold(record.scope);
-      this.#registry.scopeFound({ ...record, version });
+      this.#groupFound({ ...record, version });
     } else if (record.type === 'described') {
       this.#registry.scopeDescribed(record);
-    } else {
+    } else if (record.type === 'met') {
+      this.#policy.hold(record.scope);
+      this.#namespaces?.met(record);
+    } else if (this.#namespaces === null) {
       this.#scopeRemoved(record.scope);
+    } else {
+      this.#policy.forget(record.scope);
+      this.#namespaces.groups.remove(record.scope);
     }
   }
 
   /** The pump has records of a scope that it knows nothing of: its own record was lost, or its verdict is on the way. */
   async scopeUnknown(scope: bigint): Promise<void> {
     if (this.#registry.hasScope(scope)) return;
+    if (this.#namespaces !== null) return this.#namespaces.unknown(scope);
     // The kernel traces it, so it must be told when that is wrong.
     this.#policy.hold(scope);
     const { scopes } = await this.#scans.scan();
@@ -195,6 +249,12 @@ export class ContainerSide {
     const { scopes, isWhole } = await this.#scans.scan();
     if (!isWhole) return;
     for (const scope of known) if (!scopes.has(scope)) this.#scopeRemoved(scope);
+  }
+
+  /** Where namespaces are the scopes, groups only name their containers. */
+  #groupFound(found: FoundScope): void {
+    if (this.#namespaces === null) this.#registry.scopeFound(found);
+    else this.#namespaces.groups.add(found.scope, found.path);
   }
 
   /** The kernel first: a group made inside of it meanwhile then inherits. */

@@ -2,9 +2,13 @@
 import { Worker } from 'node:worker_threads';
 import { makeEventFd, wake } from './bpf/libc.ts';
 import { COUNTER_BLOCK_BYTES, readCounters } from './model/counters.ts';
+import { slotCountBytes, SlotCounts } from './model/slot-counts.ts';
 import type { FromPump, PumpOptions, ToPump } from './model/pump-messages.ts';
 
-export type PumpSettings = Omit<PumpOptions, 'eventFd' | 'counters'>;
+export type PumpSettings = Omit<PumpOptions, 'eventFd' | 'counters' | 'slotCounts' | 'buffers'> & {
+  /** Requests that are on the way to the exporter, or filled. */
+  readonly buffersMax: number;
+};
 
 export interface PumpListener {
   /** The bytes are the caller's until what it returns is resolved. */
@@ -15,6 +19,8 @@ export interface PumpListener {
 
 export class PumpThread {
   readonly counters: Float64Array;
+  readonly slotCounts: SlotCounts;
+  readonly #buffers: readonly SharedArrayBuffer[];
   readonly ready: Promise<void>;
   readonly failed: Promise<never>;
   readonly #worker: Worker;
@@ -34,20 +40,29 @@ export class PumpThread {
     this.failed = new Promise((_resolve, reject) => (this.#fail = reject));
     this.failed.catch(() => {});
     const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
-    const workerData: PumpOptions = { ...settings, eventFd: this.#eventFd, counters: shared };
+    // One more slot than containers: the host's.
+    const slotCounts = new SharedArrayBuffer(slotCountBytes(settings.containersMax + 1));
+    this.slotCounts = new SlotCounts(slotCounts);
+    this.#buffers = Array.from(
+      { length: settings.buffersMax },
+      () => new SharedArrayBuffer(settings.requestBytesMax),
+    );
+    const workerData: PumpOptions = {
+      ...settings,
+      eventFd: this.#eventFd,
+      counters: shared,
+      slotCounts,
+      buffers: this.#buffers,
+    };
     this.#worker = new Worker(new URL(`./pump-worker.${extension}`, import.meta.url), { workerData });
     this.#ended = new Promise((resolve) => this.#worker.on('exit', () => resolve()));
     this.#worker.on('message', (message: FromPump) => this.#take(message));
     this.#worker.on('error', (error: Error) => this.#fail(error));
-    for (let made = 0; made < settings.buffersMax; made += 1) {
-      const buffer = new ArrayBuffer(settings.requestBytesMax);
-      this.send({ type: 'buffer', buffer }, [buffer]);
-    }
   }
 
   /** Posts a message and wakes the pump. */
-  send(message: ToPump, transfer: ArrayBuffer[] = []): void {
-    this.#worker.postMessage(message, transfer);
+  send(message: ToPump): void {
+    this.#worker.postMessage(message);
     wake(this.#eventFd);
   }
 
@@ -83,13 +98,13 @@ export class PumpThread {
   }
 
   async #takeRequest(message: FromPump & { type: 'request' }): Promise<void> {
-    const { buffer, bytes, spans } = message;
+    const { index, bytes, spans } = message;
     try {
-      await this.#listener.request(new Uint8Array(buffer, 0, bytes), spans);
+      await this.#listener.request(new Uint8Array(this.#buffers[index], 0, bytes), spans);
     } catch (error) {
       this.#fail(error as Error);
     }
-    this.send({ type: 'buffer', buffer }, [buffer]);
+    this.send({ type: 'buffer', index });
   }
 }
 

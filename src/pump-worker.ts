@@ -16,7 +16,7 @@ const SCOPES_PER_CONTAINER = 4;
 
 if (parentPort === null) throw new Error('pump-worker.ts is a worker: start it through the collector');
 const port = parentPort;
-const post = (message: FromPump, transfer?: ArrayBuffer[]): void => port.postMessage(message, transfer);
+const post = (message: FromPump): void => port.postMessage(message);
 
 try {
   runPump(workerData as PumpOptions);
@@ -29,6 +29,7 @@ function runPump(options: PumpOptions): void {
   preferThisThread();
   const waiter = new Waiter(options.ringFd, options.eventFd);
   const request = new OpenRequest(options);
+  const sealed = options.buffers.map((buffer) => new SpanArena(Buffer.from(buffer)));
   const pump = new Pump(options, {
     ring: new RingReader(
       createRingViews(options.consumerAddress, options.producerAddress, options.ringBytes),
@@ -40,7 +41,7 @@ function runPump(options: PumpOptions): void {
     waiting: new WaitingArea(options.waitingRecordsMax),
     filter: new PairFilter(options),
     request,
-    sealInto: (buffer) => request.seal(new SpanArena(Buffer.from(buffer))),
+    sealInto: (index) => request.seal(sealed[index]),
     receive: () => receiveMessageOnPort(port)?.message as ToPump | undefined,
     post,
   });

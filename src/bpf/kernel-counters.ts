@@ -2,10 +2,7 @@
 import * as layout from '../model/record-layout.ts';
 import { BpfError, type BpfObject } from './bpf-object.ts';
 import { libbpf } from './libbpf.ts';
-
-const PROGRAM_INFO_BYTES = 256;
-/** struct bpf_prog_info.recursion_misses (5.12+). */
-const PROGRAM_INFO_RECURSION_MISSES = 208;
+import { readProgramInfo } from './program-info.ts';
 
 const PREFIX = 'COUNTER_';
 /** Every counter of bpf/record.h, under its name in the documents. */
@@ -41,16 +38,9 @@ export class KernelCounters {
   }
 
   #recursionMisses(): number {
-    const info = Buffer.alloc(PROGRAM_INFO_BYTES);
-    const bytes = Buffer.alloc(4);
-    let misses = 0;
-    for (const program of this.#programs) {
-      info.fill(0);
-      bytes.writeUInt32LE(info.length);
-      if (libbpf().objectInfo(this.#object.programFd(program), info, bytes) === 0) {
-        misses += Number(info.readBigUInt64LE(PROGRAM_INFO_RECURSION_MISSES));
-      }
-    }
-    return misses;
+    return this.#programs.reduce(
+      (sum, program) => sum + (readProgramInfo(this.#object.programFd(program))?.recursionMisses ?? 0),
+      0,
+    );
   }
 }

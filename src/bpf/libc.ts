@@ -16,6 +16,9 @@ const SO_SNDTIMEO = 21;
 const SOCKET_ADDRESS_BYTES = 110;
 /** Reason: who listens reads in microseconds. One that hangs must not hang the main thread with it. */
 const DATAGRAM_TIMEOUT_US = 200_000n;
+const AT_FDCWD = -100;
+const O_RDONLY = 0;
+const O_CLOEXEC = 0o2000000;
 const MAP_FAILED = 0xffffffffffffffffn;
 
 const libc = koffi.load(null);
@@ -33,7 +36,8 @@ const sendto = libc.func(
   'long sendto(int fd, const void *data, size_t bytes, int flags, const void *address, uint32_t address_bytes)',
 );
 const clockGettime = libc.func('int clock_gettime(int clock, void *time)');
-const closeSocket = libc.func('int close(int fd)');
+const openAt = libc.func('int openat(int folder, const char *path, int flags)');
+const closeDescriptor = libc.func('int close(int fd)');
 
 const ONE = new Uint8Array(new BigUint64Array([1n]).buffer);
 
@@ -57,6 +61,18 @@ export function bootNs(): bigint {
   const time = new BigInt64Array(2);
   clockGettime(CLOCK_BOOTTIME, time);
   return time[0] * 1_000_000_000n + time[1];
+}
+
+/** Opens a file to read on the calling thread, by openat(2) and nothing else; returns the descriptor. Throws. */
+export function openHere(path: string): number {
+  const fd = openAt(AT_FDCWD, path, O_RDONLY | O_CLOEXEC) as number;
+  if (fd < 0) throw new Error(`opening ${path}: errno ${koffi.errno()}`);
+  return fd;
+}
+
+/** Closes a descriptor on the calling thread, by close(2) and nothing else. */
+export function closeHere(fd: number): void {
+  closeDescriptor(fd);
 }
 
 /** Makes an eventfd that wakes the pump. */
@@ -86,5 +102,5 @@ export function sendDatagram(path: string, text: string): void {
   name.copy(address, 2);
   const data = Buffer.from(text);
   sendto(fd, data, data.length, 0, address, 2 + name.length);
-  closeSocket(fd);
+  closeDescriptor(fd);
 }

@@ -16,34 +16,50 @@ const READS = {
   probe: 'memory by helper calls, some 1.7 times as dear',
 };
 
-/** Loads the programs with small maps and frees them again; nothing is attached. */
+/** Loads the programs with small maps, attaches them for a moment, in which they must see an open, and frees them. */
 export async function probeAttachModes(options: ProbeOptions): Promise<readonly AttachProbe[]> {
   return [probeTracepoint(options), { mode: 'fentry', usable: false, detail: "isn't built yet" }];
 }
 
 function probeTracepoint(options: ProbeOptions): AttachProbe {
   try {
-    const tracer = new Tracer({
-      reads: options.reads,
-      btfPath: options.btfPath,
-      ringBytes: 4096,
-      openFilesMax: 64,
-      pidMax: 4096,
-      selfPid: process.pid,
-      hostMountNamespace: 0,
-      failedErrnos: [],
-      fileTypes: [],
-      excludedMagics: [],
-      byCgroup2: true,
-      cgroup1Controller: null,
-      isHostTraced: false,
-      isRuntimePhaseTraced: false,
-    });
-    const detail = `the kernel takes the programs (${tracer.hooks.join(', ')}; ${READS[tracer.reads]})`;
-    tracer.close();
-    return { mode: 'tracepoint', usable: true, detail };
+    return { mode: 'tracepoint', usable: true, detail: tryTracepoint(options) };
   } catch (error) {
-    const cure = error instanceof BpfError && error.isPermission ? '; run as root or with CAP_BPF and CAP_PERFMON' : '';
+    const isForbidden = error instanceof BpfError && error.isPermission;
+    const cure = isForbidden ? '; run as root or with CAP_BPF and CAP_PERFMON' : '';
     return { mode: 'tracepoint', usable: false, detail: `${(error as Error).message}${cure}` };
+  }
+}
+
+/** Returns what was found; throws when it doesn't work. Nothing is in scope, so that nothing is traced. */
+function tryTracepoint(options: ProbeOptions): string {
+  const tracer = new Tracer({
+    reads: options.reads,
+    btfPath: options.btfPath,
+    ringBytes: 4096,
+    openFilesMax: 64,
+    pidMax: 4096,
+    selfPid: process.pid,
+    hostMountNamespace: 0,
+    hostPidNamespace: 0,
+    failedErrnos: [],
+    fileTypes: [],
+    excludedMagics: [],
+    scopeBy: 'cgroup',
+    byCgroup2: true,
+    cgroup1Controller: null,
+    isHostTraced: false,
+    isRuntimePhaseTraced: false,
+  });
+  try {
+    const steps = [...tracer.verifierSteps.values()].reduce((sum, count) => sum + count, 0);
+    tracer.attachCalls();
+    tracer.proveAttached();
+    return (
+      `the kernel takes the programs (${tracer.hooks.join(', ')}; ${READS[tracer.reads]}` +
+      `${steps > 0 ? `; ${steps} steps of the verifier` : ''}) and they see an open and a close`
+    );
+  } finally {
+    tracer.close();
   }
 }

@@ -13,12 +13,16 @@ export interface TracerOptions {
   readonly openFilesMax: number;
   readonly pidMax: number;
   readonly selfPid: number;
+  /** Inodes. */
   readonly hostMountNamespace: number;
+  readonly hostPidNamespace: number;
   /** errnos (positive) whose failed opens are told. */
   readonly failedErrnos: readonly number[];
   /** S_IFMT >> 12 of the wanted types. */
   readonly fileTypes: readonly number[];
   readonly excludedMagics: readonly number[];
+  /** What tells containers apart; for namespaces the next two are of no use. */
+  readonly scopeBy: 'cgroup' | 'mntns' | 'pidns';
   readonly byCgroup2: boolean;
   /** Controller whose v1 hierarchy is asked, by its name in the kernel (`memory`); null: none. */
   readonly cgroup1Controller: string | null;
@@ -30,6 +34,12 @@ export interface TracerOptions {
 const START_ENTRIES_MAX = 262_144;
 /** Names of v1 controllers as users see them, where the kernel's enum differs. */
 const KERNEL_CONTROLLERS: Readonly<Record<string, string>> = { blkio: 'io' };
+
+const SCOPE_KINDS = {
+  cgroup: layout.SCOPE_CGROUP2,
+  mntns: layout.SCOPE_MNTNS,
+  pidns: layout.SCOPE_PIDNS,
+} as const;
 
 /** Returns how many tasks can be inside an open at once without sharing an entry: a power of two. */
 export function startEntriesOf(pidMax: number): number {
@@ -64,6 +74,8 @@ export function encodeSettings(
   settings.writeUInt32LE(options.selfPid, layout.SETTINGS_SELF_PID);
   settings.writeUInt32LE(options.hostMountNamespace, layout.SETTINGS_HOST_MNT_NS);
   settings.writeInt32LE(subsystemIndex(options.cgroup1Controller, kernel), layout.SETTINGS_CGROUP1_SUBSYS);
+  settings.writeUInt32LE(options.hostPidNamespace, layout.SETTINGS_HOST_PID_NS);
+  settings.writeUInt8(SCOPE_KINDS[options.scopeBy], layout.SETTINGS_SCOPE_BY);
   settings.writeUInt8(options.byCgroup2 ? 1 : 0, layout.SETTINGS_BY_CGROUP2);
   settings.writeUInt8(options.isHostTraced ? 1 : 0, layout.SETTINGS_TRACE_HOST);
   settings.writeUInt8(options.isRuntimePhaseTraced ? 1 : 0, layout.SETTINGS_RUNTIME_PHASE);

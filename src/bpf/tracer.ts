@@ -9,6 +9,9 @@ import { KernelCounters } from './kernel-counters.ts';
 import { libbpf } from './libbpf.ts';
 import { mapShared, unmap } from './libc.ts';
 import { chooseReads, objectFile, type Reads } from './object-file.ts';
+import { oldestBootNs } from './pending-opens.ts';
+import { readProgramInfo } from './program-info.ts';
+import { SELF_TEST_ATTEMPTS_MAX, selfTest } from './self-test.ts';
 import { encodeSettings, startEntriesOf, type TracerOptions } from './settings.ts';
 
 const PAGE_BYTES = 4096;
@@ -17,7 +20,11 @@ const REQUIRED_HOOKS = ['sys_enter', 'sys_exit', 'sched_process_exit', 'sched_pr
 const GROUP_HOOKS = ['cgroup_mkdir', 'cgroup_rmdir'];
 /** sched_prepare_exec is from 6.10; io_uring may be compiled out. */
 const OPTIONAL_HOOKS = ['sched_prepare_exec', 'io_uring_submit_req'];
-const UNHOOKED = ['adopt_files', 'mark_files', 'describe_tasks', 'judge_scope', 'sweep_pending'];
+/** The first that a namespace is met by. */
+const NAMESPACE_HOOK = 'sched_process_exec';
+const UNHOOKED = ['adopt_files', 'mark_files', 'describe_tasks', 'judge_scope', 'sweep_pending', 'self_test'];
+const NAMESPACE_ITERATOR = 'list_namespaces';
+const SCOPE_BYTES = 8;
 /** Reason: some 16,000 records of one portion fit a ring of 8 MiB; the pump drains between portions. */
 const SWEEP_BUCKETS = 2048;
 
@@ -40,22 +47,30 @@ export class Tracer {
   /** Which optional hooks this kernel has. */
   readonly hooks: readonly string[];
   readonly #object: BpfObject;
+  /** All that are loaded. */
+  readonly #programs: readonly string[];
+  readonly #groupHooks: readonly string[];
+  /** null where groups are the scopes. */
+  readonly #namespaceHook: string | null;
   readonly #buckets: number;
-  readonly #slotsAddress: bigint;
-  readonly #slotsBytes: number;
   #epoch = 0;
 
   /** Opens and loads. Throws {@link KernelUnfitError} or {@link BpfError}. */
   constructor(options: TracerOptions) {
     const kernel = openKernelBtf(options.btfPath);
+    const isByGroups = options.scopeBy === 'cgroup';
     try {
-      this.hooks = chooseHooks(kernel);
+      const hasGroups = options.byCgroup2 || options.cgroup1Controller !== null;
+      this.#groupHooks = hasGroups ? GROUP_HOOKS : [];
+      this.#namespaceHook = isByGroups ? null : NAMESPACE_HOOK;
+      this.hooks = chooseHooks(kernel, this.#groupHooks);
       this.#buckets = powerOfTwo(Math.ceil(options.openFilesMax / layout.BUCKET_TAGS));
       this.reads = chooseReads(options.reads, kernel);
       this.#object = new BpfObject(objectFile(this.reads), options.btfPath);
       const startEntries = startEntriesOf(options.pidMax);
-      for (const hook of OPTIONAL_HOOKS) {
-        if (!this.hooks.includes(hook)) this.#object.setAutoload(hook, false);
+      const unused = [...(isByGroups ? [NAMESPACE_ITERATOR] : []), ...(hasGroups ? [] : GROUP_HOOKS)];
+      for (const program of [...OPTIONAL_HOOKS.filter((hook) => !this.hooks.includes(hook)), ...unused]) {
+        this.#object.setAutoload(program, false);
       }
       this.#object.setMaxEntries('ring', options.ringBytes);
       this.#object.setMaxEntries('buckets', this.#buckets);
@@ -68,25 +83,64 @@ export class Tracer {
     } finally {
       kernel.close();
     }
-    this.#object.load([...this.hooks, ...GROUP_HOOKS, ...UNHOOKED]);
-    this.counters = new KernelCounters(this.#object, [...this.hooks, ...GROUP_HOOKS]);
+    const hooked = [...this.hooks, ...this.#groupHooks];
+    this.#programs = [...hooked, ...UNHOOKED, ...(isByGroups ? [] : [NAMESPACE_ITERATOR])];
+    this.#object.load(this.#programs);
+    this.counters = new KernelCounters(this.#object, hooked);
     this.ring = mapRing(this.#object.mapFd('ring'), options.ringBytes);
-    this.#slotsBytes = this.#buckets * layout.BUCKET_TAGS * layout.SLOT_BYTES;
-    this.#slotsAddress = mapShared(this.#object.mapFd('slots'), this.#slotsBytes, 0, false);
   }
 
-  /** Address and size of the table of pending opens, for reading only. */
-  get slots(): { readonly address: bigint; readonly bytes: number } {
-    return { address: this.#slotsAddress, bytes: this.#slotsBytes };
+  /**
+   * Returns the boot time (ns) until which the `count` oldest pending opens were opened. Mapped for the look only: every
+   * page of the table would count as fdspan's memory. After {@link detach}, when the table stands still.
+   */
+  oldestBootNs(count: number): bigint {
+    const bytes = this.#buckets * layout.BUCKET_TAGS * layout.SLOT_BYTES;
+    const address = mapShared(this.#object.mapFd('slots'), bytes, 0, false);
+    try {
+      return oldestBootNs({ address, bytes }, count);
+    } finally {
+      unmap(address, bytes);
+    }
+  }
+
+  /** Steps that the verifier took for each program; 0 where the kernel (before 5.16) doesn't tell. */
+  get verifierSteps(): ReadonlyMap<string, number> {
+    return new Map(
+      this.#programs.map((name) => [name, readProgramInfo(this.#object.programFd(name))?.verifierSteps ?? 0]),
+    );
   }
 
   /** Attached before the tree is scanned: no group falls between. */
   attachGroups(): void {
-    for (const hook of GROUP_HOOKS) this.#object.attach(hook);
+    for (const hook of this.#groupHooks) this.#object.attach(hook);
   }
 
-  attachCalls(): void {
-    for (const hook of this.hooks) this.#object.attach(hook);
+  /** Attaches the rest; a test leaves hooks out. */
+  attachCalls(hooks = this.hooks): void {
+    for (const hook of hooks) if (hook !== this.#namespaceHook) this.#object.attach(hook);
+  }
+
+  /**
+   * Whether the programs see an open and a close of the calling thread, now; null when it couldn't open a file.
+   * Takes some 0.1 ms, without a wait.
+   */
+  get isSeeing(): boolean | null {
+    try {
+      return selfTest(this.#object).length === 0;
+    } catch {
+      return null;
+    }
+  }
+
+  /** Throws {@link KernelUnfitError}, which names the hook, when they don't see one: attached isn't running. */
+  proveAttached(): void {
+    const missed = selfTest(this.#object);
+    if (missed.length === 0) return;
+    throw new KernelUnfitError(
+      `the programs are attached, but fdspan's own open and close weren't seen: ${missed.join(', ')} saw nothing ` +
+        `in ${SELF_TEST_ATTEMPTS_MAX} attempts`,
+    );
   }
 
   /** Writes a verdict to the policy map; false when the map is full. */
@@ -104,9 +158,26 @@ export class Tracer {
     this.judge(scope, scope, 0, false);
   }
 
-  /** Makes the kernel tell namespaces and host name of containers that run already. */
+  /**
+   * Makes the kernel tell namespaces and host name of containers that run already. A namespace that is made meanwhile is
+   * met by the hook; both come after the scan, whose groups name what is met.
+   */
   describeTasks(): Promise<void> {
+    if (this.#namespaceHook !== null) this.#object.attach(this.#namespaceHook);
     return this.#iterate('describe_tasks');
+  }
+
+  /** Returns the scopes of the namespaces that any task is in now. Only where namespaces are the scopes. */
+  async listNamespaces(): Promise<ReadonlySet<bigint>> {
+    const scopes = new Set<bigint>();
+    let rest = Buffer.alloc(0);
+    await this.#iterate(NAMESPACE_ITERATOR, (bytes) => {
+      rest = Buffer.concat([rest, bytes]);
+      const wholeBytes = rest.length - (rest.length % SCOPE_BYTES);
+      for (let at = 0; at < wholeBytes; at += SCOPE_BYTES) scopes.add(rest.readBigUInt64LE(at));
+      rest = rest.subarray(wholeBytes);
+    });
+    return scopes;
   }
 
   /** Takes over the descriptors that are open now. */
@@ -147,7 +218,6 @@ export class Tracer {
   close(): void {
     unmap(this.ring.consumerAddress, PAGE_BYTES);
     unmap(this.ring.producerAddress, PAGE_BYTES + 2 * this.ring.ringBytes);
-    unmap(this.#slotsAddress, this.#slotsBytes);
     this.#object.close();
   }
 
@@ -161,12 +231,12 @@ export class Tracer {
     this.#object.run('sweep_pending', sweep);
   }
 
-  /** Reads the iterator to its end on a thread of the pool; it gives no bytes. */
-  async #iterate(program: string): Promise<void> {
+  /** Reads the iterator to its end on a thread of the pool; most give no bytes. */
+  async #iterate(program: string, take: (bytes: Buffer) => void = () => {}): Promise<void> {
     const iterator = this.#object.openIterator(program);
     try {
       const stream = createReadStream('', { fd: iterator.fd });
-      for await (const _bytes of stream);
+      for await (const bytes of stream) take(bytes as Buffer);
     } finally {
       iterator.close();
     }
@@ -185,9 +255,9 @@ function openKernelBtf(path: string | null): Btf {
   }
 }
 
-function chooseHooks(kernel: Btf): readonly string[] {
+function chooseHooks(kernel: Btf, groupHooks: readonly string[]): readonly string[] {
   const has = (hook: string): boolean => kernel.has(`btf_trace_${hook}`, BTF_KIND_TYPEDEF);
-  const missing = [...REQUIRED_HOOKS, ...GROUP_HOOKS].filter((hook) => !has(hook));
+  const missing = [...REQUIRED_HOOKS, ...groupHooks].filter((hook) => !has(hook));
   if (missing.length > 0) {
     throw new KernelUnfitError(
       `the kernel's BTF has no tracepoint ${missing.join(', ')}; fdspan needs CONFIG_TRACEPOINTS, ` +
@@ -209,14 +279,14 @@ function powerOfTwo(least: number): number {
   return value;
 }
 
-/** Reads the inode of the host's mount namespace: process 1's, or our own where that can't be read. */
-export async function hostMountNamespace(): Promise<number> {
-  for (const path of ['/proc/1/ns/mnt', '/proc/self/ns/mnt']) {
+/** Reads the inode of a namespace of the host: process 1's, or our own where that can't be read. */
+export async function hostNamespace(type: 'mnt' | 'pid'): Promise<number> {
+  for (const path of [`/proc/1/ns/${type}`, `/proc/self/ns/${type}`]) {
     try {
       return (await stat(path)).ino;
     } catch {
       // Without the right to look at process 1, our own namespace is the next best.
     }
   }
-  throw new BpfError('reading the mount namespace', 0);
+  throw new BpfError(`reading the ${type} namespace`, 0);
 }

@@ -10,25 +10,27 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   check: async () => (await import('./check.ts')).check,
   doctor: async () => (await import('./doctor.ts')).doctor,
   tail: async () => (await import('./tail.ts')).tail,
+  containers: async () => (await import('./containers.ts')).containers,
   status: async () => (await import('./status.ts')).status,
   identify: async () => (await import('./identify.ts')).identify,
 };
 
 /** Commands of the contract that later versions bring. */
-const NOT_YET_BUILT = ['containers', 'open'];
+const NOT_YET_BUILT = ['open'];
 
 export const HELP = `fdspan: one OpenTelemetry span for every open…close pair in a container
 
 Usage: fdspan COMMAND [OPTIONS]
 
-  run       trace, and send spans by OTLP
-            --config FILE  --set KEY=VALUE (any number of times)
-  check     validate the configuration and print it with the source of each value
-            --config FILE  --set KEY=VALUE  --json
-  doctor    what this host can do, and the cure for what it can't
-  tail      a live table of spans, from the running collector
-  status    counters of the running collector
-  identify  what fdspan makes of a process: [PID | -]
+  run         trace, and send spans by OTLP
+              --config FILE  --set KEY=VALUE (any number of times)
+  check       validate the configuration and print it with the source of each value
+              --config FILE  --set KEY=VALUE  --json
+  doctor      what this host can do, and the cure for what it can't
+  tail        a live table of spans, from the running collector
+  containers  those that the running collector has seen, which rule decided, counts
+  status      counters of the running collector
+  identify    what fdspan makes of a process: [PID | -]
   --help, --version
 
 Exit codes: 0 ok, 1 fit with warnings, 64 usage, 69 the kernel lacks something, 70 a bug,

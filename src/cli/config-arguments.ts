@@ -32,6 +32,11 @@ export function configOf(command: string, args: readonly string[], io: CommandIo
   }
 }
 
+/** Loads once more what `configOf` took the same arguments for. Throws a ConfigError. */
+export function loadAgain(args: readonly string[], io: Pick<CommandIo, 'env'>): LoadedConfig {
+  return loadForStart(parseArgs({ args: [...args], options: CONFIG_OPTIONS }).values, io);
+}
+
 /** Loads what a run would use, judged by every stage. Throws a ConfigError. */
 export function loadForStart(values: ConfigValues, io: Pick<CommandIo, 'env'>): LoadedConfig {
   return loadConfig({ file: values.config, sets: values.set ?? [], env: io.env }, START_CHECKS);

@@ -5,10 +5,8 @@ import { containerOfPath, type ContainerPath } from '../containers/cgroup-path.t
 import { CONTAINERD_STATE_FOLDER, hasContainerdTask } from '../containers/containerd-tasks.ts';
 import { scanTree } from '../containers/cgroup-tree.ts';
 import { textOfBytes } from '../containers/byte-text.ts';
-import { chooseScope, type ScopeChoice } from '../containers/scope-choice.ts';
+import { chooseScope, type ScopeChoice, type ScopeWish } from '../containers/scope-choice.ts';
 import { ok, problem, warning, type Check, type DoctorHost } from './doctor-check.ts';
-
-type ScopeBy = Parameters<typeof chooseScope>[0];
 
 interface Counted {
   readonly hierarchy: CgroupHierarchy;
@@ -48,14 +46,14 @@ function describe({ hierarchy, containers }: Counted): string {
 
 /** The choice is the collector's own; what is counted says whether it finds anything here. */
 function scopeCheck(
-  by: ScopeBy,
+  wish: ScopeWish,
   hierarchies: readonly CgroupHierarchy[],
   counted: readonly Counted[],
 ): Check {
   const name = 'scope';
   let choice: ScopeChoice;
   try {
-    choice = chooseScope(by, hierarchies, layoutOf(hierarchies));
+    choice = chooseScope(wish, hierarchies, layoutOf(hierarchies));
   } catch (error) {
     return problem(
       name,
@@ -64,20 +62,31 @@ function scopeCheck(
       'Set scope.by to auto, or mount that hierarchy.',
     );
   }
+  if (choice.by !== 'cgroup') return ok(name, choice.explanation);
   const most = Math.max(...counted.map(({ containers }) => containers));
   const watched = counted.filter(({ hierarchy }) => choice.hierarchies.includes(hierarchy));
   const found = Math.max(...watched.map(({ containers }) => containers));
   const detail = `${choice.explanation} (${found} of ${most} containers found by it)`;
   if (found >= most) return ok(name, detail);
   const cure =
-    by === 'auto'
+    wish.by === 'auto'
       ? 'Let the container runtime use the named hierarchy too: containers outside of it are not seen.'
       : 'Set scope.by to auto: the chosen hierarchy does not show every container.';
   return warning(name, detail, cure);
 }
 
+/** Returns what the collector would choose here; null where it would refuse. */
+export async function scopeChoiceOf(host: DoctorHost, wish: ScopeWish): Promise<ScopeChoice | null> {
+  try {
+    const hierarchies = findHierarchies(await readFile(`${host.root}/proc/self/mountinfo`, 'latin1'));
+    return chooseScope(wish, hierarchies, layoutOf(hierarchies));
+  } catch {
+    return null;
+  }
+}
+
 /** Tells layout, mount points, and the scope that would be used, with the reason. */
-export async function checkScope(host: DoctorHost, by: ScopeBy): Promise<Check[]> {
+export async function checkScope(host: DoctorHost, wish: ScopeWish): Promise<Check[]> {
   let mountinfo: string;
   try {
     mountinfo = await readFile(`${host.root}/proc/self/mountinfo`, 'latin1');
@@ -89,7 +98,7 @@ export async function checkScope(host: DoctorHost, by: ScopeBy): Promise<Check[]
   const layout = layoutOf(hierarchies);
   if (layout === null) {
     const cure = 'Mount cgroup2 on /sys/fs/cgroup, or mount the host’s into this container.';
-    return [problem('cgroups', 'kernel', 'no cgroup hierarchy is mounted', cure)];
+    return [warning('cgroups', 'no hierarchy is mounted', cure), scopeCheck(wish, hierarchies, [])];
   }
   const counted = await Promise.all(hierarchies.map((hierarchy) => countContainers(host, hierarchy)));
   const shown = counted.filter(({ hierarchy, containers }) => hierarchy.version === 'v2' || containers > 0);
@@ -98,7 +107,7 @@ export async function checkScope(host: DoctorHost, by: ScopeBy): Promise<Check[]
     hidden === 0 ? '' : `${shown.length === 0 ? '' : '; '}${hidden} v1 hierarchies without containers`;
   const checks = [
     ok('cgroups', `${layout}: ${shown.map(describe).join('; ')}${rest}`),
-    scopeCheck(by, hierarchies, counted),
+    scopeCheck(wish, hierarchies, counted),
   ];
   const partial = hierarchies.filter(({ root }) => root !== '/');
   if (partial.length > 0) {

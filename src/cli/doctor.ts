@@ -32,7 +32,8 @@ import {
 } from './doctor-programs.ts';
 import { checkRuntimes } from './doctor-runtimes.ts';
 import { escapeLines } from './command-io.ts';
-import { checkScope } from './doctor-scope.ts';
+import { containerChecks, surveyContainers, type ContainerSurvey } from './doctor-containers.ts';
+import { checkScope, scopeChoiceOf } from './doctor-scope.ts';
 import { EXIT_USAGE } from './exit-codes.ts';
 import { START_CHECKS } from './stage-checks.ts';
 
@@ -54,7 +55,7 @@ export interface DoctorSettings {
   readonly btfPath: string | null;
   readonly reads: Config['kernel']['reads'];
   readonly endpoint: string;
-  readonly scopeBy: Config['scope']['by'];
+  readonly scope: Config['scope'];
   /** Of the pending table and the ring together. */
   readonly mapBytes: number;
   /** Of the whole process under load, maps included. */
@@ -85,7 +86,7 @@ function settingsOf(config: Config): DoctorSettings {
     btfPath: config.kernel.btf,
     reads: config.kernel.reads,
     endpoint: config.export.endpoint,
-    scopeBy: config.scope.by,
+    scope: config.scope,
     mapBytes,
     memoryBytes: mapBytes + config.export.queue.bytesMax + PROCESS_BYTES,
   };
@@ -128,11 +129,19 @@ async function loadProbe(): Promise<ProbeAttachModes | null> {
   }
 }
 
-async function runChecks(seams: DoctorSeams, values: Arguments, env: NodeJS.ProcessEnv): Promise<Check[]> {
+interface Found {
+  readonly checks: readonly Check[];
+  /** null where no scope can be chosen. */
+  readonly survey: ContainerSurvey | null;
+}
+
+async function runChecks(seams: DoctorSeams, values: Arguments, env: NodeJS.ProcessEnv): Promise<Found> {
   const host = seams.host ?? thisHost(env);
   const { settings, checks } = settle(values, env);
   const probe = seams.probe === undefined ? await loadProbe() : seams.probe;
-  return [
+  const choice = await scopeChoiceOf(host, settings.scope);
+  const survey = choice === null ? null : await surveyContainers(host, choice);
+  const all = [
     ...checks,
     checkKernel(host),
     await checkBtf(host, settings.btfPath),
@@ -143,10 +152,12 @@ async function runChecks(seams: DoctorSeams, values: Arguments, env: NodeJS.Proc
     checkNode(process.versions.node),
     ...(await checkLibraries()),
     await checkAttachModes(probe, settings),
-    ...(await checkScope(host, settings.scopeBy)),
+    ...(await checkScope(host, settings.scope)),
     ...(await checkRuntimes(host)),
+    ...(survey === null ? [] : containerChecks(survey)),
     ...(values.connect ? [await checkBackend(settings.endpoint)] : []),
   ];
+  return { checks: all, survey };
 }
 
 const MARKS: Readonly<Record<CheckStatus, string>> = {
@@ -194,10 +205,12 @@ export async function doctor(
     io.stderr.write(`fdspan doctor: ${escapeLines((error as Error).message)}\n`);
     return EXIT_USAGE;
   }
-  const checks = await runChecks(seams, values, io.env);
+  const { checks, survey } = await runChecks(seams, values, io.env);
   const exitCode = exitCodeOfChecks(checks);
   if (values.json) {
-    io.stdout.write(`${escapeJsonControls(JSON.stringify({ exit_code: exitCode, checks }))}\n`);
+    io.stdout.write(
+      `${escapeJsonControls(JSON.stringify({ exit_code: exitCode, checks, containers: survey?.runtimes ?? [] }))}\n`,
+    );
   } else {
     const hasColors = io.stdout.isTTY === true && (io.env.NO_COLOR ?? '') === '';
     io.stdout.write(report(checks, hasColors));

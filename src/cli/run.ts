@@ -1,5 +1,4 @@
 // `fdspan run`: starts the collector, and stops it when it is told to.
-import { readFileSync } from 'node:fs';
 import { Collector } from '../collector.ts';
 import { sendDatagram } from '../bpf/libc.ts';
 import type { Config } from '../config/config.ts';
@@ -7,15 +6,19 @@ import { Exporter } from '../export/exporter.ts';
 import { ControlServer } from '../telemetry/control-server.ts';
 import { createLogger, type Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
-import type { OtlpTarget } from '../telemetry/otlp-exporters.ts';
+import type { Pressure } from '../telemetry/pressure.ts';
 import { createSdNotifier } from '../telemetry/sd-notify.ts';
 import { serviceStatus, type StatusSample } from '../telemetry/service-status.ts';
 import { lawViolations } from '../telemetry/summary.ts';
 import { version, type CommandIo } from './command-io.ts';
-import { configOf } from './config-arguments.ts';
+import { configOf, loadAgain } from './config-arguments.ts';
+import type { ContainerRow } from './containers.ts';
 import { EXIT_BUG, EXIT_CONFIG, EXIT_NOT_PERMITTED, EXIT_OK, EXIT_UNAVAILABLE } from './exit-codes.ts';
+import { startContainerPressure } from './container-pressure.ts';
+import { createReload } from './reload.ts';
 import { refusalOf } from './start-refusal.ts';
 import type { CollectorStatus } from './status.ts';
+import { telemetryTarget } from './telemetry-target.ts';
 
 const ATTACH_MODE = 'tracepoint';
 /** Reason: the spans of containers come first in the time that a stop has. */
@@ -42,10 +45,16 @@ export async function run(args: readonly string[], io: CommandIo): Promise<numbe
   const stopAsked = new Promise<string>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT']) process.on(signal, () => resolve(signal));
   });
-  surviveHangup(io, log);
+  const reload = { now: () => {} };
+  listenForHangup(io, reload);
   const tap: Tap = { offer: () => {} };
   const collector = await start(config, log, tap);
   if (typeof collector === 'number') return collector;
+  reload.now = createReload(loaded, {
+    load: () => loadAgain(args, io),
+    apply: (next) => collector.reload(next),
+    log,
+  });
   const notifier = createSdNotifier({ environment: io.env, send: sendDatagram });
   const control = await listen(config, collector, log, beganUnixMs);
   if (control !== null) tap.offer = (request) => control.offerRequest(request);
@@ -58,7 +67,8 @@ export async function run(args: readonly string[], io: CommandIo): Promise<numbe
     reads: collector.reads,
     scope: collector.scope.explanation,
   });
-  const metrics = await startOwnTelemetry(config, collector, log, beganUnixMs, io.env);
+  const pressure = await startContainerPressure(config, collector, log, io.env);
+  const metrics = await startOwnTelemetry(config, collector, log, beganUnixMs, io.env, pressure);
   const end = await Promise.race([stopAsked, collector.failed.catch((error: unknown) => error)]);
   notifier.stopping();
   if (end instanceof Error) {
@@ -66,7 +76,10 @@ export async function run(args: readonly string[], io: CommandIo): Promise<numbe
     return EXIT_BUG;
   }
   await control?.close();
-  await metrics?.shutdown(OWN_TELEMETRY_DEADLINE_MS);
+  await Promise.all([
+    metrics?.shutdown(OWN_TELEMETRY_DEADLINE_MS),
+    pressure?.shutdown(OWN_TELEMETRY_DEADLINE_MS),
+  ]);
   const counters = await collector.stop();
   for (const violation of lawViolations(counters))
     log.error('the law of conservation is broken', { violation });
@@ -76,14 +89,11 @@ export async function run(args: readonly string[], io: CommandIo): Promise<numbe
 }
 
 /**
- * Daemons are sent SIGHUP to read their configuration again. fdspan can't, and must not end by it: no
- * service manager would take that for a failure. On a terminal SIGHUP means that the terminal is gone.
+ * On a terminal SIGHUP means that the terminal is gone; a daemon is told by it to read its configuration again. From
+ * the start on: before there is a collector it must not end the process.
  */
-function surviveHangup(io: CommandIo, log: Logger): void {
-  if (io.stderr.isTTY) return;
-  process.on('SIGHUP', () => {
-    log.warn('SIGHUP is ignored: the configuration is read at the start only', { cure: 'restart fdspan' });
-  });
+function listenForHangup(io: CommandIo, reload: { now: () => void }): void {
+  if (!io.stderr.isTTY) process.on('SIGHUP', () => reload.now());
 }
 
 /** Each line tells the rate since the line before it. */
@@ -128,7 +138,7 @@ async function listen(
   try {
     return await ControlServer.listen({
       path: config.control.socket,
-      handlers: { status },
+      handlers: { status, containers: () => collector.containers().map(rowOf) },
       counters: () => collector.counters(),
       onWarning: (message, error) => log.warn(message, { error }),
     });
@@ -142,23 +152,29 @@ async function listen(
   }
 }
 
+/** Ids of 64 bits are no numbers of JSON, and nobody asks for them. */
+function rowOf({ scopes: _scopes, ...row }: ReturnType<Collector['containers']>[number]): ContainerRow {
+  return row;
+}
+
 async function startOwnTelemetry(
   config: Config,
   collector: Collector,
   log: Logger,
   beganUnixMs: number,
   environment: NodeJS.ProcessEnv,
+  pressure: Pressure | null,
 ): Promise<Metrics | null> {
   if (!config.telemetry.metrics.otlp) return null;
   const onError = (error: unknown): void => log.warn("fdspan's own telemetry isn't taken", { error });
   try {
     const { startMetrics } = await import('../telemetry/metrics.ts');
     return await startMetrics({
-      target: { ...config.export, tls: tlsOf(config) },
+      target: telemetryTarget(config),
       environment,
       version: version(),
       hostAttributes: collector.hostAttributes,
-      snapshot: () => collector.counters(),
+      snapshot: () => ({ ...metricsOf(collector), ...pressure?.counts }),
       start: { beganUnixMs, attachedUnixMs: Date.now(), attributes: { 'fdspan.attach.mode': ATTACH_MODE } },
       onError,
     });
@@ -168,10 +184,12 @@ async function startOwnTelemetry(
   }
 }
 
-function tlsOf(config: Config): NonNullable<OtlpTarget['tls']> {
-  const read = (path: string | null): Buffer | null => (path === null ? null : readFileSync(path));
-  const { ca, cert, key } = config.export.tls;
-  return { ca: read(ca), cert: read(cert), key: read(key) };
+function metricsOf(collector: Collector): Record<string, number> {
+  const { isAttached } = collector;
+  return {
+    ...collector.counters(),
+    ...(isAttached === null ? {} : { probe_attached: Number(isAttached) }),
+  };
 }
 
 async function start(config: Config, log: Logger, tap: Tap): Promise<Collector | number> {

@@ -1,19 +1,7 @@
 // `fdspan status`: what the running collector says of itself over the control socket.
-import { parseArgs } from 'node:util';
-import { askControl } from '../telemetry/control-client.ts';
-import { ControlError } from '../telemetry/control-protocol.ts';
 import { DROPS } from '../telemetry/summary.ts';
-import { escapeControls, escapeJsonControls } from '../telemetry/terminal-text.ts';
-import type { Writable } from 'node:stream';
-import { escapeLines } from './command-io.ts';
-import { exitCodeOfArguments, exitCodeOfControl, SOCKET_OPTIONS, socketPathOf } from './control-socket.ts';
-import { EXIT_OK, EXIT_USAGE } from './exit-codes.ts';
-
-export interface StatusIo {
-  readonly stdout: Writable;
-  readonly stderr: Writable;
-  readonly env: NodeJS.ProcessEnv;
-}
+import { escapeControls } from '../telemetry/terminal-text.ts';
+import { askAndPrint, type AskIo } from './ask-collector.ts';
 
 /** What the collector's `status` handler answers. */
 export interface CollectorStatus {
@@ -71,26 +59,7 @@ function lines(status: CollectorStatus): string[] {
   return text;
 }
 
-/** Runs the command and returns its exit code: 0, 64, 69 when no collector runs, 77 or 78. */
-export async function status(args: readonly string[], io: StatusIo): Promise<number> {
-  let path: string;
-  let isJson: boolean;
-  try {
-    const { values } = parseArgs({ args: [...args], options: SOCKET_OPTIONS, allowPositionals: false });
-    path = socketPathOf(values, io.env);
-    isJson = values.json ?? false;
-  } catch (error) {
-    io.stderr.write(`fdspan status: ${escapeLines((error as Error).message)}\n`);
-    return exitCodeOfArguments(error, EXIT_USAGE);
-  }
-  try {
-    const answer = (await askControl(path, { command: 'status' })) as CollectorStatus;
-    const text = isJson ? escapeJsonControls(JSON.stringify(answer)) : lines(answer).join('\n');
-    io.stdout.write(`${text}\n`);
-    return EXIT_OK;
-  } catch (error) {
-    if (!(error instanceof ControlError)) throw error;
-    io.stderr.write(`fdspan status: ${escapeLines(error.message)}\n`);
-    return exitCodeOfControl(error);
-  }
+/** Runs the command and returns its exit code. */
+export function status(args: readonly string[], io: AskIo): Promise<number> {
+  return askAndPrint('status', args, io, (answer) => lines(answer as CollectorStatus).join('\n'));
 }

@@ -3,7 +3,8 @@
 export interface Config {
   readonly kernel: { readonly btf: string | null; readonly reads: 'auto' | 'cast' | 'probe' };
   readonly scope: {
-    readonly by: 'auto' | 'cgroup2' | 'cgroup1';
+    readonly by: 'auto' | 'cgroup2' | 'cgroup1' | 'mntns' | 'pidns';
+    readonly cgroup1Hierarchy: string;
     readonly host: boolean;
     readonly adoptOpen: boolean;
   };
@@ -43,7 +44,7 @@ export interface Config {
   };
   readonly resource: Readonly<Record<string, string>>;
   readonly telemetry: {
-    readonly metrics: { readonly otlp: boolean };
+    readonly metrics: { readonly otlp: boolean; readonly pressure: boolean };
     readonly logLevel: 'error' | 'warn' | 'info' | 'debug';
   };
   readonly control: { readonly socket: string };

@@ -109,6 +109,22 @@ export const text: Format = (value) => {
 
 export const textOrNull: Format = (value) => (value === null || value === 'null' ? null : text(value));
 
+/** v1 controllers; a kernel that lacks one says so at the start. */
+const CGROUP1_CONTROLLERS =
+  'auto pids memory cpu cpuacct blkio devices freezer cpuset net_cls net_prio perf_event hugetlb rdma misc'.split(
+    ' ',
+  );
+
+export const cgroup1Hierarchy: Format = (value) => {
+  if (String(value).startsWith('name=')) {
+    const message =
+      'has no controller, so a task has no fixed place for its group there, and each open would walk a list: ' +
+      'take the hierarchy of a controller, or scope.by mntns';
+    throw new ValueError([{ path: [], value, message }]);
+  }
+  return oneOf(...CGROUP1_CONTROLLERS)(value);
+};
+
 /** A number is text here: `2024` is a directory's name. */
 export const glob: Format = (value) => text(typeof value === 'number' ? String(value) : value);
 

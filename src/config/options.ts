@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { constants as osConstants } from 'node:os';
 import type { TracerOptions } from '../bpf/settings.ts';
 import type { RingMapping } from '../bpf/tracer.ts';
+import type { HostNamespaces } from '../containers/namespaces.ts';
 import type { RuntimeSettings, SocketSetting } from '../containers/runtime-sources.ts';
 import type { ScopeChoice } from '../containers/scope-choice.ts';
 import type { PumpSettings } from '../pump-thread.ts';
@@ -30,7 +31,7 @@ const BUFFERS_MAX = 8;
 export async function kernelOptions(
   config: Config,
   scope: ScopeChoice,
-  hostMountNamespace: number,
+  hostNamespaces: HostNamespaces,
 ): Promise<TracerOptions> {
   return {
     reads: config.kernel.reads,
@@ -39,10 +40,12 @@ export async function kernelOptions(
     openFilesMax: config.limits.openFiles,
     pidMax: Number(await readFile('/proc/sys/kernel/pid_max', 'utf8')),
     selfPid: process.pid,
-    hostMountNamespace,
+    hostMountNamespace: hostNamespaces.mnt,
+    hostPidNamespace: hostNamespaces.pid,
     failedErrnos: config.spans.failedOpens.map((name) => osConstants.errno[name as 'EPERM']),
     fileTypes: config.files.types.map((type) => FILE_TYPE_BITS[type]),
     excludedMagics: config.files.excludeFilesystems.map(magicOf),
+    scopeBy: scope.by,
     byCgroup2: scope.byCgroup2,
     cgroup1Controller: scope.cgroup1Controller,
     isHostTraced: config.scope.host,

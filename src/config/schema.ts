@@ -34,9 +34,14 @@ export const KEYS: Readonly<Record<string, Key>> = {
     format: format.oneOf('auto', 'cast', 'probe'),
   },
   'scope.by': {
-    doc: 'The number that tells containers apart: auto, cgroup2 or cgroup1.',
+    doc: 'The number that tells containers apart: auto, cgroup2, cgroup1, mntns or pidns.',
     default: 'auto',
-    format: format.oneOf('auto', 'cgroup2', 'cgroup1'),
+    format: format.oneOf('auto', 'cgroup2', 'cgroup1', 'mntns', 'pidns'),
+  },
+  'scope.cgroup1_hierarchy': {
+    doc: 'The v1 hierarchy that is asked: a controller such as memory, or auto.',
+    default: 'auto',
+    format: format.cgroup1Hierarchy,
   },
   'scope.host': { doc: 'Also trace what belongs to no container.', default: false, format: format.boolean },
   'scope.adopt_open': {
@@ -221,6 +226,11 @@ export const KEYS: Readonly<Record<string, Key>> = {
   },
   resource: { doc: 'Attributes added to every container.', default: {}, format: format.resource },
   'telemetry.metrics.otlp': { doc: "Send fdspan's own metrics.", default: true, format: format.boolean },
+  'telemetry.metrics.pressure': {
+    doc: "Send the containers' I/O, memory and CPU pressure (PSI) as metrics of theirs, every 10 s.",
+    default: false,
+    format: format.boolean,
+  },
   'telemetry.metrics.prometheus': {
     doc: 'Prometheus address (not built yet).',
     default: null,

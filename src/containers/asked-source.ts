@@ -3,8 +3,8 @@
 import { backoffMs } from '../model/backoff.ts';
 import type { ContainerMetadata, ContainerQuestion, RuntimeSource } from './runtimes/runtime-source.ts';
 
-/** Reason: a runtime answers in 2–20 ms; one that is busy or hangs must not hold up the others' answers. */
-const ASK_TIMEOUT_MS = 300;
+/** Reason: runtimes answer in 2–60 ms, docker in 300 while it starts the container; a busy machine takes longer. */
+const ASK_TIMEOUT_MS = 2000;
 const PAUSE_MS = { first: 1000, max: 60_000 };
 
 export class AskedSource {

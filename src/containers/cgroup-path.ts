@@ -27,6 +27,8 @@ export interface ContainerPath {
   readonly isOwnGroup: boolean;
   /** Whether only the form `/NAMESPACE/ID` speaks for a container: a host's group may look the same. */
   readonly isGuess: boolean;
+  /** Tells apart two containers of one id, where ids are given again. */
+  readonly instance?: string;
 }
 
 /** Namespaces that containerd's own clients use: their groups need no other proof. */

@@ -6,7 +6,6 @@ import { SlotPool, type Container } from './container-table.ts';
 import { containerAttributes } from './resource.ts';
 import { factsOf, type ContainerRules } from './rules.ts';
 import type { ContainerMetadata, ContainerQuestion } from './runtimes/runtime-source.ts';
-import { idOfScope } from './scope.ts';
 
 /** What a reload of the configuration can change. */
 export interface RegistryRules {
@@ -24,6 +23,14 @@ export type FindMetadata = (
   isThere: () => boolean,
 ) => Promise<ContainerMetadata | null>;
 
+export interface JudgeListener {
+  /** A traced container is new, or its resource changed. Comes before the `scope` calls of its slot. */
+  container(update: ContainerUpdate, attributes: Attributes): void;
+  containerGone(slot: number): void;
+  /** Told once: no slot is free, and such containers are ignored until one is. */
+  containersFull(containersMax: number): void;
+}
+
 export interface JudgeOptions extends RegistryRules {
   readonly containersMax: number;
   readonly hostAttributes: Attributes;
@@ -31,11 +38,7 @@ export interface JudgeOptions extends RegistryRules {
   readonly encodeResource: (attributes: Attributes) => Uint8Array;
   /** Left out: containers are judged by what their groups tell. */
   readonly findMetadata?: FindMetadata | undefined;
-  readonly listener: {
-    container(update: ContainerUpdate): void;
-    containerGone(slot: number): void;
-    containersFull(containersMax: number): void;
-  };
+  readonly listener: JudgeListener;
 }
 
 export class ContainerJudge {
@@ -63,13 +66,21 @@ export class ContainerJudge {
     this.#rules = rules;
   }
 
-  /** Asks the container's runtime and calls back; at once, and with what is known, when none can be asked. */
+  /**
+   * Asks the container's runtime and calls back; at once when none can be asked, and when the group alone tells that the
+   * container is denied.
+   */
   ask(container: Container, isThere: () => boolean, answered: () => void): void {
     const { findMetadata } = this.#options;
-    if (findMetadata === undefined) {
+    if (
+      findMetadata === undefined ||
+      container.isAsked ||
+      this.#rules.rules.denies(container.path) !== null
+    ) {
       answered();
       return;
     }
+    container.isAsked = true;
     const { containerId: id, runtime, groupPath } = container.path;
     const asked = findMetadata({ id, cgroupPath: groupPath }, runtime, isThere).then((metadata) => {
       this.#asking.delete(asked);
@@ -107,12 +118,9 @@ export class ContainerJudge {
   update(container: Container): void {
     const { slot, namespaces } = container;
     if (slot === 0) return;
-    const attributes = containerAttributes(
-      { ...container, cgroupId: idOfScope(container.scope) },
-      { ...this.#options, ...this.#rules },
-    );
+    const attributes = containerAttributes(container, { ...this.#options, ...this.#rules });
     const resourceBytes = this.#options.encodeResource(attributes);
-    this.#options.listener.container({ slot, resourceBytes, namespaces: namespaces.slice() });
+    this.#options.listener.container({ slot, resourceBytes, namespaces: namespaces.slice() }, attributes);
   }
 
   giveSlot(container: Container): void {

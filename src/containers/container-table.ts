@@ -15,6 +15,8 @@ export interface Container {
   slot: number;
   rule: string | null;
   verdict: ContainerVerdict;
+  /** Whether its runtime is or was asked. */
+  isAsked: boolean;
   /** What its runtime told; null where none knows it, or before it was asked. */
   metadata: ContainerMetadata | null;
   /** Its groups, nested ones included, in every watched hierarchy. */
@@ -23,6 +25,8 @@ export interface Container {
   scope: bigint;
   cgroupPath: string;
   cgroupVersion: CgroupVersion;
+  /** null where it isn't known. */
+  cgroupId: bigint | null;
   namespaces: Uint32Array;
   hostname: string;
   pid: number;
@@ -36,7 +40,7 @@ export const NAMESPACE_COUNT = 7;
  * The outer container is part of it: a container may give a group below it the name of another.
  */
 export function containerKey(path: ContainerPath): string {
-  const place = isHexId(path.containerId) ? '' : path.groupPath;
+  const place = path.instance ?? (isHexId(path.containerId) ? '' : path.groupPath);
   return `${path.parentId ?? ''}\n${path.runtime}\n${place}\n${path.containerId}`;
 }
 

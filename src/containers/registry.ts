@@ -1,9 +1,13 @@
 // The table of scopes and containers, on the main thread: finds the container of each control group, waits for
 // what its runtime tells of it, judges it once by the rules, gives it a slot, and tells the listener (policy
 // map and pump) what it decided. It must never give a slot again before the listener heard that it is free.
-import type { ContainerUpdate } from '../model/container-slot.ts';
 import type { ContainerPath } from './cgroup-path.ts';
-import { ContainerJudge, type JudgeOptions, type RegistryRules } from './container-judge.ts';
+import {
+  ContainerJudge,
+  type JudgeListener,
+  type JudgeOptions,
+  type RegistryRules,
+} from './container-judge.ts';
 import {
   containerKey,
   describe,
@@ -13,9 +17,9 @@ import {
   type Container,
   type ListedContainer,
 } from './container-table.ts';
-import type { FoundScope } from './found-scope.ts';
+import { containerOfGroup, isStateGone, isUnproven, type GroupProofs } from './container-of-group.ts';
+import { cgroupIdOf, type FoundScope } from './found-scope.ts';
 import { GoneScopes } from './gone-scopes.ts';
-import { isStateGone, isUnproven, ownerOfGroup, type GroupProofs } from './group-owner.ts';
 import type { ContainerMetadata } from './runtimes/runtime-source.ts';
 import { cgroupVersionOfScope } from './scope.ts';
 import type { ScopeDescribed } from './scope-records.ts';
@@ -23,15 +27,10 @@ import type { ScopeDescribed } from './scope-records.ts';
 /** `unjudged`: traced, and its records wait. */
 export type RegistryVerdict = 'trace' | 'deny' | 'ignore' | 'unjudged';
 
-export interface RegistryListener {
-  /** A traced container is new, or its resource changed. Comes before the `scope` calls of its slot. */
-  container(update: ContainerUpdate): void;
-  containerGone(slot: number): void;
+export interface RegistryListener extends JudgeListener {
   /** `slot` counts for `trace` only; `containerScope` is the container's own group where it is known. */
   scope(scope: bigint, verdict: RegistryVerdict, slot: number, containerScope: bigint): void;
   scopeGone(scope: bigint): void;
-  /** Told once: no slot is free, and such containers are ignored until one is. */
-  containersFull(containersMax: number): void;
 }
 
 export interface RegistryOptions extends JudgeOptions, GroupProofs {
@@ -77,7 +76,7 @@ export class ContainerRegistry {
       if (!known.isRemoved) return;
       this.#forget(known);
     }
-    const path = ownerOfGroup(found, this.#options, this.#options.findMetadata !== undefined);
+    const path = containerOfGroup(found, this.#options);
     const container = path === null ? this.#inherited(found) : this.#containerOf(path, found);
     if (container === null || !this.#hasRoom(container)) {
       this.#options.listener.scope(found.scope, 'ignore', 0, found.scope);
@@ -92,13 +91,9 @@ export class ContainerRegistry {
       this.#tellVerdict(found.scope, container);
       return;
     }
-    if (this.#options.findMetadata !== undefined) this.#tellVerdict(found.scope, container);
-    this.#judge.ask(
-      container,
-      // The state of a bare runtime proves the container, be it by its end: that takes the whole wait.
-      () => isUnproven(container) || this.#isThere(container),
-      () => this.#answered(container),
-    );
+    this.#ask(container, () => this.#answered(container));
+    const isWaiting = container.verdict === 'unjudged' && this.#containers.has(container.key);
+    if (isWaiting) this.#tellVerdict(found.scope, container);
   }
 
   /** Takes what the kernel tells of a container's first process; the earliest process counts. */
@@ -156,7 +151,7 @@ export class ContainerRegistry {
       if (container.path.containerId !== metadata.id || container.verdict === 'unjudged') continue;
       const isNews = container.metadata === null;
       container.metadata = metadata;
-      if (isNews) this.#judgeAnew(container);
+      if (isNews) this.#judgeAgain(container);
       else this.#judge.update(container);
     }
   }
@@ -165,11 +160,18 @@ export class ContainerRegistry {
   reload(rules: RegistryRules): void {
     this.#judge.rules = rules;
     for (const container of this.#containers.values()) {
-      if (container.verdict !== 'unjudged') this.#judgeAnew(container);
+      if (container.verdict === 'unjudged') continue;
+      this.#ask(container, () => this.#judgeAgain(container));
     }
   }
 
-  #judgeAnew(container: Container): void {
+  #ask(container: Container, answered: () => void): void {
+    // The state of a bare runtime proves the container, be it by its end: that takes the whole wait.
+    this.#judge.ask(container, () => isUnproven(container) || this.#isThere(container), answered);
+  }
+
+  #judgeAgain(container: Container): void {
+    if (this.#containers.get(container.key) !== container) return;
     const before = container.verdict;
     this.#judge.judge(container);
     if (container.verdict === before) return;
@@ -207,11 +209,14 @@ export class ContainerRegistry {
       slot: 0,
       rule: null,
       verdict: 'unjudged',
+      // No runtime knows a namespace's number.
+      isAsked: path.instance !== undefined,
       metadata: null,
       scopes: new Set(),
       scope: found.scope,
       cgroupPath: path.groupPath,
       cgroupVersion: found.version,
+      cgroupId: cgroupIdOf(found),
       namespaces: new Uint32Array(NAMESPACE_COUNT),
       hostname: '',
       pid: 0,
@@ -247,6 +252,7 @@ export class ContainerRegistry {
       container.scope = found.scope;
       container.cgroupPath = found.path;
       container.cgroupVersion = found.version;
+      container.cgroupId = cgroupIdOf(found);
       isChanged = true;
     }
     const early = this.#earlyDescriptions.take(found.scope);

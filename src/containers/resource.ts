@@ -26,9 +26,9 @@ const ID_BYTES_MAX = 255;
 
 export interface ContainerDescription {
   readonly path: Pick<ContainerPath, 'containerId' | 'runtime' | 'podUid' | 'parentId'>;
-  /** Id of the container's own group in its hierarchy. */
-  readonly cgroupId: bigint;
-  /** Path of that group from the hierarchy's root (latin1). */
+  /** Id of the container's own group in its hierarchy; null = not known. */
+  readonly cgroupId: bigint | null;
+  /** Path of that group from the hierarchy's root (latin1); '' = not known. */
   readonly cgroupPath: string;
   readonly cgroupVersion: CgroupVersion;
   /** Inode numbers in the order of the record's NS_* indices; 0 = not known. */
@@ -67,9 +67,11 @@ export function containerAttributes(container: ContainerDescription, settings: R
   if (runtimeName !== 'unknown') attributes['container.runtime.name'] = runtimeName;
   if (podUid !== null) attributes['k8s.pod.uid'] = podUid;
   if (parentId !== null) attributes['fdspan.container.parent.id'] = textOfBytes(parentId, ID_BYTES_MAX);
-  attributes['fdspan.cgroup.id'] = container.cgroupId.toString();
-  attributes['fdspan.cgroup.path'] = textOfBytes(container.cgroupPath);
-  attributes['fdspan.cgroup.version'] = container.cgroupVersion;
+  if (container.cgroupId !== null) attributes['fdspan.cgroup.id'] = container.cgroupId.toString();
+  if (container.cgroupPath !== '') {
+    attributes['fdspan.cgroup.path'] = textOfBytes(container.cgroupPath);
+    attributes['fdspan.cgroup.version'] = container.cgroupVersion;
+  }
   NAMESPACE_ATTRIBUTES.forEach((name, index) => {
     if (container.namespaces[index] > 0) attributes[name] = container.namespaces[index];
   });

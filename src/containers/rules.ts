@@ -38,6 +38,8 @@ export interface RuleVerdict {
 
 export interface ContainerRules {
   judge(facts: ContainerFacts): RuleVerdict;
+  /** The verdict where id and control group alone deny the container, whatever its runtime may tell; else null. */
+  denies(path: Pick<ContainerPath, 'containerId' | 'groupPath'>): RuleVerdict | null;
 }
 
 const FIELDS = ['name', 'image', 'label', 'namespace', 'pod', 'runtime', 'id', 'cgroup'] as const;
@@ -51,6 +53,7 @@ export function compileRules(
 ): ContainerRules {
   const allowMatchers = allow.map(compileRule);
   const denyMatchers = deny.map(compileRule);
+  const groupMatchers = allow.map(groupPartOf).map(compilePart);
   return {
     judge(facts) {
       const denied = denyMatchers.findIndex((matches) => matches(facts));
@@ -61,10 +64,34 @@ export function compileRules(
         ? { isAllowed: false, rule: null }
         : { isAllowed: true, rule: `allow[${allowed}]` };
     },
+    denies({ containerId: id, groupPath: cgroup }) {
+      const known = { id, cgroup };
+      const denied = deny.findIndex((rule, index) => isOfGroup(rule) && denyMatchers[index](known));
+      if (denied !== -1) return { isAllowed: false, rule: `deny[${denied}]` };
+      const isHopeless = allow.length > 0 && groupMatchers.every((matches) => !matches(known));
+      return isHopeless ? { isAllowed: false, rule: null } : null;
+    },
   };
 }
 
+/** What is known before a runtime is asked. */
+const GROUP_FIELDS: ReadonlySet<string> = new Set(['id', 'cgroup']);
+
+function isOfGroup(rule: ContainerRule): boolean {
+  return Object.keys(rule).every((field) => GROUP_FIELDS.has(field));
+}
+
+function groupPartOf(rule: ContainerRule): ContainerRule {
+  return Object.fromEntries(Object.entries(rule).filter(([field]) => GROUP_FIELDS.has(field)));
+}
+
+/** A rule without any field matches nothing. */
 function compileRule(rule: ContainerRule): Matcher {
+  const matches = compilePart(rule);
+  return (facts) => Object.keys(rule).length > 0 && matches(facts);
+}
+
+function compilePart(rule: ContainerRule): Matcher {
   const tests: { valuesOf: (facts: ContainerFacts) => readonly string[]; glob: Glob }[] = [];
   for (const field of FIELDS) {
     const pattern = rule[field];
@@ -72,7 +99,7 @@ function compileRule(rule: ContainerRule): Matcher {
     const glob = compileGlob(pattern, field === 'cgroup' ? 'path' : 'name');
     tests.push({ valuesOf: (facts) => valuesOf(facts, field), glob });
   }
-  return (facts) => tests.length > 0 && tests.every(({ valuesOf, glob }) => valuesOf(facts).some(glob));
+  return (facts) => tests.every(({ valuesOf, glob }) => valuesOf(facts).some(glob));
 }
 
 function valuesOf(facts: ContainerFacts, field: (typeof FIELDS)[number]): readonly string[] {

@@ -25,7 +25,7 @@ const PREFERRED: Readonly<Record<string, readonly string[]>> = {
   containerd: ['cri', 'containerd', 'containerd state'],
   'cri-o': ['cri', 'podman state'],
   lxc: ['lxc state'],
-  'systemd-nspawn': ['nspawn state'],
+  'systemd-nspawn': ['systemd-nspawn state'],
   runc: ['runc state'],
   crun: ['crun state'],
   // A pod's container, whose path doesn't tell the runtime: state files know less than any API.
@@ -55,9 +55,11 @@ interface Lookup {
   readonly question: ContainerQuestion;
   readonly runtime: string;
   readonly isThere: () => boolean;
-  /** What a source answered that isn't the runtime's own: counts when no better answer comes in time. */
+  /** What any source answered: counts when no better answer comes in time. */
   other: ContainerMetadata | null;
   isOver: boolean;
+  /** Resolves with it: a question that is still being asked holds no place any longer. */
+  readonly over: Promise<unknown>;
   end(answer: ContainerMetadata | null): void;
 }
 
@@ -111,24 +113,25 @@ export class RuntimeDirectory {
     this.#news.delete(question.id);
     if (told !== undefined) return Promise.resolve(told);
     if (this.#isClosed) return Promise.resolve(null);
-    return new Promise((resolve) => {
-      const lookup: Lookup = {
-        question,
-        runtime,
-        isThere,
-        other: null,
-        isOver: false,
-        end: (answer) => {
-          lookup.isOver = true;
-          clearTimeout(timer);
-          this.#lookups.delete(lookup);
-          resolve(answer);
-        },
-      };
-      const timer = setTimeout(() => lookup.end(lookup.other), this.#options.waitMs);
-      this.#lookups.add(lookup);
-      void this.#askUntilOver(lookup);
-    });
+    const { promise, resolve } = Promise.withResolvers<ContainerMetadata | null>();
+    const lookup: Lookup = {
+      question,
+      runtime,
+      isThere,
+      other: null,
+      isOver: false,
+      over: promise,
+      end: (answer) => {
+        lookup.isOver = true;
+        clearTimeout(timer);
+        this.#lookups.delete(lookup);
+        resolve(answer);
+      },
+    };
+    const timer = setTimeout(() => lookup.end(lookup.other), this.#options.waitMs);
+    this.#lookups.add(lookup);
+    void this.#askUntilOver(lookup);
+    return promise;
   }
 
   /** Ends every connection, follower and look-up. */
@@ -142,7 +145,7 @@ export class RuntimeDirectory {
     for (let turn = 0; !lookup.isOver; turn += 1) {
       await this.#line.take(turn > 0);
       const isThere = lookup.isThere();
-      if (!lookup.isOver) await this.#ask(lookup, turn);
+      if (!lookup.isOver) await Promise.race([this.#ask(lookup, turn), lookup.over]);
       this.#line.give();
       if (!isThere) lookup.end(lookup.other);
       if (lookup.isOver) return;
@@ -159,14 +162,13 @@ export class RuntimeDirectory {
     const all = [...this.#sources.values()];
     const rankOf = ({ name }: AskedSource): number => names.indexOf(name);
     const preferred = all.filter((source) => rankOf(source) !== -1).toSorted((a, b) => rankOf(a) - rankOf(b));
-    const best = await firstOf(preferred, lookup.question);
+    const best = await firstOf(preferred, lookup);
     if (best !== null) return lookup.end(best);
     const isSure = preferred.length > 0 && lookup.runtime !== 'unknown';
     if (isSure && turn < OTHERS_TURN) return;
     const rest = all.filter((source) => rankOf(source) === -1);
-    const other = await firstOf(rest, lookup.question);
-    if (other !== null && !isSure) return lookup.end(other);
-    lookup.other = other ?? lookup.other;
+    const other = await firstOf(rest, lookup);
+    if (other !== null && !isSure) lookup.end(other);
   }
 
   async #discoverAgain(): Promise<void> {
@@ -216,12 +218,16 @@ export class RuntimeDirectory {
   }
 }
 
-/** Asks all at once; the first in order that knows it counts, and none waits for those behind it. */
-async function firstOf(
-  sources: readonly AskedSource[],
-  question: ContainerQuestion,
-): Promise<ContainerMetadata | null> {
-  const answers = sources.map((source) => source.find(question));
+/**
+ * Asks all at once; the first in order that knows it counts, and none waits for those behind it. What one behind knows
+ * counts when the time is over.
+ */
+async function firstOf(sources: readonly AskedSource[], lookup: Lookup): Promise<ContainerMetadata | null> {
+  const answers = sources.map(async (source) => {
+    const answer = await source.find(lookup.question);
+    lookup.other = answer ?? lookup.other;
+    return answer;
+  });
   for (const answer of answers) {
     const metadata = await answer;
     if (metadata !== null) return metadata;

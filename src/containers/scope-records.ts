@@ -23,18 +23,28 @@ export interface ScopeRemoved {
   readonly scope: bigint;
 }
 
-export interface ScopeDescribed {
+export interface ScopeDescribed extends ProcessInScope {
   readonly type: 'described';
+}
+
+/** A process in a namespace that has no verdict. */
+export interface NamespaceMet extends ProcessInScope {
+  readonly type: 'met';
+}
+
+interface ProcessInScope {
   readonly scope: bigint;
   readonly pid: number;
   readonly processStartedBootNs: bigint;
+  /** Scopes of its control groups, v2 and v1; 0 = not watched. */
+  readonly groups: readonly [bigint, bigint];
   /** Inode numbers in the order of the record's NS_* indices; 0 = not known. */
   readonly namespaces: Uint32Array;
   /** UTS name, one character per byte (latin1). */
   readonly hostname: string;
 }
 
-export type ScopeRecord = ScopeCreated | ScopeRemoved | ScopeDescribed;
+export type ScopeRecord = ScopeCreated | ScopeRemoved | ScopeDescribed | NamespaceMet;
 
 /** Decodes one record about a scope; null when the bytes are none. The bytes aren't kept. */
 export function decodeScopeRecord(bytes: Uint8Array): ScopeRecord | null {
@@ -46,7 +56,9 @@ export function decodeScopeRecord(bytes: Uint8Array): ScopeRecord | null {
     case layout.RECORD_SCOPE_REMOVED:
       return { type: 'removed', scope: view.getBigUint64(layout.SCOPE_REMOVED_RECORD_SCOPE, true) };
     case layout.RECORD_SCOPE_DESCRIBED:
-      return decodeDescribed(bytes, view);
+      return decodeProcess('described', bytes, view);
+    case layout.RECORD_NAMESPACE_MET:
+      return decodeProcess('met', bytes, view);
     default:
       return null;
   }
@@ -73,7 +85,11 @@ function decodeCreated(bytes: Uint8Array, view: DataView): ScopeCreated | null {
   };
 }
 
-function decodeDescribed(bytes: Uint8Array, view: DataView): ScopeDescribed | null {
+function decodeProcess(
+  type: 'described' | 'met',
+  bytes: Uint8Array,
+  view: DataView,
+): ScopeDescribed | NamespaceMet | null {
   if (bytes.length < HOSTNAME_END) return null;
   const namespaces = new Uint32Array(layout.NS_COUNT);
   for (let i = 0; i < layout.NS_COUNT; i++) {
@@ -82,10 +98,14 @@ function decodeDescribed(bytes: Uint8Array, view: DataView): ScopeDescribed | nu
   const nul = bytes.subarray(layout.SCOPE_DESCRIBED_RECORD_HOSTNAME, HOSTNAME_END).indexOf(0);
   const hostnameEnd = nul === -1 ? HOSTNAME_END : layout.SCOPE_DESCRIBED_RECORD_HOSTNAME + nul;
   return {
-    type: 'described',
+    type,
     scope: view.getBigUint64(layout.SCOPE_DESCRIBED_RECORD_SCOPE, true),
     pid: view.getUint32(layout.SCOPE_DESCRIBED_RECORD_PID, true),
     processStartedBootNs: view.getBigUint64(layout.SCOPE_DESCRIBED_RECORD_PROCESS_STARTED_BOOT_NS, true),
+    groups: [
+      view.getBigUint64(layout.SCOPE_DESCRIBED_RECORD_CGROUP2, true),
+      view.getBigUint64(layout.SCOPE_DESCRIBED_RECORD_CGROUP1, true),
+    ],
     namespaces,
     hostname: latin1(bytes, layout.SCOPE_DESCRIBED_RECORD_HOSTNAME, hostnameEnd),
   };

@@ -3,6 +3,8 @@
 
 export const SCOPE_CGROUP2 = 0;
 export const SCOPE_CGROUP1 = 1;
+export const SCOPE_MNTNS = 2;
+export const SCOPE_PIDNS = 3;
 
 export type CgroupVersion = 'v2' | 'v1';
 
@@ -17,6 +19,11 @@ export function scopeOfCgroup(id: bigint, version: CgroupVersion): bigint {
 /** Returns the id that a scope holds. */
 export function idOfScope(scope: bigint): bigint {
   return scope & ID_MASK;
+}
+
+/** Returns the number (inode) of the namespace that a scope stands for. */
+export function namespaceOfScope(scope: bigint): number {
+  return Number(scope & 0xffff_ffffn);
 }
 
 /** Returns the kind of a scope: one of the SCOPE_* numbers. */

@@ -17,9 +17,9 @@ export function checkRecord(cursor: RecordCursor): number {
     case layout.RECORD_SCOPE_REMOVED:
       return cursor.length < layout.SCOPE_REMOVED_RECORD_BYTES ? RECORD_INVALID : layout.RECORD_SCOPE_REMOVED;
     case layout.RECORD_SCOPE_DESCRIBED:
-      return cursor.length < layout.SCOPE_DESCRIBED_RECORD_BYTES
-        ? RECORD_INVALID
-        : layout.RECORD_SCOPE_DESCRIBED;
+      return checkProcess(cursor, layout.RECORD_SCOPE_DESCRIBED);
+    case layout.RECORD_NAMESPACE_MET:
+      return checkProcess(cursor, layout.RECORD_NAMESPACE_MET);
     default:
       return RECORD_INVALID;
   }
@@ -38,6 +38,10 @@ function checkPair(cursor: RecordCursor): number {
   cursor.pathOffset = cursor.executableOffset + executableBytes;
   cursor.pathBytes = pathBytes;
   return layout.RECORD_PAIR;
+}
+
+function checkProcess(cursor: RecordCursor, kind: number): number {
+  return cursor.length < layout.SCOPE_DESCRIBED_RECORD_BYTES ? RECORD_INVALID : kind;
 }
 
 function checkScopeCreated(cursor: RecordCursor): number {

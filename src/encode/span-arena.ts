@@ -6,13 +6,13 @@ const BACKSLASH = 0x5c;
 const HEX_DIGITS = Buffer.from('0123456789abcdef');
 
 export class SpanArena {
-  readonly bytes: Buffer<ArrayBuffer>;
+  readonly bytes: Buffer<ArrayBufferLike>;
   position = 0;
   /** True once `text` met bytes that aren't UTF-8. */
   wasEscaped = false;
   private readonly digits = new Uint8Array(20);
 
-  constructor(bytes: Buffer<ArrayBuffer>) {
+  constructor(bytes: Buffer<ArrayBufferLike>) {
     this.bytes = bytes;
   }
 

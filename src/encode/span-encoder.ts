@@ -1,11 +1,11 @@
 // Stage encode: one checked pair to one Span in the arena. The constant head, with the attributes of
 // fixed width, is copied from a template and patched; the rest follows in blocks.
-import { randomBytes } from 'node:crypto';
 import type { RecordCursor } from '../model/record-cursor.ts';
 import * as layout from '../model/record-layout.ts';
 import { AttributeBlocks, intAttribute } from './attribute-blocks.ts';
 import { INT32_VARINT_BYTES, INT64_VARINT_BYTES } from './protobuf.ts';
 import type { SpanArena } from './span-arena.ts';
+import { SpanIds } from './span-ids.ts';
 import { SpanNames } from './span-name.ts';
 
 /** No span is larger: path and directory at four bytes for each, names and numbers. */
@@ -41,10 +41,7 @@ export class SpanEncoder {
   private readonly isStandard: boolean;
   private readonly isFull: boolean;
   private readonly isNamed: boolean;
-  private readonly bootIdLo: number;
-  private readonly bootIdHi: number;
-  private readonly seeds = new Int32Array(randomBytes(8).buffer.slice(0, 8));
-  private spanCount = 0;
+  private readonly ids: SpanIds;
 
   constructor(options: SpanEncoderOptions, arena: SpanArena) {
     this.arena = arena;
@@ -52,8 +49,7 @@ export class SpanEncoder {
     this.isStandard = options.attributes !== 'lean';
     this.isNamed = options.spanName === 'template';
     this.names = new SpanNames(options.containersMax + 1, options.spanNamesMax);
-    this.bootIdLo = options.bootIdLo | 0;
-    this.bootIdHi = options.bootIdHi | 0;
+    this.ids = new SpanIds(options.bootIdLo, options.bootIdHi);
     const head = [
       0x12,
       0x80,
@@ -94,8 +90,9 @@ export class SpanEncoder {
   write(cursor: RecordCursor, slot: number, namespaces: Uint32Array): void {
     const { arena, blocks } = this;
     const begin = arena.position;
-    arena.copy(this.template, 0, this.template.length);
-    this.patchIds(cursor, begin);
+    arena.bytes.set(this.template, begin);
+    arena.position = begin + this.template.length;
+    this.ids.patch(arena, begin + TRACE_ID_AT, begin + SPAN_ID_AT, cursor);
     this.patchTime(begin + START_AT, cursor, layout.PAIR_RECORD_OPENED_BOOT_NS);
     this.patchTime(begin + END_AT, cursor, layout.PAIR_RECORD_CLOSED_BOOT_NS);
     this.patchNumbers(cursor, begin);
@@ -113,27 +110,6 @@ export class SpanEncoder {
     }
     this.writeNamespaces(cursor, slot, namespaces);
     arena.patchLength(begin + LENGTH_AT, arena.position - begin - 4);
-  }
-
-  private patchIds(cursor: RecordCursor, begin: number): void {
-    const { arena } = this;
-    const started = layout.PAIR_RECORD_PROCESS_STARTED_BOOT_NS;
-    let a = mix(this.bootIdLo, cursor.i32(layout.PAIR_RECORD_PID));
-    let b = mix(this.bootIdHi ^ 0x5bd1e995, cursor.i32(layout.PAIR_RECORD_EXEC_COUNT));
-    a = mix(mix(mix(a, cursor.i32(started)), cursor.i32(started + 4)), b);
-    b = mix(
-      mix(mix(mix(b, cursor.i32(started + 4)), cursor.i32(layout.PAIR_RECORD_PID)), cursor.i32(started)),
-      this.bootIdLo,
-    );
-    arena.patchFixed32(begin + TRACE_ID_AT, mix(a, b));
-    arena.patchFixed32(begin + TRACE_ID_AT + 4, mix(b, a ^ 0x27d4eb2f));
-    arena.patchFixed32(begin + TRACE_ID_AT + 8, mix(a ^ 0x165667b1, b));
-    arena.patchFixed32(begin + TRACE_ID_AT + 12, mix(b ^ 0x3c6ef372, a) | 1);
-    this.spanCount += 1;
-    const low = this.spanCount >>> 0;
-    const high = Math.floor(this.spanCount / 0x100000000);
-    arena.patchFixed32(begin + SPAN_ID_AT, mix(this.seeds[0], low));
-    arena.patchFixed32(begin + SPAN_ID_AT + 4, mix(this.seeds[1] ^ low, high) | 1);
   }
 
   private patchTime(at: number, cursor: RecordCursor, field: number): void {
@@ -243,11 +219,4 @@ export class SpanEncoder {
     arena.text(from, begin, begin + bytes);
     blocks.endText(arena, block, textBegin);
   }
-}
-
-/** One round of murmur3's mixing, finished. */
-function mix(state: number, word: number): number {
-  let hash = Math.imul(state ^ word ^ (word >>> 16), 0x85ebca6b) + 0x9e3779b9;
-  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
-  return hash ^ (hash >>> 16);
 }

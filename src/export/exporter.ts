@@ -4,6 +4,7 @@ import { setMaxListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { counterIndex, type CounterName } from '../model/counters.ts';
 import { Credentials } from './credentials.ts';
+import { BodyPool } from './body-pool.ts';
 import { compress, fallbackOf, firstEncoding, recompress, type Encoding } from './encoding.ts';
 import { parseEndpoint, type Endpoint } from './endpoint.ts';
 import { BACKOFF_FIRST_MS, BACKOFF_MAX_MS, type ExportLog, type ExportOptions } from './export-options.ts';
@@ -21,6 +22,7 @@ export class Exporter {
   readonly #endpoint: Endpoint;
   readonly #credentials: Credentials;
   readonly #transport: Transport;
+  readonly #bodies = new BodyPool();
   readonly #queue: RequestQueue;
   readonly #report: ExportReport;
   readonly #abort = new AbortController();
@@ -83,7 +85,7 @@ export class Exporter {
     this.#compressingSpans += spans;
     let encoding = this.#encoding;
     // Compression only fails without memory; the bytes as they are need no more of it than a copy.
-    const body = await compress(request, encoding).catch(() => {
+    const body = await this.#bodyOf(request, encoding).catch(() => {
       encoding = 'identity';
       return Buffer.from(request);
     });
@@ -117,6 +119,12 @@ export class Exporter {
   /** Gives up what is left, counted as `shutdown`, and closes the connections. */
   close(): Promise<void> {
     return this.flush(0);
+  }
+
+  #bodyOf(request: Uint8Array, encoding: Encoding): Promise<Buffer> {
+    return encoding === 'identity'
+      ? Promise.resolve(this.#bodies.copy(request))
+      : compress(request, encoding);
   }
 
   #idle(): Promise<void> {
@@ -202,6 +210,8 @@ export class Exporter {
         if (result.oddity !== null)
           this.#report.trouble('the backend took the spans with a remark', result.oddity, {}, request.spans);
         this.#count('spans_accepted', request.spans);
+        // The whole request was read: an answer before its end closes the connection.
+        if (request.encoding === 'identity') this.#bodies.giveBack(request.body);
         return this.#worked(startedMs);
       case 'partial':
         this.#settlePartial(request, result);

@@ -7,7 +7,8 @@ export type ToPump =
   | { readonly type: 'container-gone'; readonly slot: number }
   | { readonly type: 'scope'; readonly verdict: ScopeVerdict }
   | { readonly type: 'scope-gone'; readonly scopeLo: number; readonly scopeHi: number }
-  | { readonly type: 'buffer'; readonly buffer: ArrayBuffer }
+  /** The buffer with this index is free again. */
+  | { readonly type: 'buffer'; readonly index: number }
   /** Drain until the ring is empty, seal all, answer `drained`, and go on. */
   | { readonly type: 'drain' }
   /** Drain, give up what still waits for a verdict (counted), seal, answer `stopped`, and end. */
@@ -16,8 +17,8 @@ export type ToPump =
 /** Pump → main thread. */
 export type FromPump =
   | { readonly type: 'ready' }
-  /** One sealed ExportTraceServiceRequest: the first `bytes` of `buffer` (transferred). */
-  | { readonly type: 'request'; readonly buffer: ArrayBuffer; readonly bytes: number; readonly spans: number }
+  /** One sealed ExportTraceServiceRequest: the first `bytes` of the buffer with this index. */
+  | { readonly type: 'request'; readonly index: number; readonly bytes: number; readonly spans: number }
   /** A record of the kernel about a scope, copied as it is (SCOPE_CREATED, _REMOVED or _DESCRIBED). */
   | { readonly type: 'scope-record'; readonly record: Uint8Array }
   /** A pair's scope that no verdict is known of; told once until a verdict arrives. */
@@ -37,13 +38,19 @@ export interface PumpOptions {
   readonly eventFd: number;
   /** Shared counters: see model/counters.ts. */
   readonly counters: SharedArrayBuffer;
+  /** Counts of each slot: see model/slot-counts.ts. */
+  readonly slotCounts: SharedArrayBuffer;
   /** Random 64 bits of this boot, hashed into trace ids; lo and hi. */
   readonly bootIdLo: number;
   readonly bootIdHi: number;
   readonly requestBytesMax: number;
   readonly requestSpansMax: number;
   readonly requestAgeMaxMs: number;
-  readonly buffersMax: number;
+  /**
+   * The requests' buffers, of requestBytesMax bytes. Shared, and named by index: one that is transferred counts as new
+   * memory on each side, and makes both threads collect garbage.
+   */
+  readonly buffers: readonly SharedArrayBuffer[];
   readonly containersMax: number;
   readonly waitingRecordsMax: number;
   readonly attributes: 'lean' | 'standard' | 'full';

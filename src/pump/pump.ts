@@ -1,9 +1,10 @@
 // The pump's loop: from the ring to sealed requests, in one thread that never awaits. It stops reading
 // only while no request buffer is free; the kernel then counts `ring_full`.
-import type { ContainerUpdate } from '../model/container-slot.ts';
 import { counterIndex, gaugeIndex } from '../model/counters.ts';
-import type { FromPump, PumpOptions, ToPump } from '../model/pump-messages.ts';
+import type { PumpOptions, ToPump } from '../model/pump-messages.ts';
 import { RecordCursor } from '../model/record-cursor.ts';
+import type { PumpStages } from './pump-stages.ts';
+import { SlotCounts } from '../model/slot-counts.ts';
 import * as layout from '../model/record-layout.ts';
 
 /** Records of one drain: some 10 ms, so that messages and the requests' age are looked at in time. */
@@ -31,51 +32,14 @@ const WAITING_GAUGE = gaugeIndex('waiting');
 const TURNED_GAUGE = gaugeIndex('pump_turned_ms');
 const FILL_GAUGE = gaugeIndex('ring_fill_bytes');
 
-/** The stages as the pump needs them; src/pump-worker.ts gives the real ones. */
-export interface PumpStages {
-  readonly ring: {
-    isDamaged: boolean;
-    next(cursor: RecordCursor): boolean;
-    release(): void;
-    fillBytes(): number;
-  };
-  readonly waiter: { waitForRecords(timeoutMs: number): void; waitForMessages(timeoutMs: number): void };
-  readonly clock: { readonly offsetLo: number; readonly offsetHi: number; measure(): void };
-  readonly check: (cursor: RecordCursor) => number;
-  readonly scopes: {
-    find(lo: number, hi: number): number;
-    set(lo: number, hi: number, state: number): boolean;
-    remove(lo: number, hi: number): void;
-  };
-  readonly waiting: {
-    readonly count: number;
-    add(cursor: RecordCursor): boolean;
-    startReplay(): void;
-    next(cursor: RecordCursor): boolean;
-    take(): void;
-    keep(): void;
-    endReplay(): void;
-  };
-  readonly filter: { judge(cursor: RecordCursor): number };
-  readonly request: {
-    readonly spanCount: number;
-    readonly encoder: { offsetLo: number; offsetHi: number; readonly names: { reset(slot: number): void } };
-    hasRoom(): boolean;
-    add(cursor: RecordCursor, slot: number): boolean;
-    update(update: ContainerUpdate): void;
-  };
-  /** Seals the open request into a buffer of requestBytesMax and returns its bytes. */
-  readonly sealInto: (buffer: ArrayBuffer) => number;
-  readonly receive: () => ToPump | undefined;
-  readonly post: (message: FromPump, transfer?: ArrayBuffer[]) => void;
-}
-
 export class Pump {
   private readonly stages: PumpStages;
   private readonly counters: Float64Array;
+  private readonly slotCounts: SlotCounts;
   private readonly requestAgeMaxMs: number;
   private readonly cursor = new RecordCursor();
-  private readonly buffers: ArrayBuffer[] = [];
+  /** Indices of the free buffers. */
+  private readonly freeBuffers: number[];
   private requestBegunMs = 0;
   private clockMeasuredMs = 0;
   private isReplayDue = false;
@@ -87,7 +51,9 @@ export class Pump {
   constructor(options: PumpOptions, stages: PumpStages) {
     this.stages = stages;
     this.counters = new Float64Array(options.counters);
+    this.slotCounts = new SlotCounts(options.slotCounts);
     this.requestAgeMaxMs = options.requestAgeMaxMs;
+    this.freeBuffers = [...options.buffers.keys()];
   }
 
   /** Runs until a `stop` message was obeyed. */
@@ -190,8 +156,10 @@ export class Pump {
     const verdict = state === IGNORED ? CONTAINER_DENIED : this.stages.filter.judge(this.cursor);
     if (verdict !== KEEP) {
       this.counters[verdict] += 1;
+      if (state >= 0) this.slotCounts.countFiltered(state);
       return;
     }
+    this.slotCounts.countSpan(state);
     if (request.spanCount === 0) this.requestBegunMs = Date.now();
     this.counters[request.add(this.cursor, state) ? SPANS_ENCODED : ENCODE_FAILED] += 1;
   }
@@ -240,13 +208,13 @@ export class Pump {
 
   /** Seals the open request and hands it over; false when no buffer is free. */
   private seal(): boolean {
-    const buffer = this.buffers.pop();
-    if (buffer === undefined) return false;
+    const index = this.freeBuffers.pop();
+    if (index === undefined) return false;
     const spans = this.stages.request.spanCount;
-    const bytes = this.stages.sealInto(buffer);
+    const bytes = this.stages.sealInto(index);
     this.counters[REQUESTS_SEALED] += 1;
     this.counters[BYTES_ENCODED] += bytes;
-    this.stages.post({ type: 'request', buffer, bytes, spans }, [buffer]);
+    this.stages.post({ type: 'request', index, bytes, spans });
     return true;
   }
 
@@ -275,19 +243,21 @@ export class Pump {
       case 'container':
         return request.update(message.update);
       case 'container-gone':
+        this.slotCounts.reset(message.slot);
         return request.encoder.names.reset(message.slot);
       case 'scope': {
         const { scopeLo, scopeHi, verdict, slot } = message.verdict;
+        // Only records that wait for this very scope are a reason to go through all that wait.
+        if (scopes.find(scopeLo, scopeHi) === WAITING) this.isReplayDue = true;
         scopes.set(scopeLo, scopeHi, verdict === 'trace' ? slot : IGNORED);
-        this.isReplayDue = true;
         return;
       }
       case 'scope-gone':
+        if (scopes.find(message.scopeLo, message.scopeHi) === WAITING) this.isReplayDue = true;
         scopes.remove(message.scopeLo, message.scopeHi);
-        this.isReplayDue = true;
         return;
       case 'buffer':
-        this.buffers.push(message.buffer);
+        this.freeBuffers.push(message.index);
         return;
       case 'drain':
         this.isDraining = true;

@@ -37,6 +37,9 @@ const COUNTERS: readonly Instrument[] = [
   counter('scope_records_lost', '{record}', 'Records about control groups that the ring had no place for'),
   counter('runtime_lookups_failed', '{lookup}', 'Questions to container runtimes that failed'),
   counter('runtime_events_skipped', '{event}', 'Events of container runtimes that could not be used'),
+  counter('pressure_resources_sent', '{resource}', 'Containers whose pressure was sent, each turn'),
+  counter('pressure_files_unreadable', '{file}', 'Pressure files that could not be read'),
+  counter('pressure_requests_failed', '{request}', 'Requests with pressure that failed'),
 ];
 
 const GAUGES: readonly Instrument[] = [
@@ -44,6 +47,7 @@ const GAUGES: readonly Instrument[] = [
   gauge('waiting', 'waiting', '{record}', 'Records that wait for their container'),
   gauge('queue_bytes', 'queue.size', 'By', 'Bytes of the requests that wait for the backend'),
   gauge('ring_fill_bytes', 'ring.fill', 'By', 'Bytes in the ring at the last drain'),
+  gauge('probe_attached', 'probe.attached', '1', 'Whether the programs see an open and a close now: 1 or 0'),
   gauge('containers', 'containers', '{container}', 'Containers that are traced'),
 ];
 

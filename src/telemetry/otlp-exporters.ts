@@ -1,6 +1,7 @@
 // The SDK's own exporters for fdspan's telemetry, pointed where the file spans go, unless the standard
 // variables say otherwise (OTLP exporter specification, "Configuration options").
-import type { PushMetricExporter } from '@opentelemetry/sdk-metrics';
+import type { IOtlpExportDelegate } from '@opentelemetry/otlp-exporter-base';
+import type { PushMetricExporter, ResourceMetrics } from '@opentelemetry/sdk-metrics';
 import type { SpanExporter } from '@opentelemetry/sdk-trace';
 
 /** Where the file spans go: what `export.*` came to be. */
@@ -22,6 +23,19 @@ type Environment = Readonly<Record<string, string | undefined>>;
 
 const TRACES_PATH = '/v1/traces';
 const METRICS_PATH = '/v1/metrics';
+const METRICS_CALL = '/opentelemetry.proto.collector.metrics.v1.MetricsService/Export';
+
+/** The SDK's exporters take one resource a request; this takes many. */
+export interface ResourcesExporter {
+  /** Encodes the metrics of one resource. */
+  encode(metrics: ResourceMetrics): Uint8Array;
+  /** Sends what was encoded as one request. Rejects with the reason when the backend doesn't take it. */
+  send(encoded: readonly Uint8Array[]): Promise<void>;
+  shutdown(): Promise<void>;
+}
+
+/** The SDK's ExportResultCode.SUCCESS. */
+const EXPORT_SUCCEEDED = 0;
 
 /** The signal's own variable, then null: an empty one counts as unset. */
 function metricsVariable(environment: Environment, name: string): string | null {
@@ -126,4 +140,52 @@ export async function createExporters(
     traceExporter(target),
   ]);
   return { metrics, traces };
+}
+
+type Encoded = readonly Uint8Array[];
+
+async function encodedExporter(to: OtlpTarget): Promise<IOtlpExportDelegate<Encoded>> {
+  const { ProtobufMetricsSerializer } = await import('@opentelemetry/otlp-transformer');
+  const serializer = {
+    // The request's only field repeats: requests of one resource each, one behind the other, are one of all.
+    serializeRequest: (encoded: Encoded) => Buffer.concat(encoded),
+    deserializeResponse: (bytes: Uint8Array) => ProtobufMetricsSerializer.deserializeResponse(bytes),
+  };
+  const helper = { name: 'metric_data_point', countItems: (encoded: Encoded) => encoded.length } as const;
+  if (to.protocol === 'grpc') {
+    const grpc = await import('@opentelemetry/otlp-grpc-exporter-base');
+    const config = grpc.convertLegacyOtlpGrpcOptions(await grpcConfig(to), 'METRICS');
+    const type = 'otlp_grpc_metric_exporter';
+    const name = 'MetricsExportService';
+    return grpc.createOtlpGrpcExportDelegate(config, serializer, type, helper, undefined, name, METRICS_CALL);
+  }
+  const http = await import('@opentelemetry/otlp-exporter-base/node-http');
+  const contentType = { 'Content-Type': 'application/x-protobuf' };
+  const config = http.convertLegacyHttpOptions(httpConfig(to), 'METRICS', METRICS_PATH, contentType);
+  return http.createOtlpHttpExportDelegate(
+    config,
+    serializer,
+    'otlp_http_metric_exporter',
+    helper,
+    undefined,
+  );
+}
+
+/** Creates the exporter of metrics that have resources other than fdspan's own. The SDK's transports send. */
+export async function createResourcesExporter(
+  target: OtlpTarget,
+  environment: Environment,
+): Promise<ResourcesExporter> {
+  const { ProtobufMetricsSerializer } = await import('@opentelemetry/otlp-transformer');
+  const exporter = await encodedExporter(metricsTarget(target, environment));
+  return {
+    encode: (metrics) => ProtobufMetricsSerializer.serializeRequest(metrics) ?? new Uint8Array(),
+    send: (encoded) =>
+      new Promise((resolve, reject) =>
+        exporter.export(encoded, ({ code, error }) =>
+          Number(code) === EXPORT_SUCCEEDED ? resolve() : reject(error ?? new Error('the export failed')),
+        ),
+      ),
+    shutdown: () => exporter.shutdown(),
+  };
 }

@@ -34,15 +34,25 @@ for (const { runtime, protocol, compression } of combinations) {
   });
 }
 
+for (const scopeBy of ['mntns', 'pidns'] as const) {
+  for (const runtime of ['runc', 'crun'] as const) {
+    const title = `two containers of ${runtime}, told apart by ${scopeBy}: each span has its own container`;
+    test(title, { skip: whyNot(runtime) }, async (t) => {
+      await runTwoContainers(t, { runtime, protocol: 'grpc', compression: 'none', scopeBy });
+    });
+  }
+}
+
 interface Combination {
   readonly runtime: OciRuntime;
   readonly protocol: 'grpc' | 'http/protobuf';
   readonly compression: string;
+  readonly scopeBy?: string;
 }
 
 async function runTwoContainers(
   t: TestContext,
-  { runtime, protocol, compression }: Combination,
+  { runtime, protocol, compression, scopeBy = 'auto' }: Combination,
 ): Promise<void> {
   const go = await mkdtemp(join(tmpdir(), 'fdspan-go-'));
   t.after(() => rm(go, { recursive: true, force: true }));
@@ -63,7 +73,7 @@ async function runTwoContainers(
     endpoint: receiver.endpoint,
     protocol,
     containerIds: containers.map((container) => container.id),
-    set: { 'export.compression': compression },
+    set: { 'export.compression': compression, 'scope.by': scopeBy },
   });
   t.after(() => collector.kill());
   await writeFile(join(go, 'go'), '');

@@ -4,8 +4,9 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { makeRootfs } from './busybox-image.ts';
-import { HIDE_CONTROLLERS, needsHiddenControllers, type OciRuntime } from './podman-store.ts';
-import { groupOf, removeGroups, runCommand, runDetaching } from './runtime-commands.ts';
+import { wrapperFor, type OciRuntime } from './oci-runtime.ts';
+import { groupOf, runCommand, runDetaching } from './runtime-commands.ts';
+import { removeGroups } from './runtime-remains.ts';
 
 export interface BareOptions {
   readonly runtime: OciRuntime;
@@ -29,8 +30,7 @@ export async function startBareContainer(options: BareOptions): Promise<BareCont
   const folder = await mkdtemp(join(tmpdir(), 'fdspan-bare-'));
   const parent = `/fdspan-test-${randomBytes(6).toString('hex')}`;
   const stateFolder = join(folder, 'state');
-  const prefix = needsHiddenControllers(options.runtime) ? HIDE_CONTROLLERS : [];
-  const [command, ...first] = [...prefix, options.runtime, '--root', stateFolder];
+  const [command, ...first] = [...wrapperFor(options.runtime), options.runtime, '--root', stateFolder];
   const stop = async (): Promise<void> => {
     await runCommand(command, [...first, 'delete', '--force', options.id]).catch(() => undefined);
     await removeGroups(parent);

@@ -36,12 +36,15 @@ export function findHierarchy(kind: 'v2' | 'pids' | 'memory'): string | null {
   return null;
 }
 
-/** Makes a group whose path is that of a docker container under systemd. */
-export function makeContainerGroup(kind: 'v2' | 'pids' | 'memory' = 'v2'): ContainerGroup {
+/** Makes a group whose path is that of a docker container under systemd; or one that is no container's. */
+export function makeContainerGroup(
+  kind: 'v2' | 'pids' | 'memory' = 'v2',
+  isContainer = true,
+): ContainerGroup {
   const mount = findHierarchy(kind);
   if (mount === null) throw new Error(`no ${kind} hierarchy of control groups is mounted`);
   const id = randomBytes(32).toString('hex');
-  const path = `/fdspan-test-${randomBytes(6).toString('hex')}/docker-${id}.scope`;
+  const path = `/fdspan-test-${randomBytes(6).toString('hex')}/${isContainer ? `docker-${id}.scope` : 'plain'}`;
   mkdirSync(join(mount, path), { recursive: true });
   return createGroup(mount, path, id, true);
 }

@@ -13,8 +13,9 @@ export interface CollectorOptions {
   readonly endpoint: string;
   /** Default: `grpc`. */
   readonly protocol?: 'grpc' | 'http/protobuf';
-  /** Only these containers are traced. */
-  readonly containerIds: readonly string[];
+  /** Only these containers are traced; null: what the configuration file says. */
+  readonly containerIds: readonly string[] | null;
+  readonly configFile?: string;
   /** More `--set` values, which win over the ones set here. */
   readonly set?: Readonly<Record<string, string>>;
 }
@@ -91,18 +92,23 @@ function exitOf(child: ChildProcess): Promise<number | null> {
   });
 }
 
+function allowing(ids: readonly string[]): string {
+  return JSON.stringify(ids.map((id) => ({ id })));
+}
+
 /** Starts the collector and resolves when it says that it is ready. */
 export async function startCollector(options: CollectorOptions): Promise<Collector> {
   const folder = mkdtempSync(join(tmpdir(), 'fdspan-collector-'));
   const set: Record<string, string> = {
     'export.endpoint': options.endpoint,
     'export.protocol': options.protocol ?? 'grpc',
-    'containers.allow': JSON.stringify(options.containerIds.map((id) => ({ id }))),
     'control.socket': join(folder, 'control.sock'),
     'telemetry.metrics.otlp': 'false',
+    ...(options.containerIds === null ? {} : { 'containers.allow': allowing(options.containerIds) }),
     ...options.set,
   };
-  const args = Object.entries(set).flatMap(([key, value]) => ['--set', `${key}=${value}`]);
+  const args = options.configFile === undefined ? [] : ['--config', options.configFile];
+  for (const [key, value] of Object.entries(set)) args.push('--set', `${key}=${value}`);
   const child = spawn(program, ['run', ...args], {
     stdio: ['ignore', 'ignore', 'pipe'],
     env: cleanEnvironment(),

@@ -3,17 +3,13 @@
 import { mkdtemp, readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { findCommand } from './busybox-image.ts';
-import {
-  createPodman,
-  importImage,
-  IMAGE_NAME,
-  removeStore,
-  type OciRuntime,
-  type Podman,
-} from './podman-store.ts';
+import { whyNoPrograms } from './busybox-image.ts';
+import type { OciRuntime } from './oci-runtime.ts';
+import { createPodman, importImage, IMAGE_NAME, removeStore, type Podman } from './podman-store.ts';
+import { pairArguments } from './runtime-commands.ts';
 
-export { IMAGE_NAME, type OciRuntime } from './podman-store.ts';
+export type { OciRuntime } from './oci-runtime.ts';
+export { IMAGE_NAME } from './podman-store.ts';
 
 export interface ContainerOptions {
   readonly runtime: OciRuntime;
@@ -50,11 +46,7 @@ export interface RunningContainer {
 
 /** Returns why containers of this runtime can't be started here, or null when they can. */
 export function whyNoContainers(runtime: OciRuntime): string | null {
-  if (process.getuid?.() !== 0) return 'starting containers needs root';
-  for (const command of ['podman', runtime]) {
-    if (!findCommand(command)) return `${command} isn't installed (npm run setup)`;
-  }
-  return findCommand('busybox') === null ? "busybox-static isn't installed (npm run setup)" : null;
+  return whyNoPrograms('podman', runtime);
 }
 
 /** Starts a container and resolves once its first process was started; `stop()` is the caller's duty. */
@@ -112,8 +104,7 @@ function createArguments(options: ContainerOptions): string[] {
   const args = ['--name', options.name, '--hostname', options.name, '--network', 'none'];
   // Hosts without the pids controller in v2 refuse podman's default limit.
   args.push('--pids-limit', '-1', '--log-driver', 'k8s-file');
-  for (const [key, value] of Object.entries(options.env ?? {})) args.push('--env', `${key}=${value}`);
-  for (const [key, value] of Object.entries(options.labels ?? {})) args.push('--label', `${key}=${value}`);
+  args.push(...pairArguments('--env', options.env), ...pairArguments('--label', options.labels));
   for (const volume of options.volumes ?? []) args.push('--volume', volume);
   if (options.user !== undefined) args.push('--user', options.user);
   args.push(IMAGE_NAME, '/bin/sh', '-c', options.script);

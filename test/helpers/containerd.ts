@@ -1,26 +1,19 @@
 // Starts a containerd of the test's own, with its Kubernetes part (CRI): root, state and sockets in a temporary
 // folder, in a mount namespace of its own, so that no mount stays. `stop()` removes all that it made.
-import { execFile, spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
-import { existsSync } from 'node:fs';
-import {
-  copyFile,
-  mkdir,
-  mkdtemp,
-  open,
-  readdir,
-  readFile,
-  rm,
-  rmdir,
-  symlink,
-  writeFile,
-} from 'node:fs/promises';
+import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { mkdtemp, readdir, readFile, rm, rmdir, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { basename, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { makeImageArchive, whyNoPrograms } from './busybox-image.ts';
 import { createPods, type Pods } from './containerd-pods.ts';
+import { privateMounts, type OciRuntime } from './oci-runtime.ts';
+import { startDaemon, type Daemon } from './owned-daemon.ts';
+import { groupOf, pairArguments } from './runtime-commands.ts';
+import { removeEmptyGroups } from './runtime-remains.ts';
 
 const run = promisify(execFile);
 
@@ -28,15 +21,15 @@ export const CONTAINERD_IMAGE = 'localhost/fdspan-busybox:1';
 
 /** Reason: a start takes 0.1 s; 30 of them at most when the machine is busy. */
 const COMMAND_TIMEOUT_MS = 30_000;
-const START_TIMEOUT_MS = 20_000;
 
-const UNIFIED_CONTROLLERS = '/sys/fs/cgroup/unified/cgroup.controllers';
+/** Where shims and ctr put sockets and pipes whatever the configuration says. */
+const RUN_FOLDER = '/run/containerd';
 
 export interface ContainerdContainerOptions {
   readonly namespace: string;
   readonly id: string;
   /** runc by default; runsc has its own shim. */
-  readonly ociRuntime?: 'runc' | 'crun';
+  readonly ociRuntime?: OciRuntime;
   /** Run by busybox's `sh -c`. */
   readonly script: string;
   readonly labels?: Readonly<Record<string, string>>;
@@ -69,23 +62,14 @@ export interface Containerd {
 }
 
 /** Returns why no containerd can be started here, or null when it can. */
-export function whyNoContainerd(ociRuntime: 'runc' | 'crun' = 'runc'): string | null {
-  if (process.getuid?.() !== 0) return 'starting containerd needs root';
-  const missing = ['containerd', 'ctr', 'busybox', ociRuntime].find(
-    (command) => findCommand(command) === null,
-  );
-  return missing === undefined ? null : `${missing} isn't installed (npm run setup)`;
-}
-
-function findCommand(command: string): string | null {
-  const folders = ['/usr/bin', '/usr/sbin', '/usr/local/bin', '/usr/local/sbin', '/bin', '/sbin'];
-  return folders.map((folder) => join(folder, command)).find((path) => existsSync(path)) ?? null;
+export function whyNoContainerd(ociRuntime: OciRuntime = 'runc'): string | null {
+  return whyNoPrograms('containerd', 'ctr', ociRuntime);
 }
 
 /** Starts a containerd and imports the busybox image into the namespaces given and the one of Kubernetes. */
 export async function startContainerd(...namespaces: string[]): Promise<Containerd> {
   const folder = await mkdtemp(join(tmpdir(), 'fdspan-containerd-'));
-  const daemon = new Daemon(folder, namespaces);
+  const daemon = new OwnContainerd(folder, namespaces);
   try {
     await daemon.prepare();
     return daemon;
@@ -95,14 +79,15 @@ export async function startContainerd(...namespaces: string[]): Promise<Containe
   }
 }
 
-class Daemon implements Containerd {
+class OwnContainerd implements Containerd {
   readonly socket: string;
   readonly pods: Pods;
   version = '';
   readonly #folder: string;
   readonly #namespaces: readonly string[];
   readonly #cgroups = new Set<string>();
-  #process: ChildProcess | null = null;
+  readonly #hadRunFolder = existsSync(RUN_FOLDER);
+  #daemon: Daemon | null = null;
 
   constructor(folder: string, namespaces: readonly string[]) {
     this.#folder = folder;
@@ -122,20 +107,11 @@ class Daemon implements Containerd {
   }
 
   async restart(): Promise<void> {
-    const log = await open(join(this.#folder, 'log'), 'a');
-    const command = `${hideControllers()}exec containerd --config "$1"`;
-    const args = ['--mount', 'sh', '-c', command, 'sh', join(this.#folder, 'config.toml')];
-    this.#process = spawn('unshare', args, { stdio: ['ignore', log.fd, log.fd] });
-    await log.close();
-    const deadline = performance.now() + START_TIMEOUT_MS;
-    while (!(await this.#isServing())) {
-      if (performance.now() > deadline || this.#process.exitCode !== null) {
-        throw new Error(
-          `containerd doesn't serve: ${(await readFile(join(this.#folder, 'log'), 'utf8')).slice(-2000)}`,
-        );
-      }
-      await delay(50);
-    }
+    this.#daemon = await startDaemon({
+      argv: [...privateMounts(), 'containerd', '--config', join(this.#folder, 'config.toml')],
+      logPath: join(this.#folder, 'log'),
+      isReady: () => this.#isServing(),
+    });
   }
 
   async #isServing(): Promise<boolean> {
@@ -152,11 +128,10 @@ class Daemon implements Containerd {
   }
 
   async startContainer(options: ContainerdContainerOptions): Promise<ContainerdContainer> {
-    const { namespace, id, ociRuntime = 'runc', script, labels = {}, env = {}, cgroup } = options;
+    const { namespace, id, ociRuntime = 'runc', script, labels, env, cgroup } = options;
     const args = ['run', '--detach', '--null-io', '--runc-binary', ociRuntime];
     args.push('--runc-root', join(this.#folder, 'oci'));
-    for (const [key, value] of Object.entries(labels)) args.push('--label', `${key}=${value}`);
-    for (const [key, value] of Object.entries(env)) args.push('--env', `${key}=${value}`);
+    args.push(...pairArguments('--label', labels), ...pairArguments('--env', env));
     if (cgroup !== undefined) args.push('--cgroup', cgroup);
     this.#cgroups.add(cgroup ?? `/${namespace}/${id}`);
     await this.ctr(namespace, ...args, CONTAINERD_IMAGE, id, '/bin/sh', '-c', script);
@@ -167,28 +142,28 @@ class Daemon implements Containerd {
         .map((line) => line.split(/\s+/))
         .find(([task]) => task === id)?.[1],
     );
-    const cgroupText = await readFile(`/proc/${pid}/cgroup`, 'utf8');
-    return { namespace, id, pid, cgroupPath: /^0::(.*)$/m.exec(cgroupText)?.[1] ?? '/' };
+    return { namespace, id, pid, cgroupPath: await groupOf(pid) };
   }
 
   async kill(): Promise<void> {
-    const daemon = this.#process;
-    this.#process = null;
-    if (daemon === null || daemon.exitCode !== null) return;
-    const ended = once(daemon, 'exit');
-    daemon.kill('SIGKILL');
-    await ended;
+    await this.#daemon?.stop('SIGKILL');
+    this.#daemon = null;
   }
 
   async stop(): Promise<void> {
     // Only a daemon can end its containers.
-    if (this.#process === null && existsSync(join(this.#folder, 'config.toml'))) await this.restart();
+    if (this.#daemon === null && existsSync(join(this.#folder, 'config.toml'))) await this.restart();
     await this.pods.removeAll().catch(() => undefined);
     await this.#removeContainers().catch(() => undefined);
     await this.kill();
     // Shims that lost their daemon and their task end by themselves, and unmount what they mounted.
     await rm(this.#folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
     for (const group of this.#cgroups) await removeEmptyGroups(group);
+    // Shims keep their sockets there until they have ended.
+    for (let tries = 0; !this.#hadRunFolder && existsSync(RUN_FOLDER) && tries < 20; tries++) {
+      await removeEmptyFolders(RUN_FOLDER);
+      await delay(100);
+    }
   }
 
   async #removeContainers(): Promise<void> {
@@ -205,11 +180,6 @@ class Daemon implements Containerd {
       }
     }
   }
-}
-
-/** crun takes a hybrid host for an unsupported one as soon as it sees this file. */
-function hideControllers(): string {
-  return existsSync(UNIFIED_CONTROLLERS) ? `mount --bind /dev/null ${UNIFIED_CONTROLLERS} && ` : '';
 }
 
 /** Snapshotters that need kernel modules are off, and nothing is taken from a registry: the pause image is ours. */
@@ -242,22 +212,9 @@ BinaryName = "crun"
 `;
 }
 
-/**
- * Makes an image archive: busybox with a link for each applet. Its default command waits, so that it can stand for
- * Kubernetes' pause image.
- */
+/** Makes an image archive whose default command waits, so that it can stand for Kubernetes' pause image. */
 async function makeImage(folder: string): Promise<string> {
-  const busybox = findCommand('busybox');
-  if (busybox === null) throw new Error("busybox-static isn't installed: npm run setup");
-  const rootfs = join(folder, 'rootfs');
-  for (const name of ['bin', 'etc', 'tmp']) await mkdir(join(rootfs, name), { recursive: true });
-  await copyFile(busybox, join(rootfs, 'bin/busybox'));
-  const { stdout: applets } = await run(busybox, ['--list']);
-  for (const applet of applets.split('\n').filter((line) => line !== '' && line !== 'busybox')) {
-    await symlink('busybox', join(rootfs, 'bin', applet));
-  }
-  const layer = join(folder, 'layer.tar');
-  await run('tar', ['--create', '--owner=0', '--group=0', '--numeric-owner', '-f', layer, '-C', rootfs, '.']);
+  const layer = await makeImageArchive(folder);
   const digest = createHash('sha256')
     .update(await readFile(layer))
     .digest('hex');
@@ -267,24 +224,20 @@ async function makeImage(folder: string): Promise<string> {
     config: { Cmd: ['/bin/sleep', '1000000'] },
     rootfs: { type: 'layers', diff_ids: [`sha256:${digest}`] },
   };
-  const manifest = [{ Config: 'image.json', RepoTags: [CONTAINERD_IMAGE], Layers: ['layer.tar'] }];
+  const manifest = [{ Config: 'image.json', RepoTags: [CONTAINERD_IMAGE], Layers: [basename(layer)] }];
   await writeFile(join(folder, 'image.json'), JSON.stringify(config));
   await writeFile(join(folder, 'manifest.json'), JSON.stringify(manifest));
-  const archive = join(folder, 'image.tar');
-  await run('tar', ['--create', '-f', archive, '-C', folder, 'manifest.json', 'image.json', 'layer.tar']);
+  const archive = join(folder, 'images.tar');
+  const files = ['manifest.json', 'image.json', basename(layer)];
+  await run('tar', ['--create', '-f', archive, '-C', folder, ...files]);
   return archive;
 }
 
-/** Removes a container's group and those above it, in each hierarchy, as long as they are empty. */
-async function removeEmptyGroups(group: string): Promise<void> {
-  const hierarchies = await readdir('/sys/fs/cgroup');
-  for (const hierarchy of ['', ...hierarchies]) {
-    for (let path = group; path !== '/'; path = dirname(path)) {
-      const wasEmpty = await rmdir(join('/sys/fs/cgroup', hierarchy, path)).then(
-        () => true,
-        (error: unknown) => (error as NodeJS.ErrnoException).code === 'ENOENT',
-      );
-      if (!wasEmpty) break;
-    }
+/** Removes the empty folders of a tree, the innermost first. */
+async function removeEmptyFolders(folder: string): Promise<void> {
+  const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
+  for (const entry of entries) {
+    if (entry.isDirectory()) await removeEmptyFolders(join(folder, entry.name));
   }
+  await rmdir(folder).catch(() => undefined);
 }

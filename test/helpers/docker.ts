@@ -1,13 +1,14 @@
 // A dockerd of the test's own: data, state and socket lie in one temporary folder, and `stop()` removes them with
 // the containers.
 import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, rmdir } from 'node:fs/promises';
+import { mkdtemp, rmdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { findCommand, makeImageArchive } from './busybox-image.ts';
+import { findCommand, makeImageArchive, whyNoPrograms } from './busybox-image.ts';
 import { startDaemon, type Daemon } from './owned-daemon.ts';
-import { removeEmptyGroups, removeFolder } from './podman-store.ts';
+import { pairArguments } from './runtime-commands.ts';
+import { removeEmptyGroups, removeFolder } from './runtime-remains.ts';
 
 const run = promisify(execFile);
 
@@ -34,6 +35,8 @@ export interface DockerDaemon {
   create(options: DockerContainerOptions): Promise<string>;
   /** Starts a container; returns its first process. */
   start(id: string): Promise<number>;
+  /** SIGSTOP: the daemon hangs until SIGCONT. */
+  signal(signal: 'SIGSTOP' | 'SIGCONT'): void;
   /** Ends the daemon and starts it again, on the same data. */
   restart(): Promise<void>;
   /** Removes every container, ends the daemon, and removes all that it made; may be called twice. */
@@ -42,9 +45,7 @@ export interface DockerDaemon {
 
 /** Returns why dockerd can't be started here, or null when it can. */
 export function whyNoDocker(): string | null {
-  if (process.getuid?.() !== 0) return 'starting dockerd needs root';
-  const missing = ['dockerd', 'docker', 'busybox'].find((command) => findCommand(command) === null);
-  return missing === undefined ? null : `${missing} isn't installed (npm run setup)`;
+  return whyNoPrograms('dockerd', 'docker');
 }
 
 /** Starts a dockerd with the image {@link DOCKER_IMAGE}; `stop()` is the caller's duty. */
@@ -65,7 +66,7 @@ export async function startDocker(): Promise<DockerDaemon> {
       await daemon.stop();
     }
     await removeFolder(folder);
-    await removeEmptyGroups('docker');
+    await removeEmptyGroups('/docker');
     // dockerd makes this one whatever it is told.
     await rmdir('/run/docker/plugins').catch(() => undefined);
     await rmdir('/run/docker').catch(() => undefined);
@@ -86,6 +87,7 @@ export async function startDocker(): Promise<DockerDaemon> {
       await docker('start', id);
       return Number(await docker('inspect', '--format', '{{.State.Pid}}', id));
     },
+    signal: (signal) => daemon?.signal(signal),
     restart: async () => {
       await daemon?.stop();
       await start();
@@ -119,13 +121,7 @@ async function startDockerd(
 function createArguments(options: DockerContainerOptions): string[] {
   // Shells as first process ignore SIGTERM: the daemon's end would wait 10 s for each.
   const args = ['--name', options.name, '--network', 'none', '--stop-timeout', '0', ...(options.extra ?? [])];
-  for (const [key, value] of Object.entries(options.env ?? {})) args.push('--env', `${key}=${value}`);
-  for (const [key, value] of Object.entries(options.labels ?? {})) args.push('--label', `${key}=${value}`);
+  args.push(...pairArguments('--env', options.env), ...pairArguments('--label', options.labels));
   args.push(DOCKER_IMAGE, '/bin/sh', '-c', options.script);
   return args;
-}
-
-/** Returns the text of /proc/PID/cgroup. */
-export function cgroupTextOf(pid: number): Promise<string> {
-  return readFile(`/proc/${pid}/cgroup`, 'utf8');
 }

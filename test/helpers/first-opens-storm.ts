@@ -6,7 +6,7 @@ import { startCollector, type Counters } from './collector-process.ts';
 import { startEngineLookalike } from './engine-lookalike.ts';
 import { makeBareLauncher, makeGroupLauncher } from './first-opens.ts';
 import { startReceiver, type OtlpReceiver, type ReceivedSpan } from './otlp-receiver.ts';
-import type { OciRuntime } from './podman-store.ts';
+import type { OciRuntime } from './oci-runtime.ts';
 
 export interface StormSize {
   readonly oneByOne: number;

@@ -9,8 +9,9 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { findCommand, makeRootfs } from './busybox-image.ts';
 import { findHierarchy } from './cgroup.ts';
-import { HIDE_CONTROLLERS, needsHiddenControllers, type OciRuntime } from './podman-store.ts';
-import { removeGroups, runCommand } from './runtime-commands.ts';
+import { wrapperFor, type OciRuntime } from './oci-runtime.ts';
+import { runCommand } from './runtime-commands.ts';
+import { removeGroups } from './runtime-remains.ts';
 
 const execute = promisify(execFile);
 
@@ -38,8 +39,7 @@ function pathsFrom(prefix: string): string[] {
 export async function makeBareLauncher(runtime: OciRuntime): Promise<Launcher> {
   const folder = await mkdtemp(join(tmpdir(), 'fdspan-bare-'));
   const parent = `/fdspan-test-${randomBytes(6).toString('hex')}`;
-  const prefix = needsHiddenControllers(runtime) ? HIDE_CONTROLLERS : [];
-  const [command, ...first] = [...prefix, runtime];
+  const [command, ...first] = [...wrapperFor(runtime), runtime];
   const rootfs = join(folder, 'rootfs');
   await makeRootfs(rootfs);
   for (const target of ['proc', 'sys', 'dev']) await mkdir(join(rootfs, target));

@@ -24,7 +24,7 @@ export async function serveGrpc(
   protoFiles: readonly string[],
   handlers: Readonly<Record<string, Handler>>,
 ): Promise<GrpcServer> {
-  const folder = new URL('../../src/containers/runtimes/proto/', import.meta.url);
+  const folder = new URL('../../src/containers/runtimes/grpc/proto/', import.meta.url);
   const paths = protoFiles.map((name) => fileURLToPath(new URL(name, folder)));
   const definitions = await loader.load(paths, { keepCase: true, defaults: true });
   const server = new grpc.Server();

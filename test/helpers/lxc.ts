@@ -3,8 +3,8 @@ import { mkdir, mkdtemp, rm, rmdir, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { makeRootfs } from './busybox-image.ts';
-import { removeFolder } from './podman-store.ts';
-import { groupOf, removeGroups, runCommand, runDetaching } from './runtime-commands.ts';
+import { groupOf, runCommand, runDetaching } from './runtime-commands.ts';
+import { removeFolder, removeGroups } from './runtime-remains.ts';
 
 export interface LxcContainer {
   readonly name: string;

@@ -7,8 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { makeRootfs } from './busybox-image.ts';
 import { startDaemon } from './owned-daemon.ts';
-import { removeFolder } from './podman-store.ts';
-import { groupOf, removeGroups } from './runtime-commands.ts';
+import { groupOf } from './runtime-commands.ts';
+import { removeFolder, removeGroups } from './runtime-remains.ts';
 
 export interface NspawnMachine {
   readonly name: string;

@@ -21,6 +21,7 @@ export interface DaemonOptions {
 
 export interface Daemon {
   readonly pid: number;
+  signal(signal: NodeJS.Signals): void;
   /** Sends the signal and waits for the process's end. */
   stop(signal?: NodeJS.Signals): Promise<void>;
 }
@@ -40,7 +41,11 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     }
     await delay(LOOK_MS);
   }
-  return { pid: child.pid ?? 0, stop: (signal = 'SIGTERM') => stopChild(child, signal) };
+  return {
+    pid: child.pid ?? 0,
+    signal: (signal) => void child.kill(signal),
+    stop: (signal = 'SIGTERM') => stopChild(child, signal),
+  };
 }
 
 async function stopChild(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {

@@ -2,6 +2,7 @@
 import { mkdtemp, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { OciRuntime } from './oci-runtime.ts';
 import { startDaemon } from './owned-daemon.ts';
 import {
   createPodman,
@@ -9,12 +10,13 @@ import {
   IMAGE_NAME,
   podmanCommand,
   removeStore,
-  type OciRuntime,
   type Podman,
 } from './podman-store.ts';
 
 export interface PodmanService {
   readonly socketPath: string;
+  /** Podman's `--root` and `--runroot`. */
+  readonly storage: { readonly graphRoot: string; readonly runRoot: string };
   /** Runs podman on the same store. */
   readonly podman: Podman;
   /** Makes a container of busybox without starting it, with more arguments of `podman create`; returns its id. */
@@ -44,6 +46,7 @@ export async function startPodmanService(runtime: OciRuntime): Promise<PodmanSer
     let stopped: Promise<void> | null = null;
     return {
       socketPath,
+      storage: { graphRoot: join(store, 'root'), runRoot: join(store, 'run') },
       podman,
       create: async (name, script, ...args) => {
         const options = ['--name', name, '--network', 'none', '--pids-limit', '-1', ...args];

@@ -10,6 +10,7 @@ import { WaitingArea } from '../../src/enrich/waiting-area.ts';
 import { PairFilter } from '../../src/filter/pair-filter.ts';
 import { COUNTER_BLOCK_BYTES, readCounters } from '../../src/model/counters.ts';
 import type { FromPump, PumpOptions, ToPump } from '../../src/model/pump-messages.ts';
+import { slotCountBytes } from '../../src/model/slot-counts.ts';
 import type { RecordCursor } from '../../src/model/record-cursor.ts';
 import { Pump } from '../../src/pump/pump.ts';
 import { Waiter, WallClock } from '../../src/ring/libc.ts';
@@ -36,12 +37,13 @@ const options: PumpOptions = {
   ringBytes: RING_BYTES,
   eventFd,
   counters,
+  slotCounts: new SharedArrayBuffer(slotCountBytes(65)),
   bootIdLo: 1,
   bootIdHi: 2,
   requestBytesMax: 2 << 20,
   requestSpansMax: 2048,
   requestAgeMaxMs: 60_000,
-  buffersMax: 4,
+  buffers: Array.from({ length: 4 }, () => new SharedArrayBuffer(2 << 20)),
   containersMax: 64,
   waitingRecordsMax: 1000,
   attributes: 'full',
@@ -86,8 +88,6 @@ for (let slot = 0; slot < CONTAINERS; slot += 1) {
     verdict: { scopeLo: 100 + slot, scopeHi: 0, verdict: 'trace', slot },
   });
 }
-for (let made = 0; made < options.buffersMax; made += 1)
-  messages.push({ type: 'buffer', buffer: new ArrayBuffer(options.requestBytesMax) });
 
 const bytesPerRecord: number[] = [];
 let roundsLeft = ROUNDS_PER_BATCH;
@@ -137,7 +137,7 @@ function endBatch(): void {
 }
 
 function post(message: FromPump): void {
-  if (message.type === 'request') messages.push({ type: 'buffer', buffer: message.buffer });
+  if (message.type === 'request') messages.push({ type: 'buffer', index: message.index });
 }
 
 const kept: { cursor: RecordCursor | null } = { cursor: null };
@@ -149,6 +149,7 @@ function checkAndAllocate(cursor: RecordCursor): number {
 
 const reader = new RingReader(ring);
 const request = new OpenRequest(options);
+const sealed = options.buffers.map((buffer) => new SpanArena(Buffer.from(buffer)));
 const pump = new Pump(options, {
   ring: reader,
   waiter: new Waiter(-1, eventFd),
@@ -158,7 +159,7 @@ const pump = new Pump(options, {
   waiting: new WaitingArea(options.waitingRecordsMax),
   filter: new PairFilter(options),
   request,
-  sealInto: (buffer) => request.seal(new SpanArena(Buffer.from(buffer))),
+  sealInto: (index) => request.seal(sealed[index]),
   receive,
   post,
 });

@@ -1,8 +1,20 @@
-// Keeps what a runtime source told, and waits for what it is to tell.
+// Keeps what a runtime source told, and waits for what it is to tell; and times in which a test can see a source try
+// again.
+import { FOLLOW_TIMES, type FollowTimes } from '../../src/containers/runtimes/follower.ts';
 import type { ContainerMetadata, RuntimeListener } from '../../src/containers/runtimes/runtime-source.ts';
 
 /** Reason: runtimes tell within a second; other tests may share the machine's 2 cores. */
 const UNTIL_TIMEOUT_MS = 30_000;
+
+/** For runtimes that a test ends and hangs: a source notices and tries again within some 10 ms. */
+export const QUICK_TIMES: FollowTimes = {
+  ...FOLLOW_TIMES,
+  retryFirstMs: 5,
+  retryMaxMs: 50,
+  pingFirstMs: 20,
+  pingMs: 20,
+  pingTimeoutMs: 1_000,
+};
 
 export class RecordingListener implements RuntimeListener {
   readonly changes: ContainerMetadata[] = [];

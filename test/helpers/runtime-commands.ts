@@ -1,9 +1,8 @@
-// Runs the commands that start containers, and finds and removes the control groups that they made.
+// Runs the commands that start containers, and finds the control groups of what they started.
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
-import { readdir, readFile, rmdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 
 const execute = promisify(execFile);
@@ -37,17 +36,7 @@ export async function groupOf(pid: number): Promise<string> {
   return /^0::(.*)$/m.exec(text)?.[1] ?? '/';
 }
 
-/** Removes a group and the empty ones below it, in every hierarchy. */
-export async function removeGroups(path: string): Promise<void> {
-  const hierarchies = (await readdir('/sys/fs/cgroup')).map((name) => join('/sys/fs/cgroup', name));
-  for (const mount of ['/sys/fs/cgroup', ...hierarchies]) {
-    const folder = join(mount, path);
-    const entries = await readdir(folder, { withFileTypes: true, recursive: true }).catch(() => []);
-    const below = entries
-      .filter((entry) => entry.isDirectory())
-      .map((entry) => join(entry.parentPath, entry.name));
-    for (const group of [folder, ...below].sort((a, b) => b.length - a.length)) {
-      await rmdir(group).catch(() => undefined);
-    }
-  }
+/** Returns the arguments that give each pair to a command: `FLAG KEY=VALUE …`. */
+export function pairArguments(flag: string, pairs: Readonly<Record<string, string>> = {}): string[] {
+  return Object.entries(pairs).flatMap(([key, value]) => [flag, `${key}=${value}`]);
 }

@@ -57,6 +57,8 @@ export interface WorkloadOptions {
   readonly count: number;
   /** The `cgroup.procs` files of the groups that it joins before it is executed. */
   readonly procsFiles: readonly string[];
+  /** It gets mount and pid namespaces of its own, as the child of the process that is returned. */
+  readonly isIsolated?: boolean;
 }
 
 const folder = join(import.meta.dirname, 'workload');
@@ -82,7 +84,8 @@ export async function startWorkload(options: WorkloadOptions): Promise<Workload>
   // The shell joins the groups, so that the program is executed inside, as a container's first process is.
   const joins = options.procsFiles.map((_, index) => `echo $$ > "$${index + 1}"`).join('\n');
   const shell = `set -e\n${joins}\nshift ${options.procsFiles.length}\nexec "$@"`;
-  const command = [buildWorkload(), options.scenario, String(options.count), directory];
+  const wrapper = options.isIsolated ? ['unshare', '--mount', '--pid', '--fork', '--kill-child', '--'] : [];
+  const command = [...wrapper, buildWorkload(), options.scenario, String(options.count), directory];
   const child = spawn('/bin/sh', ['-c', shell, 'sh', ...options.procsFiles, ...command], { stdio: 'pipe' });
   const workload = followWorkload(child, directory, options.scenario);
   try {

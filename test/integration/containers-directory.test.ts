@@ -19,6 +19,8 @@ import { startEngineLookalike } from '../helpers/engine-lookalike.ts';
 const ID = 'a1'.repeat(32);
 const ASKED: ContainerQuestion = { id: ID, cgroupPath: `/docker/${ID}` };
 const OFF = { docker: [], podman: [], containerd: [], cri: [], state: false } as const;
+/** Longer than a source is given for its answer. */
+const WAIT_MS = 3000;
 /** Far longer than any wait of the directory: only an answer can end a look-up sooner. */
 const LONG_MS = 60_000;
 
@@ -130,13 +132,17 @@ test('a source that hangs does not delay the answer of one that goes before it',
 
 test('a source that hangs is left out after the second time, told of once, and the others answer', async (t) => {
   const hanging = new TestSource('cri', hangs);
-  const { directory, states } = directoryOf(t, [hanging, new TestSource('containerd', knows('web'))]);
+  const { directory, states } = directoryOf(
+    t,
+    [hanging, new TestSource('containerd', knows('web'))],
+    WAIT_MS,
+  );
   await directory.discover();
   for (let count = 0; count < 4; count++) {
     assert.equal((await directory.find(ASKED, 'containerd'))?.name, 'web');
   }
   assert.equal(hanging.asked, 2);
-  assert.deepEqual(states, [{ source: 'cri (/test)', isAnswering: false, reason: 'no answer in 300 ms' }]);
+  assert.deepEqual(states, [{ source: 'cri (/test)', isAnswering: false, reason: 'no answer in 2000 ms' }]);
   assert.equal(directory.counts.runtime_lookups_failed, 2);
   hanging.answer = knows('by cri');
   hanging.listener?.state(true, '');

@@ -5,6 +5,7 @@ import protobuf from 'protobufjs';
 import { encodeResource } from '../../src/encode/resource.ts';
 import { COUNTER_BLOCK_BYTES, readCounters } from '../../src/model/counters.ts';
 import type { FromPump, ToPump } from '../../src/model/pump-messages.ts';
+import { slotCountBytes } from '../../src/model/slot-counts.ts';
 import { createTestRing, eventfd, pairRecord, wake } from '../helpers/ring-memory.ts';
 
 const PROTO = `syntax = "proto3";
@@ -18,6 +19,7 @@ test('the worker turns records of an unknown scope into a sealed request once th
   const ring = createTestRing(65536);
   const eventFd = eventfd(0, 0) as number;
   const counters = new SharedArrayBuffer(COUNTER_BLOCK_BYTES);
+  const buffers = [new SharedArrayBuffer(1 << 20), new SharedArrayBuffer(1 << 20)];
   const worker = new Worker(new URL('../../src/pump-worker.ts', import.meta.url), {
     workerData: {
       ringFd: -1,
@@ -26,12 +28,13 @@ test('the worker turns records of an unknown scope into a sealed request once th
       ringBytes: 65536,
       eventFd,
       counters,
+      slotCounts: new SharedArrayBuffer(slotCountBytes(65)),
       bootIdLo: 1,
       bootIdHi: 2,
       requestBytesMax: 1 << 20,
       requestSpansMax: 512,
       requestAgeMaxMs: 60_000,
-      buffersMax: 4,
+      buffers,
       containersMax: 64,
       waitingRecordsMax: 100,
       attributes: 'full',
@@ -52,7 +55,7 @@ test('the worker turns records of an unknown scope into a sealed request once th
     worker.on('error', reject);
     worker.on('message', (message: FromPump) => {
       if (message.type === 'failed') reject(new Error(message.stack));
-      if (message.type === 'request') requests.push(new Uint8Array(message.buffer, 0, message.bytes));
+      if (message.type === 'request') requests.push(new Uint8Array(buffers[message.index], 0, message.bytes));
       if (message.type === 'scope-unknown') {
         send({
           type: 'container',
@@ -80,7 +83,6 @@ test('the worker turns records of an unknown scope into a sealed request once th
       view.setUint8(1, 0);
     }),
   );
-  send({ type: 'buffer', buffer: new ArrayBuffer(1 << 20) });
   await done;
   const values = readCounters(new Float64Array(counters));
   assert.deepEqual(

@@ -1,7 +1,6 @@
 // A real containerd, its own containers by `ctr`, and its Kubernetes part.
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
+import { after, before, test, type TestContext } from 'node:test';
 import { ContainerdSource } from '../../src/containers/runtimes/containerd.ts';
 import { CriSource } from '../../src/containers/runtimes/cri.ts';
 import type { ContainerMetadata, RuntimeSource } from '../../src/containers/runtimes/runtime-source.ts';
@@ -11,13 +10,13 @@ import {
   type Containerd,
   type ContainerdContainer,
 } from '../helpers/containerd.ts';
+import { QUICK_TIMES, RecordingListener } from '../helpers/recording-listener.ts';
 
 const skip = whyNoContainerd('runc') ?? whyNoContainerd('crun') ?? false;
 
 /** One namespace and one more, of this run: the control groups carry their names. */
 const ONE = `fdspan-${process.pid}-one`;
 const TWO = `fdspan-${process.pid}-two`;
-const TIMES = { callMs: 5_000, heartbeatMs: 100, retryFirstMs: 20, retryMaxMs: 100 };
 
 const deadline = (): AbortSignal => AbortSignal.timeout(20_000);
 let containerd: Containerd;
@@ -27,8 +26,8 @@ let cri: CriSource;
 before(async () => {
   if (skip !== false) return;
   containerd = await startContainerd(ONE, TWO, 'moby');
-  source = new ContainerdSource(containerd.socket, TIMES);
-  cri = new CriSource(containerd.socket, TIMES);
+  source = new ContainerdSource(containerd.socket, QUICK_TIMES);
+  cri = new CriSource(containerd.socket, QUICK_TIMES);
 });
 after(async () => {
   source?.close();
@@ -40,22 +39,26 @@ function find(container: ContainerdContainer): Promise<ContainerMetadata | null>
   return source.find(container, deadline());
 }
 
-/** Collects what a source tells, and waits for what a test expects. */
-function follow(followed: RuntimeSource) {
-  const told: ContainerMetadata[] = [];
-  const states: string[] = [];
-  followed.follow?.({
-    changed: (metadata) => told.push(metadata),
-    state: (isAnswering, reason) => states.push(isAnswering ? 'answers' : `silent: ${reason}`),
-  });
-  const until = async (isDone: () => boolean): Promise<void> => {
-    const endMs = performance.now() + 20_000;
-    while (!isDone()) {
-      assert.ok(performance.now() < endMs, `waited in vain; states ${states.join()}; told ${told.length}`);
-      await delay(10);
-    }
-  };
-  return { told, states, until };
+/** Follows until the test's end; resolves when the runtime has answered. */
+async function follow(t: TestContext, followed: RuntimeSource): Promise<RecordingListener> {
+  const listener = new RecordingListener();
+  t.after(() => followed.close());
+  followed.follow?.(listener);
+  await listener.until(() => listener.states.length === 1);
+  return listener;
+}
+
+/** Kills the daemon and starts it again; what was told of it must be that, once each, and why. */
+async function bounce(listener: RecordingListener): Promise<void> {
+  await containerd.kill();
+  await listener.until(() => listener.states.length === 2);
+  await containerd.restart();
+  await listener.until(() => listener.states.length === 3);
+  assert.deepEqual(
+    listener.states.map(({ isAnswering }) => isAnswering),
+    [true, false, true],
+  );
+  assert.notEqual(listener.states[1].reason, '');
 }
 
 test(
@@ -184,32 +187,30 @@ test('a thousand labels and one of the longest kind are kept within the bound', 
 test(
   'events tell of created and relabelled containers, and a restart of the daemon is noticed',
   { skip },
-  async () => {
-    const followed = new ContainerdSource(containerd.socket, TIMES);
-    const { told, states, until } = follow(followed);
-    try {
-      await until(() => states.length > 0);
-      await containerd.startContainer({ namespace: TWO, id: 'fresh', script: 'sleep 1000' });
-      await until(() => told.some(({ id }) => id === 'fresh'));
-      await containerd.ctr('moby', 'containers', 'label', 'dockers', 'colour=green');
-      await containerd.ctr(TWO, 'containers', 'label', 'fresh', 'colour=green');
-      await until(() => told.some(({ id, labels }) => id === 'fresh' && labels?.get('colour') === 'green'));
+  async (t) => {
+    const followed = new ContainerdSource(containerd.socket, QUICK_TIMES);
+    const listener = await follow(t, followed);
+    const colour = (): string | undefined => listener.last('fresh')?.labels?.get('colour');
+    await containerd.startContainer({ namespace: TWO, id: 'fresh', script: 'sleep 1000' });
+    await listener.until(() => listener.last('fresh') !== undefined);
+    await containerd.ctr('moby', 'containers', 'label', 'dockers', 'colour=green');
+    await containerd.ctr(TWO, 'containers', 'label', 'fresh', 'colour=green');
+    await listener.until(() => colour() === 'green');
+    assert.equal(listener.last('dockers'), undefined, "docker's containers are docker's to tell");
 
-      await containerd.kill();
-      await until(() => states.length > 1);
-      await assert.rejects(followed.find({ id: 'fresh', cgroupPath: `/${TWO}/fresh` }, deadline()));
-      await containerd.restart();
-      await until(() => states.length > 2);
-      const found = await followed.find({ id: 'fresh', cgroupPath: `/${TWO}/fresh` }, deadline());
-      assert.equal(found?.labels?.get('colour'), 'green');
-      await containerd.ctr(TWO, 'containers', 'label', 'fresh', 'colour=blue');
-      await until(() => told.some(({ labels }) => labels?.get('colour') === 'blue'));
-      assert.match(states.join('\n'), /^answers\nsilent: .+\nanswers$/s);
-    } finally {
-      followed.close();
-    }
+    const question = { id: 'fresh', cgroupPath: `/${TWO}/fresh` };
+    await bounce(listener);
+    assert.equal((await followed.find(question, deadline()))?.labels?.get('colour'), 'green');
+    await containerd.ctr(TWO, 'containers', 'label', 'fresh', 'colour=blue');
+    await listener.until(() => colour() === 'blue');
   },
 );
+
+test('a daemon that is gone makes a look-up reject', { skip }, async () => {
+  await containerd.kill();
+  await assert.rejects(source.find({ id: 'fresh', cgroupPath: `/${TWO}/fresh` }, deadline()));
+  await containerd.restart();
+});
 
 test(
   "a pod's container and sandbox are found by the CRI and by containerd's own API alike",
@@ -264,19 +265,8 @@ test(
   },
 );
 
-test('a CRI that goes away and comes back is noticed, with or without events', { skip }, async () => {
-  const followed = new CriSource(containerd.socket, TIMES);
-  const { states, until } = follow(followed);
-  try {
-    await until(() => states.length > 0);
-    await containerd.kill();
-    await until(() => states.length > 1);
-    await containerd.restart();
-    await until(() => states.length > 2);
-    assert.match(states.join('\n'), /^answers\nsilent: .+\nanswers$/s);
-  } finally {
-    followed.close();
-  }
+test('a CRI that goes away and comes back is noticed, with or without events', { skip }, async (t) => {
+  await bounce(await follow(t, new CriSource(containerd.socket, QUICK_TIMES)));
 });
 
 test('the events of a CRI that has them tell of sandboxes and containers', { skip }, async (t) => {
@@ -287,16 +277,10 @@ test('the events of a CRI that has them tell of sandboxes and containers', { ski
     t.skip(`containerd ${containerd.version} has no container events: they came with 1.7`);
     return;
   }
-  const followed = new CriSource(containerd.socket, TIMES);
-  const { told, states, until } = follow(followed);
-  try {
-    await until(() => states.length > 0);
-    const uid = `0d7a5e1c-0000-4000-8001-${String(process.pid).padStart(12, '0')}`;
-    const pod = await containerd.pods.runPod({ name: 'db-0', namespace: 'bank', uid });
-    const id = await pod.startContainer({ name: 'db', script: 'sleep 1000' });
-    await until(() => told.some((metadata) => metadata.id === pod.sandboxId && metadata.pod?.uid === uid));
-    await until(() => told.some((metadata) => metadata.id === id && metadata.pod?.containerName === 'db'));
-  } finally {
-    followed.close();
-  }
+  const listener = await follow(t, new CriSource(containerd.socket, QUICK_TIMES));
+  const uid = `0d7a5e1c-0000-4000-8001-${String(process.pid).padStart(12, '0')}`;
+  const pod = await containerd.pods.runPod({ name: 'db-0', namespace: 'bank', uid });
+  const id = await pod.startContainer({ name: 'db', script: 'sleep 1000' });
+  await listener.until(() => listener.last(pod.sandboxId)?.pod?.uid === uid);
+  await listener.until(() => listener.last(id)?.pod?.containerName === 'db');
 });

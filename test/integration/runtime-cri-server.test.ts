@@ -8,6 +8,7 @@ import { after, before, test, type TestContext } from 'node:test';
 import { CriSource } from '../../src/containers/runtimes/cri.ts';
 import type { ContainerMetadata } from '../../src/containers/runtimes/runtime-source.ts';
 import { serveGrpc, statusError, type Handler } from '../helpers/grpc-server.ts';
+import { RecordingListener } from '../helpers/recording-listener.ts';
 
 const ID = 'c'.repeat(64);
 const SANDBOX = 'd'.repeat(64);
@@ -119,11 +120,19 @@ test('an unknown id is null, whichever way the runtime says so; other errors rej
     PodSandboxStatus: () => Promise.reject(statusError(NOT_FOUND, 'not found')),
   });
   assert.equal(await unknown.find(QUESTION, deadline()), null);
-  const dockers = await serve(t, {
-    ContainerStatus: () => Promise.reject(statusError(UNKNOWN, `Error response: No such container: ${ID}`)),
-    PodSandboxStatus: () => Promise.reject(statusError(NOT_FOUND, 'not found')),
-  });
-  assert.equal(await dockers.find(QUESTION, deadline()), null);
+  // As cri-dockerd puts it.
+  const texts = [
+    `Error response from daemon: No such container: ${ID}`,
+    'failed to parse the container name: "web"',
+    'container is not managed by kubernetes: "a_b_c_d_e_0"',
+  ];
+  for (const text of texts) {
+    const dockers = await serve(t, {
+      ContainerStatus: () => Promise.reject(statusError(UNKNOWN, text)),
+      PodSandboxStatus: () => Promise.reject(statusError(UNKNOWN, text)),
+    });
+    assert.equal(await dockers.find(QUESTION, deadline()), null);
+  }
   const broken = await serve(t, {
     ContainerStatus: () => Promise.reject(statusError(UNKNOWN, 'x'.repeat(4_000))),
   });
@@ -131,6 +140,17 @@ test('an unknown id is null, whichever way the runtime says so; other errors rej
     assert.match(error.message, /ContainerStatus on .*\.sock: gRPC status 2: x+$/);
     return error.message.length < 500;
   });
+});
+
+test("a sandbox that is told as a container, as cri-dockerd does, is the pod's sandbox", async (t) => {
+  const source = await serve(t, {
+    ContainerStatus: () => ({ status: { ...STATUS, id: SANDBOX, metadata: { name: 'POD' } } }),
+    PodSandboxStatus: () => ({ status: POD }),
+  });
+  const found = await source.find({ ...QUESTION, id: SANDBOX }, deadline());
+  assert.equal(found?.pod?.uid, 'u-1');
+  assert.equal(found?.pod?.containerName, undefined);
+  assert.equal(found?.name, undefined);
 });
 
 test('an image known by its id only is named by what the user asked for', async (t) => {
@@ -159,10 +179,10 @@ test('events of created and started containers make them known; those of ended o
     },
     PodSandboxStatus: () => ({ status: POD }),
   });
-  const told = await new Promise<ContainerMetadata>((resolve) =>
-    source.follow({ changed: resolve, state: () => undefined }),
-  );
-  assert.deepEqual(told, EXPECTED);
+  const listener = new RecordingListener();
+  source.follow(listener);
+  await listener.until(() => listener.changes.length > 0);
+  assert.deepEqual(listener.changes[0], EXPECTED);
   assert.equal(asked, 1);
 });
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { EngineSource } from '../../src/containers/runtimes/engine-source.ts';
 import { DOCKER_IMAGE, startDocker, whyNoDocker, type DockerDaemon } from '../helpers/docker.ts';
-import { RecordingListener } from '../helpers/recording-listener.ts';
+import { QUICK_TIMES, RecordingListener } from '../helpers/recording-listener.ts';
 
 const skip = whyNoDocker() ?? false;
 const DEADLINE_MS = 10_000;
@@ -132,6 +132,34 @@ test('a dockerd that is restarted is followed again, and what it does then is to
   const id = await docker.create({ name: 'reborn', script: 'true' });
   await listener.until(() => listener.names(id).includes('reborn'));
 });
+
+test(
+  'a dockerd that hangs is noticed, holds nobody, and is followed again when it goes on',
+  { skip },
+  async (t) => {
+    const engine = new EngineSource(
+      { engine: 'docker', path: docker.socketPath, ownerUid: null },
+      QUICK_TIMES,
+    );
+    const listener = new RecordingListener();
+    t.after(() => {
+      docker.signal('SIGCONT');
+      engine.close();
+    });
+    const id = await docker.create({ name: 'hung', script: 'true' });
+    engine.follow(listener);
+    await listener.until(() => listener.states.length === 1);
+    docker.signal('SIGSTOP');
+    const signal = AbortSignal.timeout(100);
+    await assert.rejects(engine.find({ id, cgroupPath: '/' }, signal), (error) => error === signal.reason);
+    await listener.until(() => listener.states.length === 2);
+    assert.equal(listener.states[1].isAnswering, false);
+    docker.signal('SIGCONT');
+    await listener.until(() => listener.states.length === 3);
+    await docker.docker('rename', id, 'awake');
+    await listener.until(() => listener.names(id).includes('awake'));
+  },
+);
 
 test('a hundred look-ups at once are all answered', { skip }, async (t) => {
   const engine = source();

@@ -12,12 +12,10 @@ import { gzipSync } from 'node:zlib';
 import protobuf from 'protobufjs';
 import { ContainerdSource } from '../../src/containers/runtimes/containerd.ts';
 import { CriSource } from '../../src/containers/runtimes/cri.ts';
-import {
-  LABEL_BYTES_MAX,
-  type ContainerMetadata,
-  type RuntimeSource,
-} from '../../src/containers/runtimes/runtime-source.ts';
-import { serveGrpc, statusError, type Handler } from '../helpers/grpc-server.ts';
+import { FOLLOW_TIMES, type FollowTimes } from '../../src/containers/runtimes/follower.ts';
+import { LABEL_BYTES_MAX, type RuntimeSource } from '../../src/containers/runtimes/runtime-source.ts';
+import { serveGrpc, statusError, type Handler, type Send } from '../helpers/grpc-server.ts';
+import { QUICK_TIMES, RecordingListener } from '../helpers/recording-listener.ts';
 
 const PROTOS = [
   'containerd-containers.proto',
@@ -32,7 +30,6 @@ const SUBSCRIBE = 'containerd.services.events.v1.Events/Subscribe';
 const NOT_FOUND = 5;
 
 const QUESTION = { id: 'c1', cgroupPath: '/ns/c1' };
-const TIMES = { callMs: 300, heartbeatMs: 50, retryFirstMs: 10, retryMaxMs: 50 };
 
 let folder: string;
 let count = 0;
@@ -51,7 +48,7 @@ async function listen(t: TestContext, talk: (socket: net.Socket) => void): Promi
     talk(socket);
   });
   await new Promise<void>((resolve) => server.listen(path, resolve));
-  const sources = [new ContainerdSource(path, TIMES), new CriSource(path, TIMES)];
+  const sources = [new ContainerdSource(path, QUICK_TIMES), new CriSource(path, QUICK_TIMES)];
   t.after(() => {
     for (const source of sources) source.close();
     for (const socket of sockets) socket.destroy();
@@ -60,10 +57,14 @@ async function listen(t: TestContext, talk: (socket: net.Socket) => void): Promi
   return sources;
 }
 
-async function serve(t: TestContext, handlers: Readonly<Record<string, Handler>>): Promise<ContainerdSource> {
+async function serve(
+  t: TestContext,
+  handlers: Readonly<Record<string, Handler>>,
+  times: FollowTimes = QUICK_TIMES,
+): Promise<ContainerdSource> {
   const socket = join(folder, `${++count}.sock`);
   const server = await serveGrpc(socket, PROTOS, { [VERSION]: () => ({ version: '9' }), ...handlers });
-  const source = new ContainerdSource(socket, TIMES);
+  const source = new ContainerdSource(socket, times);
   t.after(() => {
     source.close();
     server.close();
@@ -77,11 +78,6 @@ function serveContainer(t: TestContext, container: object): Promise<ContainerdSo
 }
 
 const json = (value: unknown) => ({ type_url: 'x', value: Buffer.from(JSON.stringify(value)) });
-
-/** Waits until `isDone`; the runner's own time limit ends a wait in vain. */
-async function until(isDone: () => boolean): Promise<void> {
-  while (!isDone()) await delay(5);
-}
 
 test('a socket that talks no gRPC, closes at once, or stops in half a frame makes a look-up reject', async (t) => {
   const talks: ((socket: net.Socket) => void)[] = [
@@ -99,16 +95,18 @@ test('a socket that talks no gRPC, closes at once, or stops in half a frame make
 test("a socket that never answers costs the caller's deadline and no more", async (t) => {
   for (const source of await listen(t, () => undefined)) {
     await assert.rejects(source.find(QUESTION, AbortSignal.timeout(50)), { name: 'TimeoutError' });
-    const states: boolean[] = [];
-    source.follow?.({ changed: () => undefined, state: (isAnswering) => states.push(isAnswering) });
-    await until(() => states.length > 0);
-    assert.deepEqual(states, [false]);
+    const listener = new RecordingListener();
+    source.follow?.(listener);
+    await listener.until(() => listener.states.length > 0);
+    assert.deepEqual(listener.states, [
+      { isAnswering: false, reason: 'a ping failed: no answer within 1000 ms' },
+    ]);
   }
 });
 
 test('a socket that is not there rejects, and is found when it comes', async (t) => {
   const path = join(folder, 'later.sock');
-  const source = new ContainerdSource(path, TIMES);
+  const source = new ContainerdSource(path, QUICK_TIMES);
   t.after(() => source.close());
   await assert.rejects(source.find(QUESTION, deadline()), /later\.sock/);
   const server = await serveGrpc(path, PROTOS, {
@@ -120,6 +118,7 @@ test('a socket that is not there rejects, and is found when it comes', async (t)
     id: 'c1',
     runtimeName: 'containerd',
     runtimeVersion: '9',
+    labels: new Map(),
   });
 });
 
@@ -156,7 +155,7 @@ async function serveBody(
     talk(stream);
   });
   await new Promise<void>((resolve) => server.listen(path, resolve));
-  const source = new ContainerdSource(path, TIMES);
+  const source = new ContainerdSource(path, QUICK_TIMES);
   t.after(() => {
     source.close();
     for (const session of sessions) session.destroy();
@@ -354,61 +353,61 @@ test('events of garbage tell nothing, and a good one after them does', async (t)
     },
     [GET]: ({ id }) => ({ container: { id } }),
   });
-  const told = await new Promise<ContainerMetadata>((resolve) =>
-    source.follow({ changed: resolve, state: () => undefined }),
-  );
-  assert.equal(told.id, 'good');
+  const listener = new RecordingListener();
+  source.follow(listener);
+  await listener.until(() => listener.changes.length > 0);
+  assert.equal(listener.changes[0].id, 'good');
 });
 
 test('an endless stream of events holds few look-ups at a time, and says what it skipped', async (t) => {
   let inFlight = 0;
   let inFlightMax = 0;
-  const source = await serve(t, {
-    [SUBSCRIBE]: (_, send) => {
+  // Events by the thousand hold the test's own server up: no quick pings.
+  const handlers = {
+    [SUBSCRIBE]: (_: unknown, send: Send) => {
       for (let n = 0; n < 5_000; n++) send(created(`c${n}`));
       return new Promise<object>(() => undefined);
     },
-    [GET]: async ({ id }) => {
+    [GET]: async ({ id }: { id: string }) => {
       inFlightMax = Math.max(inFlightMax, ++inFlight);
       await delay(1);
       inFlight -= 1;
       return { container: { id } };
     },
-  });
-  let changed = 0;
-  let skipped = 0;
-  source.follow({ changed: () => changed++, skipped: () => skipped++, state: () => undefined });
-  await until(() => changed + skipped === 5_000);
-  assert.ok(changed >= 1_024 && skipped > 0, `${changed} told, ${skipped} skipped`);
+  };
+  const source = await serve(t, handlers, FOLLOW_TIMES);
+  const listener = new RecordingListener();
+  const { changes, skips } = listener;
+  source.follow(listener);
+  await listener.until(() => changes.length + skips.length === 5_000);
+  assert.ok(changes.length >= 1_024 && skips.length > 0, `${changes.length} told, ${skips.length} skipped`);
   assert.ok(inFlightMax <= 4, `${inFlightMax} at a time`);
 });
 
 test('a stream that ends in mid-event is told once, and followed again', async (t) => {
   let streams = 0;
+  const listener = new RecordingListener();
   const source = await serve(t, {
     [SUBSCRIBE]: (_, send, call) => {
       streams += 1;
-      if (streams > 2) {
-        send(created('again'));
-        return new Promise<object>(() => undefined);
+      if (streams > 2) send(created('again'));
+      else {
+        const end = (): void => (streams === 1 ? call.call?.stream?.destroy() : call.end());
+        const timer = setInterval(() => {
+          if (listener.states.at(-1)?.isAnswering !== true) return;
+          clearInterval(timer);
+          end();
+        }, 5);
       }
-      setTimeout(() => (streams === 1 ? call.call?.stream?.destroy() : call.end()), 50);
       return new Promise<object>(() => undefined);
     },
     [GET]: ({ id }) => ({ container: { id } }),
   });
-  const states: string[] = [];
-  const told = await new Promise<ContainerMetadata>((resolve) =>
-    source.follow({
-      changed: resolve,
-      state: (isAnswering, reason) => states.push(`${isAnswering} ${reason}`),
-    }),
-  );
-  assert.equal(told.id, 'again');
-  assert.ok(states.length >= 4, states.join());
-  for (let index = 1; index < states.length; index++) {
-    assert.notEqual(states[index].split(' ')[0], states[index - 1].split(' ')[0]);
-  }
+  source.follow(listener);
+  await listener.until(() => listener.changes.length > 0);
+  assert.equal(listener.changes[0].id, 'again');
+  const states = listener.states.map(({ isAnswering }) => isAnswering);
+  assert.deepEqual(states.slice(0, 4), [true, false, true, false]);
 });
 
 test("a listener that throws doesn't end the following", async (t) => {

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { EngineSource } from '../../src/containers/runtimes/engine-source.ts';
+import { podmanState } from '../../src/containers/runtimes/podman-state.ts';
 import { whyNoContainers } from '../helpers/container.ts';
 import { startPodmanService } from '../helpers/podman-service.ts';
 import { RecordingListener } from '../helpers/recording-listener.ts';
@@ -28,11 +29,15 @@ for (const runtime of ['runc', 'crun'] as const) {
       await listener.until(() => listener.states.length === 1);
       assert.deepEqual(listener.states, [{ isAnswering: true, reason: '' }]);
 
+      const annotation = 'resource.opentelemetry.io/service.name';
       const settings = ['--label', 'com.example/owner=shop', '--env', 'OTEL_SERVICE_NAME=checkout'];
+      settings.push('--annotation', `${annotation}=storefront`, '--annotation', 'other=not kept');
       const id = await service.create('before', 'sleep 60', ...settings);
       await listener.until(() => listener.names(id).includes('before'));
       await service.podman(['start', id]);
-      assert.deepEqual(await engine.find({ id, cgroupPath: `/libpod_parent/libpod-${id}` }, deadline()), {
+      const question = { id, cgroupPath: `/libpod_parent/libpod-${id}` };
+      const found = await engine.find(question, deadline());
+      assert.deepEqual(found, {
         id,
         runtimeName: 'podman',
         runtimeVersion: (await service.podman(['version', '--format', '{{.Version}}'])).trim(),
@@ -40,9 +45,15 @@ for (const runtime of ['runc', 'crun'] as const) {
         name: 'before',
         imageName: 'localhost/fdspan-busybox',
         imageTags: ['1'],
-        labels: new Map([['com.example/owner', 'shop']]),
+        labels: new Map([
+          ['com.example/owner', 'shop'],
+          [annotation, 'storefront'],
+        ]),
         serviceName: 'checkout',
       });
+      const state = podmanState({ storages: [{ ...service.storage, ownerUid: 0 }] });
+      const { runtimeVersion, ...withoutVersion } = found ?? {};
+      assert.deepEqual(await state.find(question, deadline()), withoutVersion, `without ${runtimeVersion}`);
       await service.podman(['rename', id, 'after']);
       await listener.until(() => listener.names(id).includes('after'));
       assert.deepEqual(listener.last(id), await engine.find({ id, cgroupPath: '/' }, deadline()));

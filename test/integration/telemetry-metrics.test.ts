@@ -1,63 +1,10 @@
+// fdspan's own telemetry by the SDK, to real receivers of both protocols.
 import assert from 'node:assert/strict';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createServer as createTcpServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { test } from 'node:test';
-import protobuf from 'protobufjs';
-
-// The part of opentelemetry/proto/metrics/v1 that is looked at here.
-const { root } = protobuf.parse(`syntax = "proto3";
-message Request { repeated ResourceMetrics resource_metrics = 1; }
-message ResourceMetrics { Resource resource = 1; repeated ScopeMetrics scope_metrics = 2; }
-message Resource { repeated KeyValue attributes = 1; }
-message ScopeMetrics { repeated Metric metrics = 2; }
-message Metric { string name = 1; string unit = 3; Sum sum = 7; }
-message Sum { repeated Point data_points = 1; int32 aggregation_temporality = 2; bool is_monotonic = 3; }
-message Point { double as_double = 4; sfixed64 as_int = 6; repeated KeyValue attributes = 7; }
-message KeyValue { string key = 1; AnyValue value = 2; }
-message AnyValue { string string_value = 1; int64 int_value = 3; }`);
-const metricsRequest = root.lookupType('Request');
-const { decodeSpans } = await import('../helpers/otlp-messages.ts');
-
-interface Point {
-  readonly name: string;
-  readonly value: number;
-  readonly isMonotonic: boolean;
-  readonly attributes: Record<string, string>;
-}
-
-interface Received {
-  readonly points: Point[];
-  readonly resource: Record<string, string>;
-}
-
-type KeyValues = { key: string; value: { stringValue?: string; intValue?: string } }[];
-
-function byKey(attributes: KeyValues = []): Record<string, string> {
-  return Object.fromEntries(
-    attributes.map(({ key, value }) => [key, value.stringValue ?? value.intValue ?? '']),
-  );
-}
-
-function decodeMetrics(bytes: Uint8Array): Received {
-  const message = metricsRequest.toObject(metricsRequest.decode(bytes), { longs: String }) as any;
-  const points: Point[] = [];
-  for (const { metrics } of message.resourceMetrics[0].scopeMetrics) {
-    for (const { name, sum } of metrics) {
-      for (const point of sum?.dataPoints ?? []) {
-        const value = Number(point.asInt ?? point.asDouble ?? 0);
-        points.push({
-          name,
-          value,
-          isMonotonic: sum.isMonotonic ?? false,
-          attributes: byKey(point.attributes),
-        });
-      }
-    }
-  }
-  return { points, resource: byKey(message.resourceMetrics[0].resource.attributes) };
-}
+import { grpcBackend, httpBackend } from '../helpers/metrics-backend.ts';
 
 /** The SDK's globals are one a process, so each start has a process of its own. */
 async function runChild(endpoint: string, protocol: string, env: Record<string, string> = {}) {
@@ -69,7 +16,7 @@ async function runChild(endpoint: string, protocol: string, env: Record<string, 
     const metrics = await startMetrics({
       target: { protocol: '${protocol}', endpoint: '${endpoint}', headers: { 'x-key': 'k' }, timeoutMs: 1000 },
       environment: process.env, version: '1.2.3', hostAttributes: { 'host.name': 'h' },
-      snapshot: () => ({ opens_in_scope: 70, spans_accepted: 50, rejected: 3, in_flight: 2, ring_full: 4, queue_bytes: 9 }),
+      snapshot: () => ({ opens_in_scope: 70, spans_accepted: 50, rejected: 3, in_flight: 2, ring_full: 4, queue_bytes: 9, probe_attached: 1 }),
       start: { beganUnixMs: 1000, attachedUnixMs: 1250, attributes: { 'fdspan.attach.mode': 'tracepoint' } },
       onError: (error) => errors.push(String(error)),
     });
@@ -84,66 +31,6 @@ async function runChild(endpoint: string, protocol: string, env: Record<string, 
   let out = '';
   for await (const chunk of child.stdout) out += String(chunk);
   return JSON.parse(out) as { errors: string[]; shutdownMs: number };
-}
-
-interface Backend {
-  readonly endpoint: string;
-  readonly metrics: Received[];
-  readonly traces: ReturnType<typeof decodeSpans>;
-  readonly keys: Set<unknown>;
-  close(): void;
-}
-
-async function httpBackend(): Promise<Backend> {
-  const [metrics, traces, keys]: [Received[], Backend['traces'], Set<unknown>] = [[], [], new Set()];
-  const take = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
-    const chunks: Buffer[] = [];
-    for await (const chunk of request) chunks.push(chunk as Buffer);
-    keys.add(request.headers['x-key']);
-    if (request.url === '/v1/metrics') metrics.push(decodeMetrics(Buffer.concat(chunks)));
-    if (request.url === '/v1/traces') traces.push(...decodeSpans(Buffer.concat(chunks)));
-    response.setHeader('content-type', 'application/x-protobuf').end();
-  };
-  const server = createServer((request, response) => void take(request, response));
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  return { endpoint: `http://127.0.0.1:${port}`, metrics, traces, keys, close: () => server.close() };
-}
-
-async function grpcBackend(): Promise<Backend> {
-  const { Server, ServerCredentials } = await import('@grpc/grpc-js');
-  const [metrics, traces, keys]: [Received[], Backend['traces'], Set<unknown>] = [[], [], new Set()];
-  const server = new Server();
-  const serve = (signal: string, take: (bytes: Buffer) => void): void => {
-    const service = `opentelemetry.proto.collector.${signal.toLowerCase()}.v1.${signal}Service`;
-    const definition = {
-      path: `/${service}/Export`,
-      requestStream: false,
-      responseStream: false,
-      requestDeserialize: (bytes: Buffer) => bytes,
-      requestSerialize: (bytes: Buffer) => bytes,
-      responseDeserialize: (bytes: Buffer) => bytes,
-      responseSerialize: (bytes: Buffer) => bytes,
-    };
-    server.addService(
-      { Export: definition },
-      {
-        Export: (call: any, done: any) => {
-          keys.add(call.metadata.get('x-key')[0]);
-          take(call.request as Buffer);
-          done(null, Buffer.alloc(0));
-        },
-      },
-    );
-  };
-  serve('Metrics', (bytes) => metrics.push(decodeMetrics(bytes)));
-  serve('Trace', (bytes) => traces.push(...decodeSpans(bytes)));
-  const port = await new Promise<number>((resolve, reject) => {
-    server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) =>
-      error === null ? resolve(bound) : reject(error),
-    );
-  });
-  return { endpoint: `http://127.0.0.1:${port}`, metrics, traces, keys, close: () => server.forceShutdown() };
 }
 
 for (const [protocol, start] of [
@@ -166,6 +53,7 @@ for (const [protocol, start] of [
     assert.equal(resource['host.name'], 'h');
     assert.equal(value('fdspan.opens_in_scope'), 70);
     assert.equal(value('fdspan.queue.size'), 9);
+    assert.equal(value('fdspan.probe.attached'), 1);
     assert.equal(value('fdspan.drops', { 'fdspan.stage': 'kernel', 'fdspan.reason': 'ring_full' }), 4);
     assert.equal(value('fdspan.drops', { 'fdspan.stage': 'export', 'fdspan.reason': 'rejected' }), 3);
     const exported = points.filter(({ name }) => name === 'otel.sdk.exporter.span.exported');

@@ -14,7 +14,7 @@ const skip = whyNoKernelTests() ?? false;
 /** Six groups a round. More than the policy table's 40,960 places: one that is kept for each would be found. */
 const ROUNDS = 10_000;
 /** Reason: garbage of a busy main thread, which is collected late; one entry for each group would be as much again. */
-const GROWTH_BYTES_MAX = 256 << 20;
+const GROWTH_BYTES_MAX = 160 << 20;
 const FILES = 23;
 
 function rssBytes({ pid }: Collector, field: 'VmRSS' | 'VmHWM'): number {

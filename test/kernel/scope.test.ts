@@ -7,7 +7,8 @@ import { whyNoKernelTests } from '../helpers/collector-process.ts';
 import { assertTraced, tracedRun } from './traced-run.ts';
 
 const skip = whyNoKernelTests() ?? false;
-const skipV1 = skip || (findHierarchy('pids') === null && 'no v1 hierarchy is mounted (a pure v2 host)');
+const hasV1 = findHierarchy('pids') !== null && findHierarchy('memory') !== null;
+const skipV1 = skip || (!hasV1 && 'no v1 hierarchies of pids and memory are mounted');
 
 test('threads of several processes keep their order and their own descriptors', { skip }, async (t) => {
   await assertTraced(t, { scenario: 'many-threads', count: 31 });
@@ -29,6 +30,15 @@ test('a group nested in a running container while fdspan runs inherits its verdi
 test('a container that has only a v1 group is traced by that hierarchy', { skip: skipV1 }, async (t) => {
   const result = await assertTraced(t, { scenario: 'plain-closes', count: 7, hierarchy: 'pids' });
   assert.equal(result?.spans[0].resource['fdspan.cgroup.version'], 'v1');
+});
+
+test('a v1 hierarchy that was chosen is the one that counts', { skip: skipV1 }, async (t) => {
+  const set = { 'scope.by': 'cgroup1', 'scope.cgroup1_hierarchy': 'memory' };
+  const result = await assertTraced(t, { scenario: 'plain-closes', count: 7, hierarchy: 'memory', set });
+  assert.match(String(result?.logs.find(({ msg }) => msg === 'ready')?.scope), /v1 hierarchy memory$/);
+  const other = await tracedRun({ scenario: 'plain-closes', count: 7, hierarchy: 'pids', set });
+  assert.equal(other.spans.length, 0, "a group in another hierarchy isn't seen");
+  assert.equal(other.counters.opens_in_scope, 0);
 });
 
 test('files opened on the host meanwhile make no span', { skip }, async () => {

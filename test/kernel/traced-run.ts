@@ -21,6 +21,10 @@ export interface RunOptions {
   readonly isCollectorFirst?: boolean;
   /** Name of a group inside the container's, where the workload runs. */
   readonly nestedGroup?: string;
+  /** Ids to trace in place of the group's. */
+  readonly containerIds?: readonly string[];
+  /** The workload has namespaces of its own, and its group is no container's. */
+  readonly isIsolated?: boolean;
 }
 
 /** What is there while a run is going on. */
@@ -64,7 +68,7 @@ async function tracedRunInside(
   act: (run: OpenRun) => Promise<void>,
   cleanups: (() => Promise<unknown>)[],
 ): Promise<RunResult> {
-  const group = makeContainerGroup(options.hierarchy ?? 'v2');
+  const group = makeContainerGroup(options.hierarchy ?? 'v2', !options.isIsolated);
   cleanups.push(() => group.remove());
   const protocol = options.protocol ?? 'grpc';
   const receiver = await startReceiver({ protocol });
@@ -76,11 +80,13 @@ async function tracedRunInside(
     return started;
   };
   let workload = options.isCollectorFirst ? null : await startOne();
-  const set = { ...options.set };
+  // What is in the group only: others of this machine may have namespaces of their own.
+  const allow = options.isIsolated ? { 'containers.allow': JSON.stringify([{ cgroup: group.path }]) } : {};
+  const set = { ...allow, ...options.set };
   const collector = await startCollector({
     endpoint: receiver.endpoint,
     protocol,
-    containerIds: [group.id],
+    containerIds: options.containerIds ?? [group.id],
     set,
   });
   cleanups.push(() => collector.kill());

@@ -11,7 +11,7 @@ import { RecordCursor } from '../../src/model/record-cursor.ts';
 import { RingReader } from '../../src/ring/ring-reader.ts';
 import { createTestRing } from '../helpers/ring-memory.ts';
 
-const KINDS = { pair: 1, created: 2, removed: 3, described: 4 };
+const KINDS = { pair: 1, created: 2, removed: 3, described: 4, met: 5 };
 const BUSY = 0x80000000;
 const DISCARDED = 0x40000000;
 const RING_BYTES = 4096;
@@ -20,14 +20,14 @@ const PAGE_BYTES = 4096;
 /** Lengths that a check compares with, and their neighbours. */
 const length = fc.oneof(
   fc.nat({ max: 200 }),
-  fc.constantFrom(7, 8, 15, 16, 31, 32, 119, 120, 151, 152, 153, 407, 4503),
+  fc.constantFrom(7, 8, 15, 16, 31, 32, 135, 136, 151, 152, 153, 407, 4503),
 );
 /** Any bytes, but the fields that checks look at are often near their limits. */
 const oddRecord = fc
   .record({
     length,
     fill: fc.uint8Array({ minLength: 1, maxLength: 64 }),
-    kind: fc.option(fc.constantFrom(0, 1, 1, 1, 2, 3, 4, 5, 255), { nil: undefined }),
+    kind: fc.option(fc.constantFrom(0, 1, 1, 1, 2, 3, 4, 5, 6, 255), { nil: undefined }),
     reason: fc.constantFrom(0, 1, 7, 8, 255),
     executableBytes: fc.oneof(fc.nat({ max: 64 }), fc.constantFrom(0, 255, 256, 65535)),
     pathBytes: fc.oneof(fc.nat({ max: 64 }), fc.constantFrom(0, 1024, 1025, 4096, 4097, 65535)),
@@ -116,7 +116,8 @@ function expectedKind(bytes: Uint8Array): number {
     return pathBytes <= 1024 && 32 + pathBytes <= bytes.length ? KINDS.created : 0;
   }
   if (bytes[0] === KINDS.removed && bytes.length >= 16) return KINDS.removed;
-  return bytes[0] === KINDS.described && bytes.length >= 120 ? KINDS.described : 0;
+  const isProcess = bytes[0] === KINDS.described || bytes[0] === KINDS.met;
+  return isProcess && bytes.length >= 136 ? bytes[0] : 0;
 }
 
 test('any bytes are a record exactly when bpf/record.h says so, and only they are read', () => {
@@ -129,7 +130,7 @@ test('any bytes are a record exactly when bpf/record.h says so, and only they ar
     }),
     { numRuns: 5000 },
   );
-  assert.deepEqual([...seen].sort(), [0, 1, 2, 3, 4]);
+  assert.deepEqual([...seen].sort(), [0, 1, 2, 3, 4, 5]);
 });
 
 for (const attributes of ['lean', 'standard', 'full'] as const)
@@ -163,7 +164,7 @@ test('any bytes are a record of a scope or null, and only they are read', () => 
       const decoded = decodeScopeRecord(inside.subarray(before, before + bytes.length));
       assert.deepEqual(decoded, decodeScopeRecord(Uint8Array.from(bytes)));
       const kind = expectedKind(bytes);
-      const types = [null, null, 'created', 'removed', 'described'];
+      const types = [null, null, 'created', 'removed', 'described', 'met'];
       if (decoded !== null) assert.equal(decoded.type, types[kind]);
       // A verdict that the policy map can't hold is the one more reason to refuse.
       else if (kind > KINDS.pair)

@@ -14,7 +14,7 @@ import {
   NAME_BYTES_MAX,
   type RuntimeSource,
 } from '../../src/containers/runtimes/runtime-source.ts';
-import { StateFileError } from '../../src/containers/runtimes/state-file.ts';
+import { StateFileError } from '../../src/containers/runtimes/state/state-file.ts';
 
 const OWN = process.getuid?.() ?? 0;
 const ID = 'c3'.repeat(32);
@@ -117,10 +117,13 @@ const content = fc.oneof(
 function assertBounded(value: unknown, depth = 0): void {
   if (value instanceof Map) {
     let bytes = 0;
-    for (const [key, label] of value) bytes += Buffer.byteLength(key) + Buffer.byteLength(label);
+    for (const [key, label] of value) {
+      assert.ok(key.isWellFormed() && label.isWellFormed());
+      bytes += Buffer.byteLength(key) + Buffer.byteLength(label);
+    }
     assert.ok(bytes <= LABEL_BYTES_MAX);
   } else if (typeof value === 'string') {
-    assert.ok(value !== '' && Buffer.byteLength(value) <= NAME_BYTES_MAX);
+    assert.ok(value !== '' && Buffer.byteLength(value) <= NAME_BYTES_MAX && value.isWellFormed());
   } else if (typeof value === 'number') {
     assert.ok(Number.isSafeInteger(value));
   } else {

@@ -91,6 +91,7 @@ test('runtimes are found by program, socket and state folder, and none is a warn
 });
 
 const ID = 'a'.repeat(64);
+const AUTO = { by: 'auto', cgroup1Hierarchy: 'auto' } as const;
 const V1 = '31 23 0:28 / /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids\n';
 const V2 = '30 23 0:27 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n';
 
@@ -100,24 +101,28 @@ test('scope: the hierarchy that shows the containers is named, with their number
     [`/sys/fs/cgroup/pids/docker/${ID}/`]: '',
     '/sys/fs/cgroup/unified/': '',
   };
-  const [layout, scope] = await checkScope(host(files), 'auto');
+  const [layout, scope] = await checkScope(host(files), AUTO);
   assert.match(layout.detail, /^hybrid: .*unified \(0 containers\); v1 pids at .* \(1 containers\)/);
   assert.equal(scope.status, 'ok');
   assert.match(scope.detail, /1 of 1 containers/);
-  const [, forced] = await checkScope(host(files), 'cgroup2');
+  const [, forced] = await checkScope(host(files), { ...AUTO, by: 'cgroup2' });
   assert.equal(forced.status, 'warning');
   assert.match(forced.detail, /0 of 1 containers/);
 });
 
 test('scope: a group that only looks like containerd’s does not count as a container', async () => {
   const files = { '/proc/self/mountinfo': V2, [`/sys/fs/cgroup/unified/someone/${'b'.repeat(32)}/`]: '' };
-  assert.match((await checkScope(host(files), 'auto'))[0].detail, /\(0 containers\)/);
+  assert.match((await checkScope(host(files), AUTO))[0].detail, /\(0 containers\)/);
 });
 
-test('scope: no hierarchy is a problem, a part of the tree a warning', async () => {
-  assert.equal((await checkScope(host({ '/proc/self/mountinfo': '' }), 'auto'))[0].kind, 'kernel');
+test('scope: without a hierarchy namespaces are taken, with a warning; so for a part of the tree', async () => {
+  const none = host({ '/proc/self/mountinfo': '' });
+  const [layout, scope] = await checkScope(none, AUTO);
+  assert.deepEqual([layout.status, scope.status], ['warning', 'ok']);
+  assert.match(scope.detail, /mount namespace/);
+  assert.equal((await checkScope(none, { ...AUTO, by: 'cgroup2' }))[1].kind, 'kernel');
   const part = V2.replace('0:27 /', '0:27 /docker/x');
-  const checks = await checkScope(host({ '/proc/self/mountinfo': part }), 'auto');
+  const checks = await checkScope(host({ '/proc/self/mountinfo': part }), AUTO);
   assert.equal(checks.at(-1)?.status, 'warning');
 });
 

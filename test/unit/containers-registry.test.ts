@@ -85,6 +85,7 @@ test("the earliest process describes a container, also when it comes before the 
     type: 'described' as const,
     scope: v2(5),
     pid: 42,
+    groups: [0n, 0n] as const,
     processStartedBootNs: startedBootNs,
     namespaces: Uint32Array.of(1, 2, 3, 4, 5, 6, 7),
     hostname,

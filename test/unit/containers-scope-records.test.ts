@@ -14,7 +14,7 @@ function created(path: Buffer, pathBytes = path.length): Buffer {
   return Buffer.concat([bytes, path]);
 }
 
-test('decodes the three records about scopes', () => {
+test('decodes the records about scopes', () => {
   assert.deepEqual(decodeScopeRecord(created(Buffer.from([0x2f, 0xff]))), {
     type: 'created',
     scope: 0x4000_0000_0000_0007n,
@@ -27,21 +27,29 @@ test('decodes the three records about scopes', () => {
   removed[0] = 3;
   removed.writeBigUInt64LE(9n, 8);
   assert.deepEqual(decodeScopeRecord(removed), { type: 'removed', scope: 9n });
-  const described = Buffer.alloc(120);
-  described[0] = 4;
+  const described = Buffer.alloc(136);
   described.writeUInt32LE(42, 4);
   described.writeBigUInt64LE(9n, 8);
   described.writeBigUInt64LE(77n, 16);
-  for (let i = 0; i < 7; i++) described.writeUInt32LE(4026531840 + i, 24 + 4 * i);
-  described.write('web', 56);
-  assert.deepEqual(decodeScopeRecord(described), {
-    type: 'described',
-    scope: 9n,
-    pid: 42,
-    processStartedBootNs: 77n,
-    namespaces: Uint32Array.from([0, 1, 2, 3, 4, 5, 6], (i) => 4026531840 + i),
-    hostname: 'web',
-  });
+  described.writeBigUInt64LE(5n, 24);
+  described.writeBigUInt64LE(0x4000_0000_0000_0006n, 32);
+  for (let i = 0; i < 7; i++) described.writeUInt32LE(4026531840 + i, 40 + 4 * i);
+  described.write('web', 72);
+  for (const [kind, type] of [
+    [4, 'described'],
+    [5, 'met'],
+  ] as const) {
+    described[0] = kind;
+    assert.deepEqual(decodeScopeRecord(described), {
+      type,
+      scope: 9n,
+      pid: 42,
+      processStartedBootNs: 77n,
+      groups: [5n, 0x4000_0000_0000_0006n],
+      namespaces: Uint32Array.from([0, 1, 2, 3, 4, 5, 6], (i) => 4026531840 + i),
+      hostname: 'web',
+    });
+  }
 });
 
 test('refuses records that are cut, of another kind or with a path beyond their end', () => {

@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { test } from 'node:test';
-import { containerdMetadata, ociRuntimeOf } from '../../src/containers/runtimes/containerd-metadata.ts';
+import { promisify } from 'node:util';
+import { containerdMetadata, ociRuntimeOf } from '../../src/containers/runtimes/grpc/containerd-metadata.ts';
+
+const run = promisify(execFile);
 
 test("names the OCI runtime by its shim, unless the shim was told another runtime's binary", () => {
   assert.equal(ociRuntimeOf('io.containerd.runc.v2', ''), 'runc');
@@ -9,7 +13,7 @@ test("names the OCI runtime by its shim, unless the shim was told another runtim
   assert.equal(ociRuntimeOf('/opt/bin/containerd-shim-runsc-v1', undefined), 'runsc');
   assert.equal(ociRuntimeOf('io.containerd.runc.v2', 'crun'), 'crun');
   assert.equal(ociRuntimeOf('io.containerd.runc.v2', '/usr/local/bin/crun'), 'crun');
-  assert.equal(ociRuntimeOf('io.containerd.runc.v2', '/usr/local/bin/'), null);
+  assert.equal(ociRuntimeOf('io.containerd.runc.v2', '/usr/local/bin/'), undefined);
   for (const shim of [
     '',
     'runc',
@@ -19,15 +23,34 @@ test("names the OCI runtime by its shim, unless the shim was told another runtim
     7,
     null,
   ]) {
-    assert.equal(ociRuntimeOf(shim, undefined), null);
+    assert.equal(ociRuntimeOf(shim, undefined), undefined);
   }
 });
 
 test('a record without an id is no container', () => {
-  const record = { namespace: 'default', runcOptions: {}, sandbox: {}, version: null };
+  const record = { namespace: 'default', runcOptions: {}, sandbox: {}, version: undefined };
   assert.equal(containerdMetadata({ ...record, container: {} }), null);
   assert.deepEqual(containerdMetadata({ ...record, container: { id: 'a' } }), {
     id: 'a',
     runtimeName: 'containerd',
+    labels: new Map(),
   });
+});
+
+test('a source that is asked nothing loads no gRPC', async () => {
+  const modules = ['containerd', 'cri'].map((name) =>
+    import.meta.resolve(`../../src/containers/runtimes/${name}.ts`),
+  );
+  const script = `
+    import { createRequire } from 'node:module';
+    const [{ ContainerdSource }, { CriSource }] = await Promise.all(${JSON.stringify(modules)}.map((url) => import(url)));
+    const loaded = () => Object.keys(createRequire(import.meta.url).cache).filter((path) => path.includes('@grpc')).length;
+    const sources = [new ContainerdSource('/nowhere/a.sock'), new CriSource('/nowhere/b.sock')];
+    const before = loaded();
+    await sources[0].find({ id: 'a', cgroupPath: '/' }, AbortSignal.timeout(5000)).catch(() => undefined);
+    for (const source of sources) source.close();
+    console.log(JSON.stringify([before, loaded() > 0]));
+  `;
+  const { stdout } = await run(process.execPath, ['--input-type=module', '--eval', script]);
+  assert.deepEqual(JSON.parse(stdout), [0, true]);
 });

@@ -6,9 +6,10 @@ import { chown, mkdir, mkdtemp, open, rm, writeFile } from 'node:fs/promises';
 import { DatabaseSync } from 'node:sqlite';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { test, type TestContext } from 'node:test';
 import { gunzipSync } from 'node:zlib';
-import { BoltError, readBoltValue } from '../../src/containers/runtimes/bolt-file.ts';
+import { BoltError, readBoltValue } from '../../src/containers/runtimes/state/bolt-file.ts';
 import { podmanState } from '../../src/containers/runtimes/podman-state.ts';
 
 const BOLT = gunzipSync(readFileSync(join(import.meta.dirname, '../helpers/data/bolt-containers.db.gz')));
@@ -178,8 +179,10 @@ test(
       // A writer holds the lock: half an answer would be kept, so there is none.
       database.exec('BEGIN EXCLUSIVE');
       await assert.rejects(source.find(question, patience()), { errcode: 5 });
+      const waiting = source.find(question, patience());
+      await delay(30);
       database.exec('COMMIT');
-      assert.deepEqual(await source.find(question, patience()), expected);
+      assert.deepEqual(await waiting, expected);
       database.close();
     }
   },

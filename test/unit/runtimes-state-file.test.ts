@@ -8,14 +8,11 @@ import { test, type TestContext } from 'node:test';
 import { dockerState } from '../../src/containers/runtimes/docker-state.ts';
 import { lxcState } from '../../src/containers/runtimes/lxc-state.ts';
 import { ANSWER_BYTES_MAX, LABEL_BYTES_MAX } from '../../src/containers/runtimes/runtime-source.ts';
-import {
-  readStateFile,
-  readStateJson,
-  statePath,
-  untilAborted,
-} from '../../src/containers/runtimes/state-file.ts';
-import { foldersFor } from '../../src/containers/runtimes/state-source.ts';
-import { userFoldersOf, userOfGroup, type UserFolders } from '../../src/containers/runtimes/user-folders.ts';
+import { readStateFile, readStateJson, statePath } from '../../src/containers/runtimes/state/state-file.ts';
+import { foldersFor } from '../../src/containers/runtimes/state/state-source.ts';
+import { userFoldersOf, type UserFolders } from '../../src/containers/runtimes/state/user-folders.ts';
+import { untilAborted } from '../../src/containers/runtimes/until-aborted.ts';
+import { userOfGroup } from '../../src/containers/runtimes/user-slice.ts';
 
 const OWN = process.getuid?.() ?? 0;
 const ID = 'a1'.repeat(32);

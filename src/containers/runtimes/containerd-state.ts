@@ -1,19 +1,14 @@
 // containerd without its gRPC socket: the bundle of a task in the folder of its shim. It has the annotations,
 // which for pods tell almost all; containerd's labels are in a database that only containerd can read.
 import { CONTAINERD_STATE_FOLDER, TASK_FOLDER } from '../containerd-tasks.ts';
-import { readAnnotations, serviceNameOfConfig } from './oci-config.ts';
-import { containerdNamespaces, isOfGroup } from './oci-state.ts';
+import { known, nameOf, recordOf } from './fields.ts';
+import { ociRuntimeOfBinary, ociRuntimeOfShim } from './oci-runtime-name.ts';
 import type { ContainerMetadata, ContainerQuestion, RuntimeSource } from './runtime-source.ts';
-import {
-  known,
-  nameOf,
-  readStateFile,
-  readStateJson,
-  recordOf,
-  statePath,
-  type StateFolder,
-} from './state-file.ts';
-import { firstKnown, rootFolders, stateSource } from './state-source.ts';
+import { serviceNameOfSpec } from './service-name.ts';
+import { readAnnotations } from './state/oci-config.ts';
+import { containerdNamespaces, isOfGroup } from './state/oci-state.ts';
+import { readStateFile, readStateJson, statePath, type StateFolder } from './state/state-file.ts';
+import { addressOf, firstKnown, rootFolders, stateSource, type FolderOptions } from './state/state-source.ts';
 
 /** containerd's own, the one that dockerd starts, and those of k3s, k0s and MicroK8s. */
 export const CONTAINERD_STATE_FOLDERS: readonly string[] = [
@@ -28,15 +23,18 @@ export const CONTAINERD_STATE_FOLDERS: readonly string[] = [
 const SHIM_BYTES_MAX = 4096;
 
 /** Makes the source. `folders` replaces {@link CONTAINERD_STATE_FOLDERS}; each is a containerd's `state`. */
-export function containerdState(options: { readonly folders?: readonly StateFolder[] } = {}): RuntimeSource {
+export function containerdState(options: FolderOptions = {}): RuntimeSource {
   const folders = options.folders ?? rootFolders(CONTAINERD_STATE_FOLDERS);
-  const address = folders.map(({ path }) => path).join(' ');
-  return stateSource('containerd state', address, async (question, signal) => {
-    const tasks = containerdNamespaces(question).flatMap((namespace) =>
-      folders.map((folder) => ({ folder, namespace })),
-    );
-    return firstKnown(tasks, signal, (task) => findTask(task, question, signal));
-  });
+  return stateSource(
+    'containerd state',
+    addressOf({ folders }, CONTAINERD_STATE_FOLDER),
+    async (question, signal) => {
+      const tasks = containerdNamespaces(question).flatMap((namespace) =>
+        folders.map((folder) => ({ folder, namespace })),
+      );
+      return firstKnown(tasks, signal, (task) => findTask(task, question, signal));
+    },
+  );
 }
 
 interface TaskFolder {
@@ -63,7 +61,7 @@ async function findTask(
     runtimeName: namespace === 'moby' ? 'docker' : 'containerd',
     ociRuntime: await ociRuntimeOf(pathOf, folder.ownerUid, signal),
     ...readAnnotations(config.annotations).metadata,
-    serviceName: serviceNameOfConfig(config),
+    serviceName: serviceNameOfSpec(config),
   });
 }
 
@@ -78,9 +76,9 @@ async function ociRuntimeOf(
   try {
     const options = await readStateJson(optionsPath, ownerUid, signal);
     const binary = nameOf(options?.binary_name) ?? nameOf(options?.BinaryName);
-    if (binary !== undefined) return nameOf(binary.slice(binary.lastIndexOf('/') + 1));
+    if (binary !== undefined) return ociRuntimeOfBinary(binary);
     const shim = await readStateFile(shimPath, ownerUid, signal, SHIM_BYTES_MAX);
-    return /\/containerd-shim-([a-z0-9-]{1,64})-v[0-9]+$/.exec(shim?.toString('latin1').trim() ?? '')?.[1];
+    return ociRuntimeOfShim(shim?.toString().trim());
   } catch {
     signal.throwIfAborted();
     return undefined;

@@ -1,10 +1,10 @@
 // containerd, asked over its own gRPC API. Ids count within a namespace; the control group's path often names it,
 // else all are asked.
 import { isIdentifier } from '../cgroup-segment.ts';
-import { fieldsOf, nameOf, type Fields } from './message-fields.ts';
-import { containerdMetadata, DOCKER_NAMESPACE, sandboxIdOf } from './containerd-metadata.ts';
-import { EventFollower, FOLLOW_TIMES, type FollowTimes } from './event-follower.ts';
-import { GRPC_NOT_FOUND, GrpcCallError, GrpcConnection } from './grpc-connection.ts';
+import { fieldsOf, nameOf, type Fields } from './fields.ts';
+import { Follower, FOLLOW_TIMES, type EventStream, type FollowTimes } from './follower.ts';
+import { containerdMetadata, DOCKER_NAMESPACE, sandboxIdOf } from './grpc/containerd-metadata.ts';
+import { GRPC_NOT_FOUND, GrpcCallError, GrpcConnection } from './grpc/grpc-connection.ts';
 import type {
   ContainerMetadata,
   ContainerQuestion,
@@ -46,20 +46,26 @@ export class ContainerdSource implements RuntimeSource {
   readonly name = 'containerd';
   readonly address: string;
   readonly #connection: GrpcConnection;
-  readonly #times: FollowTimes;
-  #follower: EventFollower | null = null;
-  #version: string | null = null;
+  readonly #follower: Follower;
+  #version: string | undefined;
 
   constructor(socketPath: string = CONTAINERD_SOCKET, times: FollowTimes = FOLLOW_TIMES) {
     this.address = socketPath;
-    this.#times = times;
     this.#connection = new GrpcConnection(socketPath, PROTO_FILES);
+    this.#follower = new Follower(
+      {
+        ping: (signal) => this.#askVersion(signal),
+        listen: (stream) => this.#listen(stream),
+        lookUp: (key, signal) => this.#lookUp(key, signal),
+      },
+      times,
+    );
   }
 
   async find(question: ContainerQuestion, signal: AbortSignal): Promise<ContainerMetadata | null> {
     const { id } = question;
     if (!isIdentifier(id)) return null;
-    if (this.#version === null) await this.#askVersion(signal);
+    if (this.#version === undefined) await this.#askVersion(signal);
     const likely = likelyNamespace(question);
     const container = likely === null ? null : await this.#get(likely, id, signal);
     if (likely !== null && container !== null) return this.#describe(likely, container, signal);
@@ -67,24 +73,18 @@ export class ContainerdSource implements RuntimeSource {
   }
 
   follow(listener: RuntimeListener): void {
-    this.#follower ??= new EventFollower(
-      {
-        ping: (signal) => this.#askVersion(signal),
-        listen: (signal, named) => this.#listen(signal, named),
-        lookUp: async (key, signal) => {
-          const [namespace, id] = key.split('/');
-          const container = await this.#get(namespace, id, signal);
-          return container === null ? null : this.#describe(namespace, container, signal);
-        },
-      },
-      listener,
-      this.#times,
-    );
+    this.#follower.start(listener);
   }
 
   close(): void {
-    this.#follower?.close();
+    this.#follower.close();
     this.#connection.close();
+  }
+
+  async #lookUp(key: string, signal: AbortSignal): Promise<ContainerMetadata | null> {
+    const [namespace, id] = key.split('/');
+    const container = await this.#get(namespace, id, signal);
+    return container === null ? null : this.#describe(namespace, container, signal);
   }
 
   /** Null where no namespace knows the id, and where several do: which of them is meant isn't known. */
@@ -95,8 +95,8 @@ export class ContainerdSource implements RuntimeSource {
   ): Promise<ContainerMetadata | null> {
     const { namespaces } = await this.#connection.call(LIST_NAMESPACES, {}, signal);
     const names = (Array.isArray(namespaces) ? namespaces : [])
-      .map((namespace) => nameOf(fieldsOf(namespace)['name']))
-      .filter((name) => name !== null && name !== asked && isNamespace(name)) as string[];
+      .map((namespace) => nameOf(fieldsOf(namespace).name))
+      .filter((name) => name !== undefined && name !== asked && isNamespace(name)) as string[];
     const found = await Promise.all(
       names.slice(0, NAMESPACES_MAX).map(async (namespace) => {
         const container = await this.#get(namespace, id, signal);
@@ -116,8 +116,8 @@ export class ContainerdSource implements RuntimeSource {
   async #get(namespace: string, id: string, signal: AbortSignal): Promise<Fields | null> {
     try {
       const headers = { 'containerd-namespace': namespace };
-      const container = fieldsOf((await this.#connection.call(GET, { id }, signal, headers))['container']);
-      return container['id'] === id ? container : null;
+      const container = fieldsOf((await this.#connection.call(GET, { id }, signal, headers)).container);
+      return container.id === id ? container : null;
     } catch (error) {
       if (error instanceof GrpcCallError && error.code === GRPC_NOT_FOUND) return null;
       throw error;
@@ -129,13 +129,13 @@ export class ContainerdSource implements RuntimeSource {
     container: Fields,
     signal: AbortSignal,
   ): Promise<ContainerMetadata | null> {
-    const options = fieldsOf(fieldsOf(container['runtime'])['options']);
-    const hasOptions = options['type_url'] === 'containerd.runc.v1.Options';
+    const options = fieldsOf(fieldsOf(container.runtime).options);
+    const hasOptions = options.type_url === 'containerd.runc.v1.Options';
     const runcOptions = hasOptions
-      ? await this.#connection.decode('containerd.runc.v1.Options', options['value'])
+      ? await this.#connection.decode('containerd.runc.v1.Options', options.value)
       : {};
     const sandboxId = sandboxIdOf(container);
-    const sandbox = sandboxId === null ? null : await this.#get(namespace, sandboxId, signal);
+    const sandbox = sandboxId === undefined ? null : await this.#get(namespace, sandboxId, signal);
     return containerdMetadata({
       namespace,
       container,
@@ -145,19 +145,19 @@ export class ContainerdSource implements RuntimeSource {
     });
   }
 
-  /** Asked with each heartbeat, too: a restart may have brought another version. */
+  /** Asked with each ping, too: a restart may have brought another version. */
   async #askVersion(signal: AbortSignal): Promise<void> {
-    this.#version = nameOf((await this.#connection.call(VERSION, {}, signal))['version']);
+    this.#version = nameOf((await this.#connection.call(VERSION, {}, signal)).version);
   }
 
-  async #listen(signal: AbortSignal, named: (key: string) => void): Promise<void> {
-    await this.#connection.stream(SUBSCRIBE, { filters: EVENT_FILTERS }, signal, (envelope) => {
-      const event = EVENTS.get(String(envelope['topic']));
-      const namespace = envelope['namespace'];
+  async #listen(stream: EventStream): Promise<void> {
+    await this.#connection.stream(SUBSCRIBE, { filters: EVENT_FILTERS }, stream.signal, (envelope) => {
+      const event = EVENTS.get(String(envelope.topic));
+      const { namespace } = envelope;
       if (event === undefined || typeof namespace !== 'string' || !isNamespace(namespace)) return;
-      void this.#connection.decode(event.type, fieldsOf(envelope['event'])['value']).then((fields) => {
+      void this.#connection.decode(event.type, fieldsOf(envelope.event).value).then((fields) => {
         const id = fields[event.idField];
-        if (typeof id === 'string' && isIdentifier(id)) named(`${namespace}/${id}`);
+        if (typeof id === 'string' && isIdentifier(id)) stream.named(`${namespace}/${id}`);
       });
     });
   }

@@ -1,16 +1,17 @@
 // Any runtime that Kubernetes can use (containerd, CRI-O, cri-dockerd), asked by the container runtime interface.
 import { once } from 'node:events';
 import { isIdentifier } from '../cgroup-segment.ts';
-import { fieldsOf, nameOf, type Fields } from './message-fields.ts';
-import { criContainer, criSandbox, infoOf, sandboxIdOfInfo, type CriRuntime } from './cri-metadata.ts';
-import { EventFollower, FOLLOW_TIMES, type FollowTimes } from './event-follower.ts';
+import { fieldsOf, nameOf, type Fields } from './fields.ts';
+import { Follower, FOLLOW_TIMES, type EventStream, type FollowTimes } from './follower.ts';
+import { criContainer, criSandbox, infoOf, sandboxIdOfInfo, type CriRuntime } from './grpc/cri-metadata.ts';
 import {
   GRPC_NOT_FOUND,
   GRPC_UNIMPLEMENTED,
   GRPC_UNKNOWN,
   GrpcCallError,
   GrpcConnection,
-} from './grpc-connection.ts';
+} from './grpc/grpc-connection.ts';
+import { DOCKER_SANDBOX_NAME } from './pod.ts';
 import type {
   ContainerMetadata,
   ContainerQuestion,
@@ -35,14 +36,20 @@ export class CriSource implements RuntimeSource {
   readonly name = 'cri';
   readonly address: string;
   readonly #connection: GrpcConnection;
-  readonly #times: FollowTimes;
-  #follower: EventFollower | null = null;
+  readonly #follower: Follower;
   #runtime: CriRuntime | null = null;
 
   constructor(socketPath: string, times: FollowTimes = FOLLOW_TIMES) {
     this.address = socketPath;
-    this.#times = times;
     this.#connection = new GrpcConnection(socketPath, ['cri.proto']);
+    this.#follower = new Follower(
+      {
+        ping: (signal) => this.#askRuntime(signal),
+        listen: (stream) => this.#listen(stream),
+        lookUp: (id, signal) => this.#lookUp(id, signal),
+      },
+      times,
+    );
   }
 
   async find({ id }: ContainerQuestion, signal: AbortSignal): Promise<ContainerMetadata | null> {
@@ -50,19 +57,11 @@ export class CriSource implements RuntimeSource {
   }
 
   follow(listener: RuntimeListener): void {
-    this.#follower ??= new EventFollower(
-      {
-        ping: async (signal) => void (await this.#askRuntime(signal)),
-        listen: (signal, named) => this.#listen(signal, named),
-        lookUp: (id, signal) => this.#lookUp(id, signal),
-      },
-      listener,
-      this.#times,
-    );
+    this.#follower.start(listener);
   }
 
   close(): void {
-    this.#follower?.close();
+    this.#follower.close();
     this.#connection.close();
   }
 
@@ -70,30 +69,32 @@ export class CriSource implements RuntimeSource {
     const runtime = this.#runtime ?? (await this.#askRuntime(signal));
     // Verbose: else neither the sandbox nor the environment is told.
     const answer = await this.#ask('ContainerStatus', { container_id: id, verbose: true }, signal);
-    const status = fieldsOf(answer?.['status']);
+    const status = fieldsOf(answer?.status);
     // Runtimes take a prefix for the whole id.
-    if (answer === null || status['id'] !== id) {
+    const isContainer = answer !== null && status.id === id;
+    // cri-dockerd gives a sandbox's status for a container's.
+    if (!isContainer || fieldsOf(status.metadata).name === DOCKER_SANDBOX_NAME) {
       const sandbox = await this.#sandbox(id, signal);
       return sandbox === null ? null : criSandbox(sandbox, runtime);
     }
     const info = infoOf(answer);
     const sandboxId = sandboxIdOfInfo(info) ?? (await this.#listedSandboxId(id, signal));
-    const sandbox = sandboxId === null ? null : await this.#sandbox(sandboxId, signal);
+    const sandbox = sandboxId === undefined ? null : await this.#sandbox(sandboxId, signal);
     return criContainer(status, info, sandbox ?? {}, runtime);
   }
 
   async #sandbox(id: string, signal: AbortSignal): Promise<Fields | null> {
     const answer = await this.#ask('PodSandboxStatus', { pod_sandbox_id: id }, signal);
-    const status = fieldsOf(answer?.['status']);
-    return status['id'] === id ? status : null;
+    const status = fieldsOf(answer?.status);
+    return status.id === id ? status : null;
   }
 
-  async #listedSandboxId(id: string, signal: AbortSignal): Promise<string | null> {
+  async #listedSandboxId(id: string, signal: AbortSignal): Promise<string | undefined> {
     const answer = await this.#ask('ListContainers', { filter: { id } }, signal);
-    const containers: unknown = answer?.['containers'];
+    const containers: unknown = answer?.containers;
     const list: readonly unknown[] = Array.isArray(containers) ? containers : [];
-    const own = list.find((one) => fieldsOf(one)['id'] === id);
-    return nameOf(fieldsOf(own)['pod_sandbox_id']);
+    const own = list.find((one) => fieldsOf(one).id === id);
+    return nameOf(fieldsOf(own).pod_sandbox_id);
   }
 
   /** Null where the runtime knows no such id. */
@@ -106,20 +107,21 @@ export class CriSource implements RuntimeSource {
     }
   }
 
-  /** Asked with each heartbeat, too: a restart may have brought another version. */
+  /** Asked with each ping, too: a restart may have brought another version. */
   async #askRuntime(signal: AbortSignal): Promise<CriRuntime> {
     const answer = await this.#connection.call(`${SERVICE}/Version`, {}, signal);
-    const name = nameOf(answer['runtime_name']);
-    if (name === null) throw new Error(`asking ${this.address} for its version: the answer names no runtime`);
-    this.#runtime = { name, version: nameOf(answer['runtime_version']) };
+    const name = nameOf(answer.runtime_name);
+    if (name === undefined)
+      throw new Error(`asking ${this.address} for its version: the answer names no runtime`);
+    this.#runtime = { name, version: nameOf(answer.runtime_version) };
     return this.#runtime;
   }
 
-  async #listen(signal: AbortSignal, named: (key: string) => void): Promise<void> {
+  async #listen({ signal, named }: EventStream): Promise<void> {
     try {
       await this.#connection.stream(`${SERVICE}/GetContainerEvents`, {}, signal, (event) => {
-        const id = event['container_id'];
-        if (NEWS.has(event['container_event_type']) && typeof id === 'string' && isIdentifier(id)) named(id);
+        const id = event.container_id;
+        if (NEWS.has(event.container_event_type) && typeof id === 'string' && isIdentifier(id)) named(id);
       });
     } catch (error) {
       const hasNoEvents = error instanceof GrpcCallError && error.code === GRPC_UNIMPLEMENTED;
@@ -130,10 +132,13 @@ export class CriSource implements RuntimeSource {
   }
 }
 
-/** cri-dockerd passes docker's message on, under the status for anything. */
+/**
+ * cri-dockerd gives every error the status for anything: docker's own message where there is no such container, and
+ * its own where the container was made without it.
+ */
+const NOT_A_PODS =
+  /no such container|not managed by kubernetes|failed to parse the (?:container|sandbox) name/i;
+
 function isUnknownId(error: GrpcCallError): boolean {
-  return (
-    error.code === GRPC_NOT_FOUND ||
-    (error.code === GRPC_UNKNOWN && /no such (container|sandbox)/i.test(error.message))
-  );
+  return error.code === GRPC_NOT_FOUND || (error.code === GRPC_UNKNOWN && NOT_A_PODS.test(error.message));
 }

@@ -1,17 +1,17 @@
 // crun's own state, `ROOT/ID/status` and the copy of the bundle's config.json beside it.
 import type { ContainerMetadata, ContainerQuestion, RuntimeSource } from './runtime-source.ts';
-import { serviceNameOfConfig } from './oci-config.ts';
-import { isOfGroup, metadataOfState } from './oci-state.ts';
-import { readStateJson, statePath, type StateFolder } from './state-file.ts';
-import { firstKnown, foldersFor, stateSource } from './state-source.ts';
+import { serviceNameOfSpec } from './service-name.ts';
+import { isOfGroup, metadataOfState } from './state/oci-state.ts';
+import { readStateJson, statePath, type StateFolder } from './state/state-file.ts';
+import { addressOf, firstKnown, foldersFor, stateSource, type FolderOptions } from './state/state-source.ts';
 
 /** crun's default, which podman and CRI-O use too. */
 export const CRUN_ROOT = '/run/crun';
 const DOCKER_ROOT = '/run/docker/runtime-crun/moby';
 
 /** Makes the source. `folders` replaces the default roots: crun's, docker's, and a user's own. */
-export function crunState(options: { readonly folders?: readonly StateFolder[] } = {}): RuntimeSource {
-  const address = options.folders?.map(({ path }) => path).join(' ') ?? CRUN_ROOT;
+export function crunState(options: FolderOptions = {}): RuntimeSource {
+  const address = addressOf(options, CRUN_ROOT);
   return stateSource('crun state', address, async (question, signal) => {
     const folders = await foldersFor(question, signal, {
       given: options.folders,
@@ -38,6 +38,6 @@ async function findIn(
     runtime: 'crun',
     manager: folder.path === DOCKER_ROOT ? 'docker' : undefined,
     annotations: config.annotations,
-    serviceName: serviceNameOfConfig(config),
+    serviceName: serviceNameOfSpec(config),
   });
 }

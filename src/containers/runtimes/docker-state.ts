@@ -1,19 +1,12 @@
 // Docker without its API: `DATA/containers/ID/config.v2.json`, which dockerd writes when it creates a container.
 import { readdir } from 'node:fs/promises';
 import { isHexId } from '../cgroup-segment.ts';
-import { imageMetadata } from './image-name.ts';
-import { serviceNameOf } from './oci-config.ts';
-import { boundLabels, type ContainerMetadata, type RuntimeSource } from './runtime-source.ts';
-import {
-  known,
-  nameOf,
-  readStateJson,
-  recordOf,
-  statePath,
-  untilAborted,
-  type StateFolder,
-} from './state-file.ts';
-import { firstKnown, foldersFor, stateSource } from './state-source.ts';
+import { DOCKER } from './engine/docker.ts';
+import { nameOf } from './fields.ts';
+import type { ContainerMetadata, RuntimeSource } from './runtime-source.ts';
+import { readStateJson, statePath, type StateFolder } from './state/state-file.ts';
+import { addressOf, firstKnown, foldersFor, stateSource, type FolderOptions } from './state/state-source.ts';
+import { untilAborted } from './until-aborted.ts';
 
 export const DOCKER_DATA = '/var/lib/docker';
 const SNAP_DATA = '/var/snap/docker/common/var-lib-docker';
@@ -26,8 +19,8 @@ const REMAPPED_MAX = 8;
  * Makes the source. `folders` replaces the default ones: dockerd's data root as daemon.json and the packages have
  * it, and the root of a user's rootless docker.
  */
-export function dockerState(options: { readonly folders?: readonly StateFolder[] } = {}): RuntimeSource {
-  const address = options.folders?.map(({ path }) => path).join(' ') ?? DOCKER_DATA;
+export function dockerState(options: FolderOptions = {}): RuntimeSource {
+  const address = addressOf(options, DOCKER_DATA);
   return stateSource('docker state', address, async (question, signal) => {
     if (!isHexId(question.id)) return null;
     const configured = options.folders === undefined ? await configuredData(signal) : [];
@@ -77,14 +70,10 @@ async function findIn(
   if (state === null) return null;
   const host = await readStateJson(hostPath, ownerUid, signal).catch(() => null);
   signal.throwIfAborted();
-  const config = recordOf(state.Config) ?? {};
-  return known<ContainerMetadata>({
+  return {
     id,
-    runtimeName: 'docker',
-    ociRuntime: nameOf(host?.Runtime),
-    name: nameOf(nameOf(state.Name)?.replace(/^\//, '')),
-    ...imageMetadata(config.Image),
-    labels: boundLabels(config.Labels),
-    serviceName: serviceNameOf(config.Env),
-  });
+    runtimeName: DOCKER.runtimeName,
+    // The API answers with the same objects, the host's part within.
+    ...DOCKER.read({ ...state, HostConfig: host }),
+  };
 }

@@ -1,21 +1,23 @@
 // Docker or podman, asked over a unix socket: one look-up for a container, and its events. A user's own engine
 // (rootless) is believed only for what runs in that user's control groups: whoever owns the socket chooses the answers.
 import { isHexId } from '../cgroup-segment.ts';
-import { nameOf, objectOf } from './answer-fields.ts';
-import { engineOfVersion, eventsPathOf, type Engine } from './engine-version.ts';
-import { EngineError } from './engine-error.ts';
-import { Follower, FOLLOWER_TIMING, type FollowerTiming } from './follower.ts';
+import { EngineError } from './engine/engine-error.ts';
+import { dockerOfVersion, eventsPathOf, podmanOfPing, type Engine } from './engine/engine-version.ts';
+import { UnixHttp } from './engine/unix-http.ts';
+import { fieldsOf, nameOf, recordOfText } from './fields.ts';
+import { Follower, FOLLOW_TIMES, type EventStream, type FollowTimes } from './follower.ts';
 import type {
   ContainerMetadata,
   ContainerQuestion,
   RuntimeListener,
   RuntimeSource,
 } from './runtime-source.ts';
-import { isInUserSlice, type EngineSocket } from './socket-paths.ts';
-import { UnixHttp } from './unix-http.ts';
+import type { EngineSocket } from './socket-paths.ts';
+import { untilAborted } from './until-aborted.ts';
+import { userOfGroup } from './user-slice.ts';
 
-/** Reason: an engine answers in 2–50 ms, a busy one in seconds; the stream of events waits meanwhile. */
-const INSPECT_TIMEOUT_MS = 5_000;
+/** Reason: as for a look-up; several look-ups may wait for it, and each has its own deadline. */
+const INTRODUCE_TIMEOUT_MS = 5_000;
 
 /** Containers of a rootless engine whose events are passed on. Reason: as many as are traced at once; the oldest is forgotten. */
 const OWN_IDS_MAX = 4096;
@@ -26,69 +28,59 @@ export class EngineSource implements RuntimeSource {
   readonly address: string;
   readonly #ownerUid: number | null;
   readonly #http: UnixHttp;
-  readonly #timing: FollowerTiming;
+  readonly #follower: Follower;
   readonly #ownIds = new Set<string>();
   #engine: Promise<Engine> | null = null;
-  #follower: Follower | null = null;
 
-  constructor({ engine, path, ownerUid }: EngineSocket, timing: FollowerTiming = FOLLOWER_TIMING) {
+  constructor({ engine, path, ownerUid }: EngineSocket, times: FollowTimes = FOLLOW_TIMES) {
     this.name = engine;
     this.address = path;
     this.#ownerUid = ownerUid;
     this.#http = new UnixHttp(path);
-    this.#timing = timing;
+    this.#follower = new Follower(
+      {
+        ping: (signal) => this.#http.ping(signal),
+        listen: (stream) => this.#listen(stream),
+        lookUp: (id, signal) => this.#inspect(id, signal),
+      },
+      times,
+    );
   }
 
   async find({ id, cgroupPath }: ContainerQuestion, signal: AbortSignal): Promise<ContainerMetadata | null> {
     signal.throwIfAborted();
     // Engines take names and short ids too: only a whole id can't mean another container.
     if (!isHexId(id)) return null;
-    if (this.#ownerUid !== null && !isInUserSlice(cgroupPath, this.#ownerUid)) return null;
+    if (this.#ownerUid !== null && userOfGroup(cgroupPath) !== this.#ownerUid) return null;
     const metadata = await this.#inspect(id, signal);
     if (metadata !== null && this.#ownerUid !== null) this.#keepOwn(id);
     return metadata;
   }
 
   follow(listener: RuntimeListener): void {
-    this.#follower ??= new Follower(
-      {
-        run: (signal, opened, sinceUnixMs) => this.#runEvents(listener, signal, opened, sinceUnixMs),
-        ping: (signal) => this.#http.get('/_ping', signal),
-      },
-      (isAnswering, reason) => {
-        if (!isAnswering) this.#engine = null;
-        listener.state(isAnswering, reason);
-      },
-      this.#timing,
-    );
-    this.#follower.start();
+    this.#follower.start(listener);
   }
 
   close(): void {
-    this.#follower?.close();
+    this.#follower.close();
     this.#http.close();
   }
 
   async #inspect(id: string, signal: AbortSignal): Promise<ContainerMetadata | null> {
     const { dialect, apiVersion, runtimeVersion } = await this.#askEngine(signal);
-    const answer = await this.#get(dialect.inspectPath(apiVersion, id), signal);
-    if (answer === null) return null;
-    const fields = objectOf(answer);
-    if (typeof fields.Id !== 'string') {
-      throw new EngineError('garbage', `${this.address}: the answer about container ${id} has no Id`);
-    }
-    // A container may be *named* like the id of another one.
-    if (fields.Id !== id) return null;
-    const metadata = { id, runtimeName: dialect.runtimeName, ...dialect.read(fields) };
-    return runtimeVersion === undefined ? metadata : { ...metadata, runtimeVersion };
-  }
-
-  async #get(path: string, signal: AbortSignal): Promise<unknown> {
     try {
-      return await this.#http.getJson(path, signal);
+      const answer = await this.#http.getJson(dialect.inspectPath(apiVersion, id), signal);
+      if (answer === null) return null;
+      if (typeof answer.Id !== 'string') {
+        throw new EngineError('garbage', `${this.address}: the answer about container ${id} has no Id`);
+      }
+      // A container may be *named* like the id of another one.
+      if (answer.Id !== id) return null;
+      const metadata = { id, runtimeName: dialect.runtimeName, ...dialect.read(answer) };
+      return runtimeVersion === undefined ? metadata : { ...metadata, runtimeVersion };
     } catch (error) {
       // Another engine may have taken its place, or a newer version.
-      if (error instanceof EngineError && error.code !== 'too_long') this.#engine = null;
+      if (error instanceof EngineError) this.#engine = null;
       throw error;
     }
   }
@@ -96,58 +88,48 @@ export class EngineSource implements RuntimeSource {
   /** Asks who answers, once for all that wait for it; asked again after a failure. */
   async #askEngine(signal: AbortSignal): Promise<Engine> {
     if (this.#engine === null) {
-      const asked = this.#askVersion();
+      const asked = this.#introduce();
       this.#engine = asked;
       asked.catch(() => {
         if (this.#engine === asked) this.#engine = null;
       });
     }
-    return unlessAborted(this.#engine, signal);
+    return untilAborted(this.#engine, signal);
   }
 
-  async #askVersion(): Promise<Engine> {
-    const answer = await this.#http.getJson('/version', AbortSignal.timeout(INSPECT_TIMEOUT_MS));
-    const engine = engineOfVersion(answer);
-    if (engine !== null) return engine;
+  async #introduce(): Promise<Engine> {
+    const signal = AbortSignal.timeout(INTRODUCE_TIMEOUT_MS);
+    const podman = podmanOfPing(await this.#http.ping(signal));
+    if (podman !== null) return podman;
+    const docker = dockerOfVersion(await this.#http.getJson('/version', signal));
+    if (docker !== null) return docker;
     throw new EngineError('garbage', `${this.address}: what answers is no container engine`);
   }
 
-  async #runEvents(
-    listener: RuntimeListener,
-    signal: AbortSignal,
-    opened: () => void,
-    sinceUnixMs: number,
-  ): Promise<void> {
-    const engine = await this.#askEngine(signal);
+  async #listen(stream: EventStream): Promise<void> {
+    // Another engine may have taken the place of the one that was asked before.
+    this.#engine = null;
+    const engine = await this.#askEngine(stream.signal);
     await this.#http.eachLine(
-      eventsPathOf(engine, sinceUnixMs),
-      signal,
-      (line) => this.#takeEvent(line, engine, listener),
+      eventsPathOf(engine, stream.sinceUnixMs),
+      stream.signal,
+      (line) => this.#takeEvent(line, engine, stream),
       {
-        onOpen: opened,
-        onSkipped: () => listener.skipped?.(`${this.address}: an event is longer than is read`),
+        onOpen: () => stream.opened(),
+        onSkipped: () => stream.skipped(`${this.address}: an event is longer than is read`),
       },
     );
   }
 
-  async #takeEvent(line: string, engine: Engine, listener: RuntimeListener): Promise<void> {
+  #takeEvent(line: string, { dialect }: Engine, stream: EventStream): void {
     if (line.trim() === '') return;
     const event = parseEvent(line);
-    if (event === null) {
-      listener.skipped?.(`${this.address}: an event can't be read`);
-      return;
-    }
-    if (!engine.dialect.events.includes(event.action)) return;
-    if (this.#ownerUid !== null && !this.#ownIds.has(event.id)) return;
-    let metadata: ContainerMetadata | null;
-    try {
-      metadata = await this.#inspect(event.id, AbortSignal.timeout(INSPECT_TIMEOUT_MS));
-    } catch (error) {
-      listener.skipped?.(error instanceof Error ? error.message : String(error));
-      return;
-    }
-    // The container may be gone again.
-    if (metadata !== null) listener.changed(metadata);
+    if (event === null) stream.skipped(`${this.address}: an event can't be read`);
+    else if (dialect.events.includes(event.action) && this.#isOwn(event.id)) stream.named(event.id);
+  }
+
+  #isOwn(id: string): boolean {
+    return this.#ownerUid === null || this.#ownIds.has(id);
   }
 
   #keepOwn(id: string): void {
@@ -166,24 +148,8 @@ interface EngineEvent {
 
 /** Reads one line of the events; null when it is none of a container. */
 function parseEvent(line: string): EngineEvent | null {
-  let value: unknown;
-  try {
-    value = JSON.parse(line);
-  } catch {
-    return null;
-  }
-  const event = objectOf(value);
-  const action = nameOf(event.Action);
-  const id = objectOf(event.Actor).ID;
+  const event = recordOfText(line);
+  const action = nameOf(event?.Action);
+  const id = fieldsOf(event?.Actor).ID;
   return action !== undefined && typeof id === 'string' && isHexId(id) ? { action, id } : null;
-}
-
-/** Resolves or rejects as the promise does, or rejects with the signal's reason as soon as it aborts. */
-function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise<T>((resolve, reject) => {
-    const abort = (): void => reject(signal.reason as Error);
-    signal.addEventListener('abort', abort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
-    if (signal.aborted) abort();
-  });
 }

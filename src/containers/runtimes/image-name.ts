@@ -1,6 +1,7 @@
 // The name and tags in an image reference, `reg:5000/a/b:tag@sha256:…`, as runtimes' APIs give it. Whoever
 // created the container chose the text: it may be no reference at all.
-import { NAME_BYTES_MAX, type ContainerMetadata } from './runtime-source.ts';
+import { nameOf } from './fields.ts';
+import type { ContainerMetadata } from './runtime-source.ts';
 
 export interface ImageReference {
   /** Registry and path as written, without tag and digest; '' = the text is an image's id and names nothing. */
@@ -32,8 +33,7 @@ export function parseImageReference(text: string): ImageReference {
 
 /** Returns the image's part of a container's metadata; empty when `reference` is no text, too long or an id. */
 export function imageMetadata(reference: unknown): Pick<ContainerMetadata, 'imageName' | 'imageTags'> {
-  if (typeof reference !== 'string' || Buffer.byteLength(reference) > NAME_BYTES_MAX) return {};
-  const { name, tags } = parseImageReference(reference.toWellFormed());
+  const { name, tags } = parseImageReference(nameOf(reference) ?? '');
   if (name === '') return {};
   return tags.length === 0 ? { imageName: name } : { imageName: name, imageTags: tags };
 }

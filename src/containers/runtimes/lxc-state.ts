@@ -1,8 +1,10 @@
 // LXC: a container is a folder with its configuration, `ROOT/NAME/config`; the name is the id.
-import { nameOf, readStateFile, statePath, type StateFolder, known } from './state-file.ts';
-import { serviceNameOf } from './oci-config.ts';
+import { textOfBytes } from '../byte-text.ts';
+import { known } from './fields.ts';
 import type { ContainerMetadata, RuntimeSource } from './runtime-source.ts';
-import { firstKnown, foldersFor, stateSource } from './state-source.ts';
+import { serviceNameOf } from './service-name.ts';
+import { readStateFile, statePath, type StateFolder } from './state/state-file.ts';
+import { addressOf, firstKnown, foldersFor, stateSource, type FolderOptions } from './state/state-source.ts';
 
 export const LXC_ROOT = '/var/lib/lxc';
 
@@ -13,8 +15,8 @@ const CONFIG_BYTES_MAX = 256 * 1024;
  * Makes the source. `folders` replaces the default roots: the system's and the group's user's. What a configuration
  * includes (`lxc.include`) isn't read.
  */
-export function lxcState(options: { readonly folders?: readonly StateFolder[] } = {}): RuntimeSource {
-  const address = options.folders?.map(({ path }) => path).join(' ') ?? LXC_ROOT;
+export function lxcState(options: FolderOptions = {}): RuntimeSource {
+  const address = addressOf(options, LXC_ROOT);
   return stateSource('lxc state', address, async (question, signal) => {
     const folders = await foldersFor(question, signal, {
       given: options.folders,
@@ -36,7 +38,7 @@ async function findIn(
   return known<ContainerMetadata>({
     id,
     runtimeName: 'lxc',
-    name: nameOf(Buffer.from(id, 'latin1').toString()),
+    name: textOfBytes(id),
     serviceName: serviceNameOf(valuesOf(bytes.toString(), 'lxc.environment')),
   });
 }

@@ -1,10 +1,13 @@
 // systemd-nspawn: machines that are registered have a file in /run/systemd/machines (libvirt's containers too);
 // of others only nspawn's own folder for mounts tells. Settings are in NAME.nspawn.
 import { stat } from 'node:fs/promises';
-import { serviceNameOf } from './oci-config.ts';
+import { textOfBytes } from '../byte-text.ts';
+import { known } from './fields.ts';
 import type { ContainerMetadata, RuntimeSource } from './runtime-source.ts';
-import { known, nameOf, readStateFile, statePath, untilAborted } from './state-file.ts';
-import { stateSource } from './state-source.ts';
+import { serviceNameOf } from './service-name.ts';
+import { readStateFile, statePath } from './state/state-file.ts';
+import { stateSource } from './state/state-source.ts';
+import { untilAborted } from './until-aborted.ts';
 
 export interface NspawnFolders {
   /** Of the machine manager. */
@@ -38,7 +41,7 @@ export function nspawnState(folders: NspawnFolders = DEFAULT_FOLDERS): RuntimeSo
     return known<ContainerMetadata>({
       id,
       runtimeName,
-      name: nameOf(Buffer.from(id, 'latin1').toString()),
+      name: textOfBytes(id),
       serviceName: await serviceNameOfSettings(folders, id, signal),
     });
   });

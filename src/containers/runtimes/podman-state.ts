@@ -2,23 +2,18 @@
 // containers, the bundle's config.json, and podman's database.
 import { stat } from 'node:fs/promises';
 import { isHexId } from '../cgroup-segment.ts';
+import { fieldsOf, known, nameOf, recordOf, recordOfText, type Fields } from './fields.ts';
 import { imageMetadata } from './image-name.ts';
-import { readAnnotations, serviceNameOfConfig } from './oci-config.ts';
-import { readPodmanSettings } from './podman-database.ts';
-import { boundLabels, type ContainerMetadata, type RuntimeSource } from './runtime-source.ts';
-import {
-  known,
-  nameOf,
-  readStateJson,
-  readStateValue,
-  recordOf,
-  recordOfText,
-  statePath,
-  untilAborted,
-  type JsonRecord,
-} from './state-file.ts';
-import { firstKnown, stateSource } from './state-source.ts';
-import { userFoldersOf } from './user-folders.ts';
+import { mergeLabels } from './labels.ts';
+import { ociRuntimeOfBinary } from './oci-runtime-name.ts';
+import type { ContainerMetadata, RuntimeSource } from './runtime-source.ts';
+import { serviceNameOfSpec } from './service-name.ts';
+import { readAnnotations } from './state/oci-config.ts';
+import { readPodmanSettings } from './state/podman-database.ts';
+import { readStateJson, readStateValue, statePath } from './state/state-file.ts';
+import { firstKnown, stateSource } from './state/state-source.ts';
+import { userFoldersOf } from './state/user-folders.ts';
+import { untilAborted } from './until-aborted.ts';
 
 /** Where one user's containers are stored (storage.conf: `graphroot`, `runroot`). */
 export interface PodmanStorage {
@@ -83,7 +78,7 @@ async function findIn(
       const config = await readUserdata(folders, ownerUid, id, signal);
       const settings = await readPodmanSettings(storage, id, signal);
       // The bundle is written when the container is first started; until then only the database has its content.
-      return metadataOf(id, stored, config ?? recordOf(settings?.spec) ?? {}, settings ?? {});
+      return metadataOf(id, stored, config ?? fieldsOf(settings?.spec), settings);
     }
   }
   return null;
@@ -95,7 +90,7 @@ async function readUserdata(
   ownerUid: number,
   id: string,
   signal: AbortSignal,
-): Promise<JsonRecord | null> {
+): Promise<Fields | null> {
   return firstKnown(folders, signal, async (folder) => {
     const path = statePath(folder, id, 'userdata', 'config.json');
     return path === null ? null : readStateJson(path, ownerUid, signal);
@@ -105,23 +100,20 @@ async function readUserdata(
 function metadataOf(
   id: string,
   stored: StoredContainer,
-  config: JsonRecord,
-  settings: JsonRecord,
+  config: Fields,
+  settings: Fields | null,
 ): ContainerMetadata {
   const { manager, metadata } = readAnnotations(config.annotations);
-  const annotations = metadata.labels ?? new Map<string, string>();
-  const labels = { ...Object.fromEntries(annotations), ...recordOf(settings.labels) };
-  const ociRuntime = nameOf(settings.runtime);
-  const image = imageMetadata(settings.rootfsImageName ?? stored.image);
   return known<ContainerMetadata>({
     id,
     runtimeName: manager === 'cri-o' ? 'cri-o' : 'podman',
-    ociRuntime: nameOf(ociRuntime?.slice(ociRuntime.lastIndexOf('/') + 1)),
+    ociRuntime: ociRuntimeOfBinary(settings?.runtime),
     name: stored.name,
-    ...image,
+    ...imageMetadata(settings?.rootfsImageName ?? stored.image),
     ...metadata,
-    labels: manager === 'cri-o' ? annotations : boundLabels(labels),
-    serviceName: serviceNameOfConfig(config),
+    // Without podman's database the annotations are all that is known; for CRI-O they hold the labels.
+    labels: settings === null ? metadata.labels : mergeLabels([settings.labels], config.annotations),
+    serviceName: serviceNameOfSpec(config),
   });
 }
 

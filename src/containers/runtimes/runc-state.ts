@@ -1,9 +1,10 @@
 // runc's own state, `ROOT/ID/state.json`: for bare containers, and for those of a manager that can't be asked.
+import { recordOf, type Fields } from './fields.ts';
 import type { ContainerMetadata, ContainerQuestion, RuntimeSource } from './runtime-source.ts';
-import { serviceNameOf, serviceNameOfConfig } from './oci-config.ts';
-import { containerdNamespaces, isOfGroup, metadataOfState } from './oci-state.ts';
-import { readStateJson, recordOf, statePath, type JsonRecord, type StateFolder } from './state-file.ts';
-import { firstKnown, foldersFor, stateSource } from './state-source.ts';
+import { serviceNameOf, serviceNameOfSpec } from './service-name.ts';
+import { containerdNamespaces, isOfGroup, metadataOfState } from './state/oci-state.ts';
+import { readStateJson, statePath, type StateFolder } from './state/state-file.ts';
+import { addressOf, firstKnown, foldersFor, stateSource, type FolderOptions } from './state/state-source.ts';
 
 /** runc's default, which podman and CRI-O use too. */
 export const RUNC_ROOT = '/run/runc';
@@ -11,8 +12,8 @@ const DOCKER_ROOT = '/run/docker/runtime-runc/moby';
 const CONTAINERD_ROOT = '/run/containerd/runc';
 
 /** Makes the source. `folders` replaces the default roots: runc's, docker's, containerd's, and a user's own. */
-export function runcState(options: { readonly folders?: readonly StateFolder[] } = {}): RuntimeSource {
-  const address = options.folders?.map(({ path }) => path).join(' ') ?? RUNC_ROOT;
+export function runcState(options: FolderOptions = {}): RuntimeSource {
+  const address = addressOf(options, RUNC_ROOT);
   return stateSource('runc state', address, async (question, signal) => {
     const namespaces = containerdNamespaces(question).map((name) => `${CONTAINERD_ROOT}/${name}`);
     const folders = await foldersFor(question, signal, {
@@ -52,7 +53,7 @@ async function findIn(
 
 /** runc keeps annotations as `KEY=VALUE`, and behind the last of them the bundle's folder under a key of its own. */
 function readLabels(labels: unknown): {
-  readonly annotations: JsonRecord;
+  readonly annotations: Fields;
   readonly bundle: string | undefined;
 } {
   const texts = Array.isArray(labels) ? labels.filter((label) => typeof label === 'string') : [];
@@ -74,7 +75,7 @@ async function serviceNameOfBundle(
   if (bundle?.startsWith('/') !== true || bundle.includes('\0')) return undefined;
   try {
     const config = await readStateJson(Buffer.from(`${bundle}/config.json`), ownerUid, signal);
-    return config === null ? undefined : serviceNameOfConfig(config);
+    return config === null ? undefined : serviceNameOfSpec(config);
   } catch {
     signal.throwIfAborted();
     return undefined;

@@ -81,17 +81,18 @@ export const NAME_BYTES_MAX = 1024;
 
 /**
  * Keeps labels in the order given until {@link LABEL_BYTES_MAX} bytes of keys and values are used. Anything that is
- * no object, and values that are no text, are left out.
+ * no object, and values that are no text, are left out. Halves of surrogate pairs, which JSON can spell and UTF-8
+ * can't, become U+FFFD.
  */
 export function boundLabels(labels: unknown): ReadonlyMap<string, string> {
   const kept = new Map<string, string>();
-  if (typeof labels !== 'object' || labels === null) return kept;
+  if (typeof labels !== 'object' || labels === null || Array.isArray(labels)) return kept;
   let bytes = 0;
   for (const [key, value] of Object.entries(labels)) {
     if (typeof value !== 'string') continue;
     bytes += Buffer.byteLength(key) + Buffer.byteLength(value);
     if (bytes > LABEL_BYTES_MAX) break;
-    kept.set(key, value);
+    kept.set(key.toWellFormed(), value.toWellFormed());
   }
   return kept;
 }

@@ -54,14 +54,6 @@ export async function findSockets(root = ''): Promise<FoundSockets> {
   return { sockets, usersLeftOut };
 }
 
-/**
- * Returns whether a control group lies in a user's slice, where systemd puts all that the user starts. A rootless
- * engine can make groups nowhere else.
- */
-export function isInUserSlice(cgroupPath: string, uid: number): boolean {
-  return cgroupPath.startsWith(`/user.slice/user-${uid}.slice/`);
-}
-
 async function listUsers(folder: string): Promise<{ uids: number[]; usersLeftOut: number }> {
   const uids: number[] = [];
   let usersLeftOut = 0;

@@ -1,0 +1,42 @@
+// The stages as the pump's loop sees them; src/pump-worker.ts gives the real ones.
+import type { ContainerUpdate } from '../model/container-slot.ts';
+import type { FromPump, ToPump } from '../model/pump-messages.ts';
+import type { RecordCursor } from '../model/record-cursor.ts';
+
+export interface PumpStages {
+  readonly ring: {
+    isDamaged: boolean;
+    next(cursor: RecordCursor): boolean;
+    release(): void;
+    fillBytes(): number;
+  };
+  readonly waiter: { waitForRecords(timeoutMs: number): void; waitForMessages(timeoutMs: number): void };
+  readonly clock: { readonly offsetLo: number; readonly offsetHi: number; measure(): void };
+  readonly check: (cursor: RecordCursor) => number;
+  readonly scopes: {
+    find(lo: number, hi: number): number;
+    set(lo: number, hi: number, state: number): boolean;
+    remove(lo: number, hi: number): void;
+  };
+  readonly waiting: {
+    readonly count: number;
+    add(cursor: RecordCursor): boolean;
+    startReplay(): void;
+    next(cursor: RecordCursor): boolean;
+    take(): void;
+    keep(): void;
+    endReplay(): void;
+  };
+  readonly filter: { judge(cursor: RecordCursor): number };
+  readonly request: {
+    readonly spanCount: number;
+    readonly encoder: { offsetLo: number; offsetHi: number; readonly names: { reset(slot: number): void } };
+    hasRoom(): boolean;
+    add(cursor: RecordCursor, slot: number): boolean;
+    update(update: ContainerUpdate): void;
+  };
+  /** Seals the open request into the buffer with this index and returns its bytes. */
+  readonly sealInto: (index: number) => number;
+  readonly receive: () => ToPump | undefined;
+  readonly post: (message: FromPump) => void;
+}

@@ -1,0 +1,142 @@
+// SIGHUP and `fdspan containers`, on a running collector: rules change for containers that run, nothing else does.
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test, type TestContext } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { makeContainerGroup } from '../helpers/cgroup.ts';
+import { runToExit, startCollector, whyNoKernelTests, type Collector } from '../helpers/collector-process.ts';
+import { startReceiver } from '../helpers/otlp-receiver.ts';
+import { startWorkload } from '../helpers/workload.ts';
+
+const skip = whyNoKernelTests() ?? false;
+const OPENS = 31;
+const DEADLINE_MS = 10_000;
+
+interface Row {
+  readonly id: string;
+  readonly verdict: string;
+  readonly rule: string | null;
+  readonly spans: number;
+}
+
+interface Bench {
+  readonly collector: Collector;
+  readonly ids: readonly string[];
+  readonly file: string;
+  readonly rows: () => Promise<readonly Row[]>;
+  /** Opens and closes OPENS files in each container. */
+  readonly open: () => Promise<void>;
+  readonly spansOf: (id: string) => number;
+}
+
+async function startBench(t: TestContext, textOf: (ids: readonly string[]) => string): Promise<Bench> {
+  const folder = mkdtempSync(join(tmpdir(), 'fdspan-reload-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const groups = [makeContainerGroup(), makeContainerGroup()];
+  for (const group of groups) t.after(() => group.remove());
+  const ids = groups.map(({ id }) => id);
+  const receiver = await startReceiver({ protocol: 'http/protobuf' });
+  t.after(() => receiver.close());
+  const file = join(folder, 'fdspan.yaml');
+  writeFileSync(file, textOf(ids));
+  const socket = join(folder, 'control.sock');
+  const collector = await startCollector({
+    endpoint: receiver.endpoint,
+    protocol: 'http/protobuf',
+    containerIds: null,
+    configFile: file,
+    set: { 'control.socket': socket, 'limits.metadata_wait': '0' },
+  });
+  t.after(() => collector.kill());
+  const rows = async (): Promise<readonly Row[]> => {
+    const { stdout, exitCode, stderr } = await runToExit(['containers', '--json', '--socket', socket]);
+    assert.equal(exitCode, 0, stderr);
+    return (JSON.parse(stdout) as Row[]).filter(({ id }) => ids.includes(id));
+  };
+  const open = async (): Promise<void> => {
+    for (const { procsFile } of groups) {
+      const workload = await startWorkload({ scenario: 'burst', count: OPENS, procsFiles: [procsFile] });
+      workload.go();
+      await workload.finished();
+      await workload.end();
+    }
+  };
+  const spansOf = (id: string): number =>
+    receiver.spans.filter(
+      ({ span, resource }) =>
+        resource.attributes['container.id'] === id &&
+        (span.attributes['file.path'] as string).includes('/burst-'),
+    ).length;
+  return { collector, ids, file, rows, open, spansOf };
+}
+
+/** Resolves when the collector has said it once more than `before`. */
+async function said(collector: Collector, msg: string, count: number): Promise<void> {
+  const deadlineMs = performance.now() + DEADLINE_MS;
+  while (collector.logs.filter((line) => line.msg === msg).length < count) {
+    assert.ok(performance.now() < deadlineMs, `no ${msg}: ${JSON.stringify(collector.logs)}`);
+    await delay(10);
+  }
+}
+
+const onlyFirst = ([first]: readonly string[]): string => `containers:\n  allow: [{id: ${first}}]\n`;
+const onlySecond = ([, second]: readonly string[]): string => `containers:\n  allow: [{id: ${second}}]\n`;
+
+test('SIGHUP changes which running containers are traced, both ways', { skip }, async (t) => {
+  const { collector, ids, file, rows, open, spansOf } = await startBench(t, onlyFirst);
+  await open();
+  assert.deepEqual(
+    new Map((await rows()).map(({ id, verdict }) => [id, verdict])),
+    new Map([
+      [ids[0], 'trace'],
+      [ids[1], 'deny'],
+    ]),
+  );
+  writeFileSync(file, onlySecond(ids));
+  process.kill(collector.pid, 'SIGHUP');
+  await said(collector, 'configuration reloaded', 1);
+  const after = new Map((await rows()).map((row) => [row.id, row]));
+  assert.equal(after.get(ids[0])?.verdict, 'deny');
+  assert.equal(after.get(ids[1])?.verdict, 'trace');
+  assert.equal(after.get(ids[1])?.rule, 'allow[0]');
+  await open();
+  await collector.stop();
+  assert.deepEqual(ids.map(spansOf), [OPENS, OPENS], 'each was traced while it was allowed, and only then');
+});
+
+test('containers tells how many spans each container made', { skip }, async (t) => {
+  const { collector, ids, rows, open } = await startBench(
+    t,
+    ([a, b]) => `containers:\n  allow: [{id: ${a}}, {id: ${b}}]\n`,
+  );
+  await open();
+  await open();
+  const deadlineMs = performance.now() + DEADLINE_MS;
+  let found = await rows();
+  while (found.some(({ spans }) => spans < 2 * OPENS) && performance.now() < deadlineMs) found = await rows();
+  assert.deepEqual(
+    found.map(({ spans }) => spans >= 2 * OPENS),
+    [true, true],
+    JSON.stringify(found),
+  );
+  assert.deepEqual(found.map(({ id }) => id).toSorted(), ids.toSorted());
+  await collector.stop();
+});
+
+test('a configuration that is wrong is refused whole, and the old one stays', { skip }, async (t) => {
+  const { collector, ids, file, rows, open, spansOf } = await startBench(t, onlyFirst);
+  writeFileSync(file, `containers:\n  allow: []\n  dney: [{id: x}]\n`);
+  process.kill(collector.pid, 'SIGHUP');
+  await said(collector, 'the new configuration is refused, the old one stays', 1);
+  const refusal = collector.logs.find(({ level }) => level === 'error');
+  assert.match(String(refusal?.error), /fdspan\.yaml:3: .*dney/);
+  assert.equal((await rows()).find(({ id }) => id === ids[1])?.verdict, 'deny');
+  writeFileSync(file, `${onlyFirst(ids)}limits: {open_files: 1024}\n`);
+  process.kill(collector.pid, 'SIGHUP');
+  await said(collector, 'some changes of the configuration need a restart', 1);
+  await open();
+  await collector.stop();
+  assert.deepEqual(ids.map(spansOf), [OPENS, 0]);
+});
