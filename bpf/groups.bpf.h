@@ -18,6 +18,9 @@ static __always_inline void describe_scope(struct scope_policy *own, u64 task)
 		scope = own;
 	if (scope->described || is_entering(task))
 		return;
+	/* Still in the host's namespace, with a program that lies in none: the runtime's sealed copy of itself. */
+	if (namespace == settings.host_mnt_ns && !mount_namespace_of_executable(task))
+		return;
 	if (__sync_val_compare_and_swap(&scope->described, 0, namespace))
 		return;
 	tell_task(RECORD_SCOPE_DESCRIBED, own->container, task);

@@ -21,6 +21,8 @@ const TICK_MS = 1000;
 /** Reason: what it finds was missed already; it costs a look at every open file of the host. */
 const SWEEP_EVERY_MS = 60_000;
 const QUEUE_LOOK_MS = 10;
+/** A look-up that began just now ends by its own wait, not by the stop's. */
+const SETTLE_MARGIN_MS = 250;
 const FOR_EVER = 0xffff_ffff_ffff_ffffn;
 
 /** Where sealed requests go. */
@@ -168,7 +170,7 @@ export class Collector {
     this.#tracer.detach();
     await this.#pump.drained();
     // Records of a container that just began wait for its verdict.
-    await this.#containers.finish(limits.metadataWaitMs);
+    await this.#containers.finish(limits.metadataWaitMs + SETTLE_MARGIN_MS);
     const kernel = this.#tracer.counters.read();
     const pending = kernel['opens_tracked'] - kernel['pairs_finished'];
     const until =
@@ -224,7 +226,7 @@ export class Collector {
 
   #summarize(kernel: Record<string, number>): Record<string, number> {
     const shared = this.#pump.readCounters();
-    return summarize(kernel, shared, {
+    return summarize({ ...kernel, ...this.#containers.counts }, shared, {
       stillOpen: kernel['opens_tracked'] - kernel['pairs_finished'],
       ringUnread: Math.max(0, kernel['records_sent'] - shared.records_read),
       inFlight: this.#sink.inFlightSpans,

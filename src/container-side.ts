@@ -1,19 +1,22 @@
 // The containers' side of the collector: what the kernel and the runtimes tell goes to the registry, and what the
 // registry decides goes to the kernel's policy and to the pump. On the main thread.
+import { existsSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Tracer } from './bpf/tracer.ts';
-import { scanTree } from './containers/cgroup-tree.ts';
+import { BARE_STATE_FOLDERS, bareContainerOf } from './containers/bare-containers.ts';
 import { compileGlob } from './containers/glob.ts';
 import type { FindMetadata, RegistryRules } from './containers/container-judge.ts';
 import type { CgroupHierarchy } from './containers/cgroup-mounts.ts';
 import type { FoundScope } from './containers/found-scope.ts';
 import { Namespaces, type HostNamespaces } from './containers/namespaces.ts';
+import { PolicyTable } from './containers/policy-table.ts';
+import { RecentStates } from './containers/recent-states.ts';
 import { ContainerRegistry, type RegistryVerdict } from './containers/registry.ts';
 import { compileRules } from './containers/rules.ts';
 import { RuntimeDirectory } from './containers/runtime-directory.ts';
 import type { ScopeChoice } from './containers/scope-choice.ts';
-import { scopeOfCgroup } from './containers/scope.ts';
 import { decodeScopeRecord } from './containers/scope-records.ts';
+import { TreeScans } from './containers/tree-scans.ts';
 import type { Config } from './config/config.ts';
 import { runtimeSettings } from './config/options.ts';
 import { encodeResource } from './encode/resource.ts';
@@ -27,6 +30,8 @@ import type { Logger } from './telemetry/log.ts';
 const START_WAIT_MS = 400;
 /** Reason: an answer that was asked for in time may come a little later. */
 const RELOAD_MARGIN_MS = 2000;
+/** Reason: a pair of a group that went can come late only by what the ring and the waiting records hold. */
+const STRANGER_KEEP_MS = 30_000;
 
 const VERDICTS: Readonly<Record<RegistryVerdict, number>> = {
   trace: layout.VERDICT_TRACE,
@@ -54,15 +59,24 @@ export class ContainerSide {
   readonly #directory: RuntimeDirectory;
   /** null where control groups are the scopes. */
   readonly #namespaces: Namespaces | null;
-  /** Scopes that the kernel's table holds: a host's group that isn't in it needs no entry. */
-  readonly #inKernel = new Set<bigint>();
+  readonly #policy: PolicyTable;
+  readonly #recentStates = new RecentStates(BARE_STATE_FOLDERS);
+  /** Scopes that the pump asked about after their group went, and when: it forgets them again. */
+  readonly #strangers = new Map<bigint, number>();
+  readonly #scans: TreeScans;
   /** Of traced containers, by slot; only where metrics are sent for them. */
   readonly #attributes = new Map<number, Attributes>();
-  #scanning: Promise<void> | null = null;
+  #recordsLost = 0;
 
   constructor(parts: ContainerSideParts) {
     const { config, log, sendToPump } = parts;
     this.#parts = parts;
+    this.#policy = new PolicyTable(parts.tracer);
+    this.#scans = new TreeScans({
+      hierarchies: parts.scope.hierarchies,
+      found: (found) => this.#groupFound(found),
+      leftOut: (groups) => log.warn('more control groups than are scanned', { left_out: groups }),
+    });
     this.#directory = new RuntimeDirectory({
       settings: runtimeSettings(config),
       waitMs: config.limits.metadataWaitMs,
@@ -74,7 +88,11 @@ export class ContainerSide {
             : log.warn("a container runtime doesn't answer", { runtime: source, reason }),
       },
     });
-    const findMetadata: FindMetadata = (question, runtime) => this.#directory.find(question, runtime);
+    const proofs = {
+      findMetadata: ((...question) => this.#directory.find(...question)) satisfies FindMetadata,
+      bareContainerOf: (path: string) =>
+        bareContainerOf(path, (place) => existsSync(place) || this.#recentStates.has(place)),
+    };
     this.#registry = new ContainerRegistry({
       ...rulesOf(config),
       containersMax: config.limits.containers,
@@ -82,7 +100,7 @@ export class ContainerSide {
       hostAttributes: parts.hostAttributes,
       distroVersion: parts.version,
       encodeResource,
-      findMetadata,
+      ...proofs,
       listener: {
         container: (update, attributes) => {
           if (config.telemetry.metrics.pressure) this.#attributes.set(update.slot, attributes);
@@ -94,7 +112,7 @@ export class ContainerSide {
         },
         scope: (scope, verdict, slot, container) => this.#tell(scope, verdict, slot, container),
         scopeGone: (scope) => {
-          this.#inKernel.delete(scope);
+          this.#policy.forget(scope);
           sendToPump({ type: 'scope-gone', ...wordsOf(scope) });
         },
         containersFull: (max) =>
@@ -107,15 +125,15 @@ export class ContainerSide {
         : new Namespaces({
             ...parts,
             cgroup1Controller: parts.scope.cgroup1Controller,
-            proofs: { findMetadata },
-            listener: namespacesListener(parts.tracer, this.#registry, log),
+            proofs,
+            listener: namespacesListener(parts.tracer, this.#policy, this.#registry, log),
           });
   }
 
   /** Finds the runtimes and the containers that run; those that answer soon are judged when it resolves. */
   async begin(): Promise<void> {
     await this.#directory.discover();
-    await this.#scan();
+    await this.#scans.scan();
     await this.settled(START_WAIT_MS);
   }
 
@@ -148,10 +166,23 @@ export class ContainerSide {
     return { ...this.#registry.counts, ...this.#directory.counts };
   }
 
-  /** Once a second: forgets what is gone for long. */
+  /** Once a second: forgets what is gone for long, and makes up for records of groups that were lost. */
   tick(): void {
-    this.#registry.tick(Date.now());
-    this.#namespaces?.tick(Date.now());
+    const now = Date.now();
+    this.#registry.tick(now);
+    this.#namespaces?.tick(now);
+    this.#recentStates.watchNew();
+    for (const [scope, askedAtMs] of this.#strangers) {
+      if (now - askedAtMs < STRANGER_KEEP_MS) break;
+      this.#strangers.delete(scope);
+      this.#parts.sendToPump({ type: 'scope-gone', ...wordsOf(scope) });
+    }
+    const recordsLost = this.#parts.tracer.counters.read()['scope_records_lost'];
+    if (recordsLost === this.#recordsLost || this.#namespaces !== null) return;
+    this.#recordsLost = recordsLost;
+    this.#reconcile().catch((error: unknown) =>
+      this.#parts.log.warn("control groups can't be read", { error }),
+    );
   }
 
   /** Judges all containers by the rules of another configuration; resolves when each has its verdict. */
@@ -170,6 +201,7 @@ export class ContainerSide {
   }
 
   close(): void {
+    this.#recentStates.close();
     this.#directory.close();
   }
 
@@ -179,17 +211,17 @@ export class ContainerSide {
     if (record === null) return;
     if (record.type === 'created') {
       const version = record.scope >> 62n === 0n ? 'v2' : 'v1';
-      this.#inKernel.add(record.scope);
+      this.#policy.hold(record.scope);
       this.#groupFound({ ...record, version });
     } else if (record.type === 'described') {
       this.#registry.scopeDescribed(record);
     } else if (record.type === 'met') {
-      this.#inKernel.add(record.scope);
+      this.#policy.hold(record.scope);
       this.#namespaces?.met(record);
     } else if (this.#namespaces === null) {
-      this.#registry.scopeRemoved(record.scope);
+      this.#scopeRemoved(record.scope);
     } else {
-      this.#inKernel.delete(record.scope);
+      this.#policy.forget(record.scope);
       this.#namespaces.groups.remove(record.scope);
     }
   }
@@ -198,26 +230,30 @@ export class ContainerSide {
   async scopeUnknown(scope: bigint): Promise<void> {
     if (this.#registry.hasScope(scope)) return;
     if (this.#namespaces !== null) return this.#namespaces.unknown(scope);
-    await this.#scan();
+    // The kernel traces it, so it must be told when that is wrong.
+    this.#policy.hold(scope);
+    const { scopes } = await this.#scans.scan();
     if (this.#registry.hasScope(scope)) return;
+    if (!scopes.has(scope)) {
+      this.#policy.forget(scope);
+      this.#strangers.set(scope, Date.now());
+    }
     const verdict = { ...wordsOf(scope), verdict: 'ignore', slot: 0 } as const;
     this.#parts.sendToPump({ type: 'scope', verdict });
   }
 
-  /** Reads the trees of the watched hierarchies; one walk serves all who ask meanwhile. */
-  #scan(): Promise<void> {
-    this.#scanning ??= this.#scanTrees().finally(() => (this.#scanning = null));
-    return this.#scanning;
+  #scopeRemoved(scope: bigint): void {
+    this.#scans.removed(scope);
+    this.#policy.removed(scope);
+    this.#registry.scopeRemoved(scope);
   }
 
-  async #scanTrees(): Promise<void> {
-    for (const { mountPoint, version } of this.#parts.scope.hierarchies) {
-      const { groups, leftOut } = await scanTree(mountPoint);
-      for (const { id, path } of groups) {
-        this.#groupFound({ scope: scopeOfCgroup(id, version), path, version });
-      }
-      if (leftOut > 0) this.#parts.log.warn('more control groups than are scanned', { left_out: leftOut });
-    }
+  /** Records of groups were lost: finds the groups that nothing was heard of, and those that went unheard. */
+  async #reconcile(): Promise<void> {
+    const known = this.#policy.there();
+    const { scopes, isWhole } = await this.#scans.scan();
+    if (!isWhole) return;
+    for (const scope of known) if (!scopes.has(scope)) this.#scopeRemoved(scope);
   }
 
   /** Where namespaces are the scopes, groups only name their containers. */
@@ -228,13 +264,9 @@ export class ContainerSide {
 
   /** The kernel first: a group made inside of it meanwhile then inherits. */
   #tell(scope: bigint, verdict: RegistryVerdict, slot: number, container: bigint): void {
-    const { tracer, log, sendToPump } = this.#parts;
-    const isStranger = verdict === 'ignore' && !this.#inKernel.has(scope);
-    if (!isStranger) {
-      this.#inKernel.add(scope);
-      if (!tracer.judge(scope, container, VERDICTS[verdict], false))
-        log.warn('the policy table is full: a container is not traced', { scope: String(scope) });
-    }
+    const { log, sendToPump } = this.#parts;
+    if (!this.#policy.tell(scope, container, VERDICTS[verdict], verdict === 'ignore'))
+      log.warn('the policy table is full: a container is not traced', { scope: String(scope) });
     if (verdict === 'unjudged') return;
     sendToPump({
       type: 'scope',

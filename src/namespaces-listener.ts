@@ -1,12 +1,14 @@
 // What the watch over namespaces asks of the kernel, and where its verdicts go.
 import type { Tracer } from './bpf/tracer.ts';
 import type { NamespacesListener } from './containers/namespaces.ts';
+import type { PolicyTable } from './containers/policy-table.ts';
 import type { ContainerRegistry } from './containers/registry.ts';
 import * as layout from './model/record-layout.ts';
 import type { Logger } from './telemetry/log.ts';
 
 export function namespacesListener(
   tracer: Tracer,
+  policy: PolicyTable,
   registry: ContainerRegistry,
   log: Logger,
 ): NamespacesListener {
@@ -14,7 +16,7 @@ export function namespacesListener(
     found: (found) => registry.scopeFound(found),
     meetAgain: (scope) => void tracer.judge(scope, scope, layout.VERDICT_UNTOLD, false),
     gone: (scope) => {
-      tracer.forget(scope);
+      policy.removed(scope);
       registry.scopeRemoved(scope);
     },
     listAll: () => tracer.listNamespaces(),

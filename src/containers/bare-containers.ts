@@ -3,7 +3,7 @@
 // file names the container twice, and is its own proof.
 import { existsSync } from 'node:fs';
 import type { ContainerPath } from './cgroup-path.ts';
-import { isIdentifier, isUnitName } from './cgroup-segment.ts';
+import { isUnitName } from './cgroup-segment.ts';
 
 export type BareRuntime = 'runc' | 'crun' | 'runsc';
 
@@ -13,6 +13,10 @@ const STATE_PLACES: readonly { readonly runtime: BareRuntime; readonly placeOf: 
   { runtime: 'crun', placeOf: (id) => `/run/crun/${id}` },
   { runtime: 'runsc', placeOf: (id) => `/run/runsc/${id}_sandbox:${id}.state` },
 ];
+/** Where those places lie. */
+export const BARE_STATE_FOLDERS = ['/run/runc', '/run/crun', '/run/runsc'];
+/** What runc takes for an id (validateID); crun and runsc take less or the same. */
+const BARE_ID = /^(?!\.{1,2}$)[\w+.-]{1,255}$/;
 /** Segments that are looked at, from the innermost on. Reason: a container's group is near; each costs three stats. */
 const SEGMENTS_MAX = 8;
 
@@ -26,7 +30,7 @@ export function bareContainerOf(
     const begin = path.lastIndexOf('/', end - 1);
     const id = path.slice(begin + 1, end);
     const found =
-      isUnitName(id) || !isIdentifier(id)
+      isUnitName(id) || !BARE_ID.test(id)
         ? undefined
         : STATE_PLACES.find(({ placeOf }) => exists(placeOf(id)));
     if (found !== undefined) {

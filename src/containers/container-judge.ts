@@ -16,10 +16,11 @@ export interface RegistryRules {
   readonly isLabelWanted: (key: string) => boolean;
 }
 
-/** Asks the runtimes; must not reject. */
+/** Asks the runtimes; must not reject. `isThere`: whether the container still runs. */
 export type FindMetadata = (
   question: ContainerQuestion,
   runtime: string,
+  isThere: () => boolean,
 ) => Promise<ContainerMetadata | null>;
 
 export interface JudgeListener {
@@ -43,13 +44,16 @@ export interface JudgeOptions extends RegistryRules {
 export class ContainerJudge {
   readonly #options: JudgeOptions;
   readonly #slots: SlotPool;
+  readonly #makeRoom: () => boolean;
   readonly #asking = new Set<Promise<void>>();
   #rules: RegistryRules;
   #isFullTold = false;
   #containersFull = 0;
 
-  constructor(options: JudgeOptions) {
+  /** `makeRoom` frees a slot, and says whether it may have. */
+  constructor(options: JudgeOptions, makeRoom: () => boolean) {
     this.#options = options;
+    this.#makeRoom = makeRoom;
     this.#rules = options;
     this.#slots = new SlotPool(options.containersMax);
   }
@@ -66,7 +70,7 @@ export class ContainerJudge {
    * Asks the container's runtime and calls back; at once when none can be asked, and when the group alone tells that the
    * container is denied.
    */
-  ask(container: Container, answered: () => void): void {
+  ask(container: Container, isThere: () => boolean, answered: () => void): void {
     const { findMetadata } = this.#options;
     if (
       findMetadata === undefined ||
@@ -78,7 +82,7 @@ export class ContainerJudge {
     }
     container.isAsked = true;
     const { containerId: id, runtime, groupPath } = container.path;
-    const asked = findMetadata({ id, cgroupPath: groupPath }, runtime).then((metadata) => {
+    const asked = findMetadata({ id, cgroupPath: groupPath }, runtime, isThere).then((metadata) => {
       this.#asking.delete(asked);
       container.metadata = metadata;
       answered();
@@ -95,7 +99,8 @@ export class ContainerJudge {
   judge(container: Container): boolean {
     const { isAllowed, rule } = this.#rules.rules.judge(factsOf(container.path, container.metadata));
     if (isAllowed && container.slot === 0) {
-      const slot = this.#slots.take();
+      let slot = this.#slots.take();
+      while (slot === 0 && this.#makeRoom()) slot = this.#slots.take();
       if (slot === 0) {
         this.tellFull();
         return false;

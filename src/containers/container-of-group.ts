@@ -2,6 +2,7 @@
 import { bareContainerOf } from './bare-containers.ts';
 import { containerOfPath, type ContainerPath } from './cgroup-path.ts';
 import type { FindMetadata } from './container-judge.ts';
+import type { Container } from './container-table.ts';
 import { hasContainerdTask } from './containerd-tasks.ts';
 import type { FoundScope } from './found-scope.ts';
 
@@ -10,6 +11,8 @@ export interface GroupProofs {
   readonly confirmGuess?: (namespace: string, id: string) => boolean;
   /** Finds a bare runtime's container by its state folders. */
   readonly bareContainerOf?: (path: string) => ContainerPath | null;
+  /** The same, by what is there now only. */
+  readonly bareContainerOfNow?: (path: string) => ContainerPath | null;
   readonly findMetadata?: FindMetadata | undefined;
 }
 
@@ -17,13 +20,28 @@ export interface GroupProofs {
 export function containerOfGroup(found: FoundScope, proofs: GroupProofs): ContainerPath | null {
   if (found.container !== undefined) return found.container;
   const path = containerOfPath(found.path);
-  if (path === null) {
-    // Only a runtime that can be asked can prove it.
-    if (proofs.findMetadata === undefined || found.isPathTruncated === true) return null;
-    return (proofs.bareContainerOf ?? bareContainerOf)(found.path);
-  }
-  if (!path.isGuess) return path;
-  const namespace = path.groupPath.split('/').at(-2) ?? '';
-  const isProven = (proofs.confirmGuess ?? hasContainerdTask)(namespace, path.containerId);
-  return isProven && found.isPathTruncated !== true ? path : null;
+  if (path !== null && !path.isGuess) return path;
+  if (found.isPathTruncated === true) return null;
+  const namespace = path?.groupPath.split('/').at(-2) ?? '';
+  if (path !== null && (proofs.confirmGuess ?? hasContainerdTask)(namespace, path.containerId)) return path;
+  // `/NAMESPACE/ID` is containerd's form, and may be the group that somebody chose for a container of runc. Only a
+  // runtime that can be asked can prove it.
+  return proofs.findMetadata === undefined ? null : (proofs.bareContainerOf ?? bareContainerOf)(found.path);
+}
+
+/**
+ * Whether only the name of a state folder tells that it is a container. What looks like containerd's was proven before, and
+ * one that is not asked about is denied by its path.
+ */
+export function isUnproven({
+  metadata,
+  path,
+  isAsked,
+}: Pick<Container, 'metadata' | 'path' | 'isAsked'>): boolean {
+  return metadata === null && path.isGuess && isAsked && path.runtime !== 'containerd';
+}
+
+/** Whether a bare runtime's state went with the group: a group of the host would have left the state of its namesake. */
+export function isStateGone({ groupPath }: ContainerPath, proofs: GroupProofs): boolean {
+  return (proofs.bareContainerOfNow ?? bareContainerOf)(groupPath) === null;
 }

@@ -17,8 +17,9 @@ import {
   type Container,
   type ListedContainer,
 } from './container-table.ts';
-import { containerOfGroup, type GroupProofs } from './container-of-group.ts';
+import { containerOfGroup, isStateGone, isUnproven, type GroupProofs } from './container-of-group.ts';
 import { cgroupIdOf, type FoundScope } from './found-scope.ts';
+import { GoneScopes } from './gone-scopes.ts';
 import type { ContainerMetadata } from './runtimes/runtime-source.ts';
 import { cgroupVersionOfScope } from './scope.ts';
 import type { ScopeDescribed } from './scope-records.ts';
@@ -42,8 +43,6 @@ interface Scope {
   readonly scope: bigint;
   readonly pathKey: string;
   readonly container: Container;
-  /** null while the group exists; then the first tick's time after it went. */
-  removedAtMs: number | null;
   isRemoved: boolean;
 }
 
@@ -57,12 +56,12 @@ export class ContainerRegistry {
   readonly #scopesByPath = new Map<string, bigint>();
   readonly #containers = new Map<string, Container>();
   readonly #earlyDescriptions = new EarlyDescriptions();
-  readonly #removed = new Set<Scope>();
+  readonly #gone = new GoneScopes<Scope>();
   #scopesFull = 0;
 
   constructor(options: RegistryOptions) {
     this.#options = options;
-    this.#judge = new ContainerJudge(options);
+    this.#judge = new ContainerJudge(options, () => this.#makeRoom());
   }
 
   /** Counts of what found no place; they only grow. */
@@ -84,13 +83,7 @@ export class ContainerRegistry {
       return;
     }
     const pathKey = `${found.version}:${found.path}`;
-    this.#scopes.set(found.scope, {
-      scope: found.scope,
-      pathKey,
-      container,
-      removedAtMs: null,
-      isRemoved: false,
-    });
+    this.#scopes.set(found.scope, { scope: found.scope, pathKey, container, isRemoved: false });
     this.#scopesByPath.set(pathKey, found.scope);
     container.scopes.add(found.scope);
     this.#join(container, path, found);
@@ -98,7 +91,7 @@ export class ContainerRegistry {
       this.#tellVerdict(found.scope, container);
       return;
     }
-    this.#judge.ask(container, () => this.#answered(container));
+    this.#ask(container, () => this.#answered(container));
     const isWaiting = container.verdict === 'unjudged' && this.#containers.has(container.key);
     if (isWaiting) this.#tellVerdict(found.scope, container);
   }
@@ -122,25 +115,21 @@ export class ContainerRegistry {
       return;
     }
     entry.isRemoved = true;
-    this.#removed.add(entry);
+    this.#gone.add(entry);
   }
 
   /** Frees what went longer than `keepAfterExitMs` ago. `nowMs` is any clock that only grows. */
   tick(nowMs: number): void {
-    for (const entry of this.#removed) {
-      entry.removedAtMs ??= nowMs;
-      if (nowMs - entry.removedAtMs >= this.#options.keepAfterExitMs) this.#forget(entry);
-    }
+    for (const entry of this.#gone.tick(nowMs, this.#options.keepAfterExitMs)) this.#forget(entry);
   }
 
   /** Lists the containers that are known, the denied and the just gone included. */
   list(): ListedContainer[] {
-    return [...this.#containers.values()].map((container) =>
-      listed(
-        container,
-        [...container.scopes].some((scope) => this.#scopes.get(scope)?.isRemoved === false),
-      ),
-    );
+    return [...this.#containers.values()].map((container) => listed(container, this.#isThere(container)));
+  }
+
+  #isThere({ scopes }: Container): boolean {
+    return [...scopes].some((scope) => this.#scopes.get(scope)?.isRemoved === false);
   }
 
   /** Whether the group is known, judged or not: looking through the tree again would tell nothing new. */
@@ -153,12 +142,17 @@ export class ContainerRegistry {
     return this.#judge.settled();
   }
 
-  /** Takes an event of a runtime: a new name or new labels show from the next request on. The verdict stays. */
+  /**
+   * Takes an event of a runtime: a new name or new labels show from the next request on, and the verdict stays. A container
+   * that was judged before anything was known of it is judged now.
+   */
   metadataChanged(metadata: ContainerMetadata): void {
     for (const container of this.#containers.values()) {
       if (container.path.containerId !== metadata.id || container.verdict === 'unjudged') continue;
+      const isNews = container.metadata === null;
       container.metadata = metadata;
-      this.#judge.update(container);
+      if (isNews) this.#judgeAgain(container);
+      else this.#judge.update(container);
     }
   }
 
@@ -167,8 +161,13 @@ export class ContainerRegistry {
     this.#judge.rules = rules;
     for (const container of this.#containers.values()) {
       if (container.verdict === 'unjudged') continue;
-      this.#judge.ask(container, () => this.#judgeAgain(container));
+      this.#ask(container, () => this.#judgeAgain(container));
     }
+  }
+
+  #ask(container: Container, answered: () => void): void {
+    // The state of a bare runtime proves the container, be it by its end: that takes the whole wait.
+    this.#judge.ask(container, () => isUnproven(container) || this.#isThere(container), answered);
   }
 
   #judgeAgain(container: Container): void {
@@ -200,7 +199,7 @@ export class ContainerRegistry {
   }
 
   #addContainer(path: ContainerPath, found: FoundScope): Container | null {
-    if (this.#containers.size >= 2 * this.#options.containersMax) {
+    if (this.#containers.size >= 2 * this.#options.containersMax && !this.#makeRoom()) {
       this.#judge.tellFull();
       return null;
     }
@@ -231,10 +230,8 @@ export class ContainerRegistry {
   #answered(container: Container): void {
     // Forgotten meanwhile: its groups went longer ago than they are kept.
     if (this.#containers.get(container.key) !== container) return;
-    const { isGuess, runtime } = container.path;
-    // A guess of containerd's was proven by its state folder.
     const isProven =
-      container.metadata !== null || !isGuess || !container.isAsked || runtime === 'containerd';
+      !isUnproven(container) || (!this.#isThere(container) && isStateGone(container.path, this.#options));
     if (isProven && this.#judge.judge(container)) {
       for (const scope of container.scopes) this.#tellVerdict(scope, container);
       return;
@@ -268,6 +265,16 @@ export class ContainerRegistry {
     this.#options.listener.scope(scope, container.verdict, container.slot, own);
   }
 
+  /** Forgets the container that is gone for longest; false when none is gone for long enough. */
+  #makeRoom(): boolean {
+    for (const entry of this.#gone.forgettable()) {
+      if (entry.container.verdict === 'unjudged') continue;
+      this.#forget(entry);
+      if (entry.container.scopes.size === 0) return true;
+    }
+    return false;
+  }
+
   #forget(entry: Scope): void {
     this.#dropScope(entry.scope);
     const { container } = entry;
@@ -281,7 +288,7 @@ export class ContainerRegistry {
   #dropScope(scope: bigint): void {
     const entry = this.#scopes.get(scope);
     if (entry === undefined) return;
-    this.#removed.delete(entry);
+    this.#gone.delete(entry);
     this.#scopes.delete(scope);
     if (this.#scopesByPath.get(entry.pathKey) === scope) this.#scopesByPath.delete(entry.pathKey);
   }

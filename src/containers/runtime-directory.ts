@@ -1,20 +1,22 @@
 // All runtimes of the host behind one question: what is this container? Asked within milliseconds of its group's
 // creation, so it asks again for a while; a runtime that hangs or fails is left out for a while and harms nobody.
-import { backoffMs } from '../model/backoff.ts';
+import { LookupLine } from './lookup-line.ts';
+import { AskedSource } from './asked-source.ts';
 import type { ContainerMetadata, ContainerQuestion, RuntimeSource } from './runtimes/runtime-source.ts';
 import { findPlaces, stateSources, type RuntimeSettings, type SourcePlace } from './runtime-sources.ts';
 
-/** Reason: runtimes answer in 2–60 ms, docker in 300 while it starts the container; a busy machine takes longer. */
-const ASK_TIMEOUT_MS = 2000;
 /** A runtime registers a container some milliseconds before or after its group is made. */
 const ASK_AGAIN_MS = [15, 30, 60, 120, 200, 300];
-/** Look-ups at once; the others wait in line. Reason: descriptors and memory, when 1,000 containers start together. */
-const LOOKUPS_AT_ONCE_MAX = 32;
+/** A bare runtime keeps its state while the container lives, of a short one some 10 ms; and reading it costs little. */
+const ASK_BARE_AGAIN_MS = [...Array<number>(15).fill(8), 60, 120, 300];
+/** From this turn on, runtimes other than the path's are asked too. Reason: it is rare, and each asks many files. */
+const OTHERS_TURN = 2;
+/** Look-ups that ask at once; the others wait in line. Reason: more would only make each slower than ASK_TIMEOUT_MS. */
+const LOOKUPS_AT_ONCE_MAX = 16;
 /** What events told of containers that have no group yet. The oldest is forgotten, and then looked up as any other. */
 const NEWS_MAX = 1024;
 /** New sockets are looked for when nobody knows a container, at most this often. */
 const DISCOVER_EVERY_MS = 1000;
-const PAUSE_MS = { first: 1000, max: 60_000 };
 
 /** Sources that know more than others of a runtime's containers, best first; of other runtimes all are alike. */
 const PREFERRED: Readonly<Record<string, readonly string[]>> = {
@@ -26,7 +28,11 @@ const PREFERRED: Readonly<Record<string, readonly string[]>> = {
   'systemd-nspawn': ['systemd-nspawn state'],
   runc: ['runc state'],
   crun: ['crun state'],
+  // A pod's container, whose path doesn't tell the runtime: state files know less than any API.
+  unknown: ['cri', 'docker', 'podman', 'containerd'],
 };
+
+const BARE = ['runc', 'crun', 'runsc'];
 
 export interface DirectoryListener {
   /** A runtime's event: a container was created, renamed or updated. */
@@ -36,43 +42,55 @@ export interface DirectoryListener {
 
 export interface DirectoryOptions {
   readonly settings: RuntimeSettings;
-  /** How long one look-up goes on asking. */
+  /** How long one look-up takes at most, its time in line included. */
   readonly waitMs: number;
   readonly listener: DirectoryListener;
+  /** What reads state files, in place of the settings' choice. */
+  readonly stateSources?: readonly RuntimeSource[];
+  /** Where sockets are found, in place of the settings' choice. */
+  readonly findPlaces?: () => Promise<readonly SourcePlace[]>;
 }
 
-interface Asked {
-  readonly source: RuntimeSource;
-  /** After a failure: not asked before. */
-  pausedUntilMs: number;
-  pauses: number;
+interface Lookup {
+  readonly question: ContainerQuestion;
+  readonly runtime: string;
+  readonly isThere: () => boolean;
+  /** What any source answered: counts when no better answer comes in time. */
+  other: ContainerMetadata | null;
+  isOver: boolean;
+  /** Resolves with it: a question that is still being asked holds no place any longer. */
+  readonly over: Promise<unknown>;
+  end(answer: ContainerMetadata | null): void;
 }
 
 export class RuntimeDirectory {
   readonly #options: DirectoryOptions;
-  readonly #sources = new Map<string, Asked>();
+  readonly #sources = new Map<string, AskedSource>();
   readonly #news = new Map<string, ContainerMetadata>();
-  readonly #waiting: (() => void)[] = [];
-  readonly #closed = new AbortController();
-  #lookups = 0;
+  readonly #line = new LookupLine(LOOKUPS_AT_ONCE_MAX);
+  readonly #lookups = new Set<Lookup>();
+  #isClosed = false;
   #discovering: Promise<void> | null = null;
   #discoveredMs = -Infinity;
   #eventsSkipped = 0;
-  #failures = 0;
 
   constructor(options: DirectoryOptions) {
     this.#options = options;
-    for (const source of stateSources(options.settings)) this.#add(source.name, source);
+    const sources = options.stateSources ?? stateSources(options.settings);
+    for (const source of sources) this.#add(source.name, source);
   }
 
   /** Counts of what went wrong; they only grow. */
   get counts(): { readonly runtime_events_skipped: number; readonly runtime_lookups_failed: number } {
-    return { runtime_events_skipped: this.#eventsSkipped, runtime_lookups_failed: this.#failures };
+    let failures = 0;
+    for (const source of this.#sources.values()) failures += source.failures;
+    return { runtime_events_skipped: this.#eventsSkipped, runtime_lookups_failed: failures };
   }
 
   /** Looks for the sockets that are there, and follows the events of those that are new. */
   discover(): Promise<void> {
-    this.#discovering ??= findPlaces(this.#options.settings)
+    const { settings } = this.#options;
+    this.#discovering ??= (this.#options.findPlaces?.() ?? findPlaces(settings))
       .then((places) => this.#take(places))
       .finally(() => {
         this.#discovering = null;
@@ -83,124 +101,115 @@ export class RuntimeDirectory {
 
   /**
    * Asks who knows the container until one does, for `waitMs` at most; null when none does. Never rejects. `runtime` is
-   * what the group's path says; `unknown` asks all.
+   * what the group's path says; `unknown` asks all. What is no longer there is asked about once more: its runtime
+   * learns nothing new of it.
    */
-  async find(question: ContainerQuestion, runtime: string): Promise<ContainerMetadata | null> {
+  find(
+    question: ContainerQuestion,
+    runtime: string,
+    isThere: () => boolean = () => true,
+  ): Promise<ContainerMetadata | null> {
     const told = this.#news.get(question.id);
     this.#news.delete(question.id);
-    if (told !== undefined) return told;
-    return this.#findAgain(question, runtime);
+    if (told !== undefined) return Promise.resolve(told);
+    if (this.#isClosed) return Promise.resolve(null);
+    const { promise, resolve } = Promise.withResolvers<ContainerMetadata | null>();
+    const lookup: Lookup = {
+      question,
+      runtime,
+      isThere,
+      other: null,
+      isOver: false,
+      over: promise,
+      end: (answer) => {
+        lookup.isOver = true;
+        clearTimeout(timer);
+        this.#lookups.delete(lookup);
+        resolve(answer);
+      },
+    };
+    const timer = setTimeout(() => lookup.end(lookup.other), this.#options.waitMs);
+    this.#lookups.add(lookup);
+    void this.#askUntilOver(lookup);
+    return promise;
   }
 
   /** Ends every connection, follower and look-up. */
   close(): void {
-    this.#closed.abort(new Error('fdspan stops'));
-    for (const { source } of this.#sources.values()) source.close();
+    this.#isClosed = true;
+    for (const source of this.#sources.values()) source.close();
+    for (const lookup of this.#lookups) lookup.end(null);
   }
 
-  /** Runs when one of the places is free: those that wait to ask again hold none. */
-  async #inTurn<T>(ask: () => Promise<T>): Promise<T> {
-    if (this.#lookups >= LOOKUPS_AT_ONCE_MAX) {
-      await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    }
-    this.#lookups += 1;
-    try {
-      return await ask();
-    } finally {
-      this.#lookups -= 1;
-      this.#waiting.shift()?.();
-    }
-  }
-
-  async #findAgain(question: ContainerQuestion, runtime: string): Promise<ContainerMetadata | null> {
-    const deadlineMs = performance.now() + this.#options.waitMs;
-    let second: ContainerMetadata | null = null;
-    for (let turn = 0; !this.#closed.signal.aborted; turn += 1) {
-      const { best, other } = await this.#inTurn(() => this.#askAll(question, runtime));
-      if (best !== null) return best;
-      second = other ?? second;
-      const told = this.#news.get(question.id);
-      if (told !== undefined) return told;
-      if (performance.now() - this.#discoveredMs > DISCOVER_EVERY_MS) await this.discover();
-      const waitMs = ASK_AGAIN_MS[Math.min(turn, ASK_AGAIN_MS.length - 1)];
-      if (performance.now() + waitMs > deadlineMs) break;
+  async #askUntilOver(lookup: Lookup): Promise<void> {
+    for (let turn = 0; !lookup.isOver; turn += 1) {
+      await this.#line.take(turn > 0);
+      const isThere = lookup.isThere();
+      if (!lookup.isOver) await Promise.race([this.#ask(lookup, turn), lookup.over]);
+      this.#line.give();
+      if (!isThere) lookup.end(lookup.other);
+      if (lookup.isOver) return;
+      await this.#discoverAgain();
+      const waits = BARE.includes(lookup.runtime) ? ASK_BARE_AGAIN_MS : ASK_AGAIN_MS;
+      const waitMs = waits[Math.min(turn, waits.length - 1)];
       await new Promise((resolve) => setTimeout(resolve, waitMs));
     }
-    return second;
   }
 
-  /** Asks the preferred sources, and where they know nothing the others. */
-  async #askAll(
-    question: ContainerQuestion,
-    runtime: string,
-  ): Promise<{ best: ContainerMetadata | null; other: ContainerMetadata | null }> {
+  /** Asks the preferred sources, and where they know nothing for a while the others. */
+  async #ask(lookup: Lookup, turn: number): Promise<void> {
+    const names = PREFERRED[lookup.runtime] ?? [];
     const all = [...this.#sources.values()];
-    const names = PREFERRED[runtime];
-    const rankOf = ({ source }: Asked): number => names.indexOf(source.name);
-    const preferred =
-      names === undefined
-        ? all
-        : all.filter((asked) => rankOf(asked) !== -1).toSorted((a, b) => rankOf(a) - rankOf(b));
-    const best = await this.#firstOf(preferred, question);
-    if (best !== null || names === undefined) return { best, other: null };
-    const others = all.filter((asked) => rankOf(asked) === -1);
-    return { best: null, other: await this.#firstOf(others, question) };
+    const rankOf = ({ name }: AskedSource): number => names.indexOf(name);
+    const preferred = all.filter((source) => rankOf(source) !== -1).toSorted((a, b) => rankOf(a) - rankOf(b));
+    const best = await firstOf(preferred, lookup);
+    if (best !== null) return lookup.end(best);
+    const isSure = preferred.length > 0 && lookup.runtime !== 'unknown';
+    if (isSure && turn < OTHERS_TURN) return;
+    const rest = all.filter((source) => rankOf(source) === -1);
+    const other = await firstOf(rest, lookup);
+    if (other !== null && !isSure) lookup.end(other);
   }
 
-  /** Asks at once; of several that know it, the first in order counts. */
-  async #firstOf(asked: readonly Asked[], question: ContainerQuestion): Promise<ContainerMetadata | null> {
-    const answers = await Promise.all(asked.map((one) => this.#ask(one, question)));
-    return answers.find((answer) => answer !== null) ?? null;
-  }
-
-  async #ask(asked: Asked, question: ContainerQuestion): Promise<ContainerMetadata | null> {
-    if (performance.now() < asked.pausedUntilMs) return null;
-    const signal = AbortSignal.any([this.#closed.signal, AbortSignal.timeout(ASK_TIMEOUT_MS)]);
-    try {
-      const answer = await asked.source.find(question, signal);
-      asked.pauses = 0;
-      return answer;
-    } catch (error) {
-      if (!this.#closed.signal.aborted) this.#pause(asked, error);
-      return null;
-    }
-  }
-
-  #pause(asked: Asked, error: unknown): void {
-    this.#failures += 1;
-    // Torn files and the like pass at once: a second failure in a row is the runtime's.
-    asked.pauses += 1;
-    if (asked.pauses < 2) return;
-    const pauseMs = backoffMs(asked.pauses - 1, PAUSE_MS.first, PAUSE_MS.max);
-    asked.pausedUntilMs = performance.now() + pauseMs;
-    const reason = error instanceof Error ? error.message : String(error);
-    if (asked.pauses === 2) this.#options.listener.state(nameOf(asked.source), false, reason);
+  async #discoverAgain(): Promise<void> {
+    if (performance.now() - this.#discoveredMs <= DISCOVER_EVERY_MS) return;
+    // Without a new look the sources that are known are asked on.
+    await this.discover().catch(() => {});
   }
 
   #take(places: readonly SourcePlace[]): void {
     for (const { key, make } of places) {
-      if (this.#sources.has(key) || this.#closed.signal.aborted) continue;
+      if (this.#sources.has(key) || this.#isClosed) continue;
       const source = make();
-      this.#add(key, source);
+      const asked = this.#add(key, source);
       source.follow?.({
         changed: (metadata) => this.#changed(metadata),
         state: (isAnswering, reason) => {
-          const asked = this.#sources.get(key);
-          if (isAnswering && asked !== undefined) asked.pausedUntilMs = asked.pauses = 0;
-          this.#options.listener.state(nameOf(source), isAnswering, reason);
+          if (isAnswering) asked.resume();
+          this.#options.listener.state(asked.fullName, isAnswering, reason);
         },
         skipped: () => void (this.#eventsSkipped += 1),
       });
     }
   }
 
-  #add(key: string, source: RuntimeSource): void {
-    this.#sources.set(key, { source, pausedUntilMs: 0, pauses: 0 });
+  #add(key: string, source: RuntimeSource): AskedSource {
+    const asked = new AskedSource(source, (reason) =>
+      this.#options.listener.state(asked.fullName, false, reason),
+    );
+    this.#sources.set(key, asked);
+    return asked;
   }
 
   #changed(metadata: ContainerMetadata): void {
+    let isAwaited = false;
+    for (const lookup of this.#lookups) {
+      if (lookup.question.id !== metadata.id) continue;
+      isAwaited = true;
+      lookup.end(metadata);
+    }
     this.#news.delete(metadata.id);
-    this.#news.set(metadata.id, metadata);
+    if (!isAwaited) this.#news.set(metadata.id, metadata);
     if (this.#news.size > NEWS_MAX) {
       const [oldest] = this.#news.keys();
       this.#news.delete(oldest);
@@ -209,6 +218,19 @@ export class RuntimeDirectory {
   }
 }
 
-function nameOf(source: RuntimeSource): string {
-  return `${source.name} (${source.address})`;
+/**
+ * Asks all at once; the first in order that knows it counts, and none waits for those behind it. What one behind knows
+ * counts when the time is over.
+ */
+async function firstOf(sources: readonly AskedSource[], lookup: Lookup): Promise<ContainerMetadata | null> {
+  const answers = sources.map(async (source) => {
+    const answer = await source.find(lookup.question);
+    lookup.other = answer ?? lookup.other;
+    return answer;
+  });
+  for (const answer of answers) {
+    const metadata = await answer;
+    if (metadata !== null) return metadata;
+  }
+  return null;
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { bareContainerOf } from '../../src/containers/bare-containers.ts';
 import { containerOfPath } from '../../src/containers/cgroup-path.ts';
 import { parseProcCgroup } from '../../src/containers/proc-cgroup.ts';
 import { textOfBytes } from '../../src/containers/byte-text.ts';
@@ -156,5 +157,69 @@ test('any bytes become text that UTF-8 can carry, and UTF-8 stays as it is', () 
     fc.property(printable, (text) => {
       assert.equal(textOfBytes(Buffer.from(text, 'utf8').toString('latin1')), text);
     }),
+  );
+});
+
+test('a bare runtime without state under any of its names makes no group a container, on any bytes', () => {
+  fc.assert(
+    fc.property(fc.oneof(latin1, pieces, hostUnit), (path) => {
+      assert.equal(
+        bareContainerOf(path, () => false),
+        null,
+      );
+    }),
+    { numRuns: 2000 },
+  );
+});
+
+test('a host unit is no bare container even where every state folder exists, and no look leaves those folders', () => {
+  fc.assert(
+    fc.property(hostUnit, (path) => {
+      const found = bareContainerOf(path, () => true);
+      // A slice's or user's own name is never a container's id: systemd's suffixes are told apart.
+      if (found === null) return;
+      assert.doesNotMatch(found.containerId, /\.(?:service|scope|slice|mount|socket)$/);
+    }),
+    { numRuns: 2000 },
+  );
+  fc.assert(
+    fc.property(fc.oneof(latin1, pieces), (path) => {
+      let looks = 0;
+      bareContainerOf(path, (place) => {
+        looks += 1;
+        assert.match(place, /^\/run\/(?:runc|crun|runsc)\/[^/\0]+$/);
+        assert.doesNotMatch(place, /\/\.{1,2}$/);
+        return false;
+      });
+      assert.ok(looks <= 24, `${looks} looks for one group`);
+    }),
+    { numRuns: 3000 },
+  );
+});
+
+test('a bare container is the innermost name that has state, and groups below it are its own', () => {
+  const name = fc.stringMatching(/^[A-Za-z0-9_+-]{1,20}$/);
+  const runtime = fc.constantFrom('runc', 'crun');
+  fc.assert(
+    fc.property(
+      fc.array(name, { maxLength: 3 }),
+      name,
+      name,
+      fc.boolean(),
+      runtime,
+      (above, id, inner, isInside, by) => {
+        fc.pre(![...above, inner].includes(id));
+        const group = `/${[...above, id].join('/')}`;
+        const found = bareContainerOf(
+          `${group}${isInside ? `/${inner}` : ''}`,
+          (place) => place === `/run/${by}/${id}`,
+        );
+        assert.deepEqual(
+          [found?.containerId, found?.runtime, found?.groupPath, found?.isOwnGroup, found?.isGuess],
+          [id, by, group, !isInside, true],
+        );
+      },
+    ),
+    { numRuns: 1000 },
   );
 });

@@ -192,3 +192,10 @@ test('what one folder holds damaged does not hide what another knows', async (t)
   await writeFile(join(good, 'a', 'config'), '');
   assert.equal((await lxcState({ folders }).find(question, patience()))?.name, 'a');
 });
+
+test('work that fails after its deadline had passed is no failure of the process', async () => {
+  // A rejection that nobody handles would end this test's process, and the collector.
+  const failing = Promise.reject(new Error('no such file'));
+  await assert.rejects(untilAborted(failing, AbortSignal.abort(new Error('too late'))), /too late/);
+  await new Promise((resolve) => setImmediate(resolve));
+});

@@ -1,0 +1,95 @@
+// One runtime's source with what its answers cost so far: it is given so long for each, and is left out for a while after
+// it failed again and again.
+import { backoffMs } from '../model/backoff.ts';
+import type { ContainerMetadata, ContainerQuestion, RuntimeSource } from './runtimes/runtime-source.ts';
+
+/** Reason: runtimes answer in 2–60 ms, docker in 300 while it starts the container; a busy machine takes longer. */
+const ASK_TIMEOUT_MS = 2000;
+const PAUSE_MS = { first: 1000, max: 60_000 };
+
+export class AskedSource {
+  readonly #source: RuntimeSource;
+  readonly #paused: (reason: string) => void;
+  readonly #asking = new Set<AbortController>();
+  #failures = 0;
+  /** Failures in a row, of which those that began together count once. */
+  #failuresInRow = 0;
+  #failedMs = -Infinity;
+  #pausedUntilMs = 0;
+
+  /** `paused` is told once, until an answer comes again. */
+  constructor(source: RuntimeSource, paused: (reason: string) => void) {
+    this.#source = source;
+    this.#paused = paused;
+  }
+
+  get name(): string {
+    return this.#source.name;
+  }
+
+  get fullName(): string {
+    return `${this.#source.name} (${this.#source.address})`;
+  }
+
+  /** Questions that got no answer; only grows. */
+  get failures(): number {
+    return this.#failures;
+  }
+
+  /** Asks; null when the runtime doesn't know the container, fails, takes too long, or is left out now. Never rejects. */
+  async find(question: ContainerQuestion): Promise<ContainerMetadata | null> {
+    const beganMs = performance.now();
+    if (beganMs < this.#pausedUntilMs) return null;
+    const controller = new AbortController();
+    const timer = setTimeout(
+      () => controller.abort(new Error(`no answer in ${ASK_TIMEOUT_MS} ms`)),
+      ASK_TIMEOUT_MS,
+    );
+    this.#asking.add(controller);
+    try {
+      const answer = await unlessAborted(this.#source.find(question, controller.signal), controller.signal);
+      this.#failuresInRow = 0;
+      return answer;
+    } catch (error) {
+      if (this.#asking.has(controller)) this.#failed(beganMs, error);
+      return null;
+    } finally {
+      clearTimeout(timer);
+      this.#asking.delete(controller);
+    }
+  }
+
+  /** Asks again at once: the runtime is back. */
+  resume(): void {
+    this.#failuresInRow = 0;
+    this.#pausedUntilMs = 0;
+  }
+
+  /** Ends the source; what it is being asked is answered with null. */
+  close(): void {
+    const asking = [...this.#asking];
+    this.#asking.clear();
+    for (const controller of asking) controller.abort(new Error('fdspan stops'));
+    this.#source.close();
+  }
+
+  #failed(beganMs: number, error: unknown): void {
+    this.#failures += 1;
+    // Began before it was known that the runtime doesn't answer: the same failure.
+    if (beganMs <= this.#failedMs) return;
+    this.#failedMs = performance.now();
+    this.#failuresInRow += 1;
+    // Torn files and the like pass at once: a second failure in a row is the runtime's.
+    if (this.#failuresInRow < 2) return;
+    this.#pausedUntilMs = this.#failedMs + backoffMs(this.#failuresInRow - 1, PAUSE_MS.first, PAUSE_MS.max);
+    if (this.#failuresInRow === 2) this.#paused(error instanceof Error ? error.message : String(error));
+  }
+}
+
+/** A source may hold on to its own question; who asked is free at the deadline. */
+function unlessAborted<T>(answer: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise<T>((resolve, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
+    answer.then(resolve, reject);
+  });
+}

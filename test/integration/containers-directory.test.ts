@@ -1,0 +1,340 @@
+// The directory of runtimes: who is asked, when again, and what a runtime that is slow, broken or hostile costs the
+// others. Over unix sockets where the socket matters; elsewhere sources that answer as the test wants.
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { test, type TestContext } from 'node:test';
+import { RuntimeDirectory } from '../../src/containers/runtime-directory.ts';
+import { EngineSource } from '../../src/containers/runtimes/engine-source.ts';
+import type {
+  ContainerMetadata,
+  ContainerQuestion,
+  RuntimeListener,
+  RuntimeSource,
+} from '../../src/containers/runtimes/runtime-source.ts';
+import { startEngineLookalike } from '../helpers/engine-lookalike.ts';
+
+const ID = 'a1'.repeat(32);
+const ASKED: ContainerQuestion = { id: ID, cgroupPath: `/docker/${ID}` };
+const OFF = { docker: [], podman: [], containerd: [], cri: [], state: false } as const;
+/** Longer than a source is given for its answer. */
+const WAIT_MS = 3000;
+/** Far longer than any wait of the directory: only an answer can end a look-up sooner. */
+const LONG_MS = 60_000;
+
+type Answer = (question: ContainerQuestion, signal: AbortSignal) => Promise<ContainerMetadata | null>;
+
+function metadata(name: string, id = ID): ContainerMetadata {
+  return { id, runtimeName: 'docker', name };
+}
+
+class TestSource implements RuntimeSource {
+  readonly name: string;
+  readonly address = '/test';
+  answer: Answer;
+  asked = 0;
+  isClosed = false;
+  listener: RuntimeListener | null = null;
+
+  constructor(name: string, answer: Answer) {
+    this.name = name;
+    this.answer = answer;
+  }
+
+  find(question: ContainerQuestion, signal: AbortSignal): Promise<ContainerMetadata | null> {
+    this.asked += 1;
+    return this.answer(question, signal);
+  }
+
+  follow(listener: RuntimeListener): void {
+    this.listener = listener;
+  }
+
+  close(): void {
+    this.isClosed = true;
+  }
+}
+
+const knows =
+  (name: string): Answer =>
+  () =>
+    Promise.resolve(metadata(name));
+const knowsNothing: Answer = () => Promise.resolve(null);
+/** Holds on to its question even when it is told to give up. */
+const hangs: Answer = () => new Promise(() => {});
+const fails: Answer = () => Promise.reject(new Error('broken'));
+
+function directoryOf(t: TestContext, sources: readonly TestSource[], waitMs = LONG_MS) {
+  const changes: ContainerMetadata[] = [];
+  const states: { readonly source: string; readonly isAnswering: boolean; readonly reason: string }[] = [];
+  const directory = new RuntimeDirectory({
+    settings: OFF,
+    waitMs,
+    stateSources: [],
+    findPlaces: () => Promise.resolve(sources.map((source) => ({ key: source.name, make: () => source }))),
+    listener: {
+      changed: (changed) => changes.push(changed),
+      state: (source, isAnswering, reason) => states.push({ source, isAnswering, reason }),
+    },
+  });
+  t.after(() => directory.close());
+  return { directory, changes, states };
+}
+
+test('a container that its runtime registers later is found by asking again', async (t) => {
+  const source: TestSource = new TestSource('docker', () =>
+    Promise.resolve(source.asked < 4 ? null : metadata('late')),
+  );
+  const { directory } = directoryOf(t, [source]);
+  await directory.discover();
+  assert.equal((await directory.find(ASKED, 'docker'))?.name, 'late');
+  assert.equal(source.asked, 4);
+});
+
+test('nobody knows the container: null once the wait is over, and not before', async (t) => {
+  const source = new TestSource('docker', knowsNothing);
+  const { directory } = directoryOf(t, [source], 120);
+  await directory.discover();
+  const beganMs = performance.now();
+  assert.equal(await directory.find(ASKED, 'docker'), null);
+  assert.ok(performance.now() - beganMs >= 119);
+  assert.ok(source.asked >= 2, `asked ${source.asked} times`);
+});
+
+test("the path's own runtime goes before others that know the container too, in any order of answers", async (t) => {
+  const slow: Answer = async () => {
+    await delay(20);
+    return metadata('by docker');
+  };
+  const sources = [new TestSource('podman', knows('by podman')), new TestSource('docker', slow)];
+  const { directory } = directoryOf(t, sources);
+  await directory.discover();
+  assert.equal((await directory.find(ASKED, 'docker'))?.name, 'by docker');
+  assert.equal((await directory.find(ASKED, 'podman'))?.name, 'by podman');
+});
+
+test('another runtime answers for a container that its own knows nothing of, once the wait is over', async (t) => {
+  const sources = [new TestSource('docker', knowsNothing), new TestSource('podman', knows('by podman'))];
+  const { directory } = directoryOf(t, sources, 150);
+  await directory.discover();
+  assert.equal((await directory.find(ASKED, 'docker'))?.name, 'by podman');
+});
+
+test('a source that hangs does not delay the answer of one that goes before it', async (t) => {
+  const sources = [new TestSource('containerd', hangs), new TestSource('cri', knows('by cri'))];
+  const { directory, states } = directoryOf(t, sources);
+  await directory.discover();
+  assert.equal((await directory.find(ASKED, 'containerd'))?.name, 'by cri');
+  assert.deepEqual(states, [], 'answered before the hanging one was given up');
+});
+
+test('a source that hangs is left out after the second time, told of once, and the others answer', async (t) => {
+  const hanging = new TestSource('cri', hangs);
+  const { directory, states } = directoryOf(
+    t,
+    [hanging, new TestSource('containerd', knows('web'))],
+    WAIT_MS,
+  );
+  await directory.discover();
+  for (let count = 0; count < 4; count++) {
+    assert.equal((await directory.find(ASKED, 'containerd'))?.name, 'web');
+  }
+  assert.equal(hanging.asked, 2);
+  assert.deepEqual(states, [{ source: 'cri (/test)', isAnswering: false, reason: 'no answer in 2000 ms' }]);
+  assert.equal(directory.counts.runtime_lookups_failed, 2);
+  hanging.answer = knows('by cri');
+  hanging.listener?.state(true, '');
+  assert.equal((await directory.find(ASKED, 'containerd'))?.name, 'by cri', 'asked again once it is back');
+});
+
+test('questions that failed at the same moment count as one failure', async (t) => {
+  const source = new TestSource('docker', fails);
+  const { directory } = directoryOf(t, [source], 10);
+  await directory.discover();
+  await Promise.all(Array.from({ length: 10 }, () => directory.find(ASKED, 'docker')));
+  const before = source.asked;
+  source.answer = knows('web');
+  assert.equal((await directory.find(ASKED, 'docker'))?.name, 'web', 'not left out yet');
+  assert.equal(source.asked, before + 1);
+  assert.equal(directory.counts.runtime_lookups_failed, before);
+});
+
+test("a source's failure counts even where it throws at once", async (t) => {
+  const source = new TestSource('docker', () => {
+    throw new Error('thrown');
+  });
+  const { directory, states } = directoryOf(t, [source], 100);
+  await directory.discover();
+  assert.equal(await directory.find(ASKED, 'docker'), null);
+  assert.deepEqual(
+    states.map(({ reason }) => reason),
+    ['thrown'],
+  );
+});
+
+test('an event answers at once: before the look-up, and while it waits', async (t) => {
+  const source = new TestSource('docker', knowsNothing);
+  const { directory, changes } = directoryOf(t, [source]);
+  await directory.discover();
+  source.listener?.changed(metadata('early'));
+  assert.equal((await directory.find(ASKED, 'docker'))?.name, 'early');
+  assert.equal(source.asked, 0, 'no question was needed');
+  const waiting = directory.find(ASKED, 'docker');
+  source.listener?.changed(metadata('meanwhile'));
+  assert.equal((await waiting)?.name, 'meanwhile');
+  assert.deepEqual(
+    changes.map(({ name }) => name),
+    ['early', 'meanwhile'],
+  );
+});
+
+test('of 5,000 events the newest 1,024 are kept; a container whose news is forgotten is asked about', async (t) => {
+  const idOf = (index: number): string => index.toString(16).padStart(64, '0');
+  const source = new TestSource('docker', ({ id }) => Promise.resolve(metadata('asked', id)));
+  const { directory } = directoryOf(t, [source]);
+  await directory.discover();
+  for (let index = 0; index < 5000; index++) source.listener?.changed(metadata('told', idOf(index)));
+  const nameOf = async (index: number) =>
+    (await directory.find({ id: idOf(index), cgroupPath: '/' }, 'docker'))?.name;
+  assert.equal(await nameOf(4999), 'told');
+  assert.equal(await nameOf(5000 - 1024), 'told');
+  assert.equal(await nameOf(5000 - 1025), 'asked');
+});
+
+test('events that could not be used are counted', async (t) => {
+  const source = new TestSource('docker', knowsNothing);
+  const { directory } = directoryOf(t, [source]);
+  await directory.discover();
+  for (let count = 0; count < 3; count++) source.listener?.skipped?.('garbage');
+  assert.equal(directory.counts.runtime_events_skipped, 3);
+});
+
+test('1,000 look-ups at once ask 16 at a time', async (t) => {
+  let [now, most] = [0, 0];
+  const source = new TestSource('docker', async ({ id }) => {
+    most = Math.max(most, (now += 1));
+    await delay(1);
+    now -= 1;
+    return metadata('web', id);
+  });
+  const { directory } = directoryOf(t, [source]);
+  await directory.discover();
+  const found = await Promise.all(Array.from({ length: 1000 }, () => directory.find(ASKED, 'docker')));
+  assert.ok(found.every((answer) => answer?.name === 'web'));
+  assert.equal(most, 16);
+});
+
+test('of 300 look-ups at once, one for a new container does not wait behind the repeats of unknown ones', async (t) => {
+  const engine = await startEngineLookalike();
+  t.after(() => engine.close());
+  const idOf = (index: number): string => index.toString(16).padStart(64, '0');
+  const waitMs = 2000;
+  const directory = new RuntimeDirectory({
+    settings: { ...OFF, docker: [engine.socketPath] },
+    waitMs,
+    listener: { changed: () => {}, state: () => {} },
+  });
+  t.after(() => directory.close());
+  await directory.discover();
+  engine.delayMs = 1;
+  engine.containers.set(ID, { name: 'real' });
+  const find = (id: string) => directory.find({ id, cgroupPath: `/docker/${id}` }, 'docker');
+  const beganMs = performance.now();
+  const unknown = Array.from({ length: 300 }, (_, index) => find(idOf(index)));
+  assert.equal((await find(ID))?.name, 'real');
+  const asked = engine.inspections.length;
+  assert.ok(asked <= 301 + 16, `${asked} inspections before its answer`);
+  assert.deepEqual(await Promise.all(unknown), Array<null>(300).fill(null));
+  assert.ok(performance.now() - beganMs < 2 * waitMs, 'the wait in line is part of the wait');
+});
+
+test('a container that went is asked about once more, not for the whole wait', async (t) => {
+  const source = new TestSource('docker', knowsNothing);
+  const { directory } = directoryOf(t, [source]);
+  await directory.discover();
+  assert.equal(await directory.find(ASKED, 'docker', () => source.asked < 2), null);
+  assert.equal(source.asked, 3);
+});
+
+test('a socket that appears while a container is being asked about is found, and asked', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'fdspan-late-'));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  const socketPath = join(folder, 'docker.sock');
+  const places: string[] = [];
+  const directory = new RuntimeDirectory({
+    settings: OFF,
+    waitMs: LONG_MS,
+    findPlaces: () =>
+      Promise.resolve(
+        places.map((path) => ({
+          key: `docker ${path}`,
+          make: () => new EngineSource({ engine: 'docker', path, ownerUid: null }),
+        })),
+      ),
+    listener: { changed: () => {}, state: () => {} },
+  });
+  t.after(() => directory.close());
+  await directory.discover();
+  const found = directory.find(ASKED, 'docker');
+  const engine = await startEngineLookalike(socketPath);
+  t.after(() => engine.close());
+  engine.containers.set(ID, { name: 'late' });
+  places.push(socketPath);
+  assert.equal((await found)?.name, 'late');
+});
+
+for (const behaviour of ['hang', 'garbage', 'half', 'endless', 'close'] as const) {
+  test(`an engine that does this: ${behaviour}, costs its own answer only`, async (t) => {
+    const engine = await startEngineLookalike();
+    t.after(() => engine.close());
+    engine.behaviour = behaviour;
+    const waitMs = 400;
+    const states: string[] = [];
+    const state = new TestSource('docker state', knows('by state'));
+    const directory = new RuntimeDirectory({
+      settings: { ...OFF, docker: [engine.socketPath] },
+      waitMs,
+      stateSources: [state],
+      listener: { changed: () => {}, state: (source) => states.push(source) },
+    });
+    t.after(() => directory.close());
+    await directory.discover();
+    for (let count = 0; count < 5; count++) {
+      assert.equal((await directory.find(ASKED, 'docker'))?.name, 'by state');
+    }
+    assert.ok(directory.counts.runtime_lookups_failed >= 1);
+    assert.ok(states.every((source) => source.includes(engine.socketPath)));
+    const alone = new RuntimeDirectory({
+      settings: { ...OFF, docker: [engine.socketPath] },
+      waitMs,
+      listener: { changed: () => {}, state: () => {} },
+    });
+    t.after(() => alone.close());
+    await alone.discover();
+    const beganMs = performance.now();
+    assert.equal(await alone.find(ASKED, 'docker'), null);
+    assert.ok(performance.now() - beganMs < 2 * waitMs);
+  });
+}
+
+test('closing answers what is being asked with null, and closes every source', async (t) => {
+  const sources = [new TestSource('docker', hangs), new TestSource('podman', knowsNothing)];
+  const { directory, states } = directoryOf(t, sources);
+  await directory.discover();
+  const asked = [
+    directory.find(ASKED, 'docker'),
+    directory.find(ASKED, 'podman'),
+    directory.find(ASKED, 'unknown'),
+  ];
+  directory.close();
+  assert.deepEqual(await Promise.all(asked), [null, null, null]);
+  assert.deepEqual(
+    sources.map(({ isClosed }) => isClosed),
+    [true, true],
+  );
+  assert.equal(await directory.find(ASKED, 'docker'), null, 'nothing is asked after the end');
+  assert.deepEqual(states, [], 'the end is no failure');
+  assert.equal(directory.counts.runtime_lookups_failed, 0);
+});

@@ -1,0 +1,284 @@
+// The registry with runtimes to ask: what is told of a container before, while and after its runtime answers.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { ContainerPath } from '../../src/containers/cgroup-path.ts';
+import { ContainerRegistry, type RegistryOptions } from '../../src/containers/registry.ts';
+import { compileRules, type ContainerRule } from '../../src/containers/rules.ts';
+import type { ContainerMetadata } from '../../src/containers/runtimes/runtime-source.ts';
+import { scopeOfCgroup } from '../../src/containers/scope.ts';
+
+const A = 'a1'.repeat(32);
+const B = 'b2'.repeat(32);
+const v2 = (id: number): bigint => scopeOfCgroup(BigInt(id), 'v2');
+
+interface Asked {
+  readonly id: string;
+  readonly runtime: string;
+  readonly isThere: () => boolean;
+  readonly answer: (metadata: ContainerMetadata | null) => void;
+}
+
+function rulesOf(allow: ContainerRule[], deny: ContainerRule[]) {
+  return { rules: compileRules(allow, deny), extraAttributes: {}, isLabelWanted: () => true };
+}
+
+function registryWith(options: Partial<RegistryOptions> = {}) {
+  const calls: string[] = [];
+  const resources: Record<string, unknown>[] = [];
+  const asked: Asked[] = [];
+  const registry = new ContainerRegistry({
+    ...rulesOf([], []),
+    containersMax: 2,
+    keepAfterExitMs: 10_000,
+    hostAttributes: {},
+    distroVersion: '0.1.0',
+    encodeResource: (attributes) => {
+      resources.push(attributes);
+      return new Uint8Array(1);
+    },
+    findMetadata: ({ id }, runtime, isThere) =>
+      new Promise((resolve) => asked.push({ id, runtime, isThere, answer: resolve })),
+    bareContainerOf: () => null,
+    confirmGuess: () => false,
+    listener: {
+      container: ({ slot }) => calls.push(`container ${slot}`),
+      containerGone: (slot) => calls.push(`containerGone ${slot}`),
+      scope: (scope, verdict, slot) => calls.push(`scope ${scope & 0xffffn} ${verdict} ${slot}`),
+      scopeGone: (scope) => calls.push(`scopeGone ${scope & 0xffffn}`),
+      containersFull: (max) => calls.push(`full ${max}`),
+    },
+    ...options,
+  });
+  const found = (id: number, path: string): void =>
+    registry.scopeFound({ scope: v2(id), path, version: 'v2' });
+  const answer = async (metadata: ContainerMetadata | null): Promise<void> => {
+    asked.shift()?.answer(metadata);
+    await registry.settled();
+  };
+  return { registry, resources, asked, found, answer, take: () => calls.splice(0) };
+}
+
+const named = (name: string, id = A): ContainerMetadata => ({ id, runtimeName: 'docker', name });
+
+test('a container is unjudged until its runtime answers, then traced with what it told', async () => {
+  const { found, answer, take, asked, resources } = registryWith();
+  found(5, `/docker/${A}`);
+  assert.deepEqual(take(), ['scope 5 unjudged 0']);
+  assert.deepEqual([asked[0].id, asked[0].runtime], [A, 'docker']);
+  found(6, `/docker/${A}/inner`);
+  assert.deepEqual(take(), ['scope 6 unjudged 0'], 'asked once for all groups of a container');
+  assert.equal(asked.length, 1);
+  await answer(named('web'));
+  assert.deepEqual(take(), ['container 1', 'scope 5 trace 1', 'scope 6 trace 1']);
+  assert.equal(resources[0]['container.name'], 'web');
+});
+
+test('a container that nobody knows is traced by its id', async () => {
+  const { found, answer, take, resources } = registryWith();
+  found(5, `/docker/${A}`);
+  await answer(null);
+  assert.deepEqual(take(), ['scope 5 unjudged 0', 'container 1', 'scope 5 trace 1']);
+  assert.equal(resources[0]['container.id'], A);
+  assert.equal(resources[0]['container.name'], undefined);
+});
+
+const metadata: ContainerMetadata = {
+  id: A,
+  runtimeName: 'docker',
+  name: 'secret-1',
+  imageName: 'vault',
+  imageTags: ['1.2'],
+  labels: new Map([['team', 'keys']]),
+  pod: { name: 'vault-0', namespace: 'security', uid: 'u', containerName: 'vault' },
+};
+for (const rule of [
+  { name: 'secret-*' },
+  { image: 'vault' },
+  { image: 'vault:1.*' },
+  { label: 'team=k*' },
+  { namespace: 'secur*' },
+  { pod: 'vault-?' },
+  { runtime: 'docker' },
+  { name: 'secret-*', namespace: 'security' },
+] satisfies ContainerRule[]) {
+  test(`a rule that denies ${JSON.stringify(rule)} decides by what the runtime told`, async () => {
+    const { found, answer, take, registry } = registryWith(rulesOf([], [rule]));
+    found(5, `/docker/${A}`);
+    await answer(metadata);
+    assert.deepEqual(take(), ['scope 5 unjudged 0', 'scope 5 deny 0']);
+    assert.equal(registry.list()[0].rule, 'deny[0]');
+  });
+}
+
+test('what is said of another container denies nothing', async () => {
+  const { found, answer, take } = registryWith(rulesOf([], [{ name: 'secret-*', namespace: 'other' }]));
+  found(5, `/docker/${A}`);
+  await answer(metadata);
+  assert.deepEqual(take().at(-1), 'scope 5 trace 1');
+});
+
+test('a container that went while its runtime was asked is still judged, and its slot freed later', async () => {
+  const { found, answer, take, registry, asked } = registryWith();
+  found(5, `/docker/${A}`);
+  assert.equal(asked[0].isThere(), true);
+  registry.scopeRemoved(v2(5));
+  assert.equal(asked[0].isThere(), false);
+  await answer(named('short'));
+  assert.deepEqual(take(), ['scope 5 unjudged 0', 'container 1', 'scope 5 trace 1']);
+  registry.tick(0);
+  registry.tick(10_000);
+  assert.deepEqual(take(), ['scopeGone 5', 'containerGone 1']);
+});
+
+test('an answer for a container that was forgotten meanwhile does nothing', async () => {
+  const { found, answer, take, registry } = registryWith({ keepAfterExitMs: 0 });
+  found(5, `/docker/${A}`);
+  registry.scopeRemoved(v2(5));
+  registry.tick(0);
+  take();
+  await answer(named('late'));
+  assert.deepEqual(take(), []);
+  assert.deepEqual(registry.list(), []);
+});
+
+function bare(runtime: 'runc' | 'runsc', groupPath: string): ContainerPath {
+  const containerId = groupPath.slice(groupPath.lastIndexOf('/') + 1);
+  const rest = { podUid: null, parentId: null, depth: 1, isOwnGroup: true };
+  return { containerId, runtime, groupPath, isGuess: runtime !== 'runsc', ...rest };
+}
+
+test("a bare runtime's container is traced when its runtime knows it", async () => {
+  const { found, answer, take, asked } = registryWith({ bareContainerOf: (path) => bare('runc', path) });
+  found(5, '/web');
+  assert.equal(asked[0].runtime, 'runc');
+  await answer({ id: 'web', runtimeName: 'runc', name: 'web' });
+  assert.deepEqual(take(), ['scope 5 unjudged 0', 'container 1', 'scope 5 trace 1']);
+});
+
+test('a group of the host that has the name of a state folder is ignored, and forgotten', async () => {
+  const { found, answer, take, registry } = registryWith({ bareContainerOf: (path) => bare('runc', path) });
+  found(5, '/web');
+  await answer(null);
+  assert.deepEqual(take(), ['scope 5 unjudged 0', 'scope 5 ignore 0']);
+  assert.deepEqual(registry.list(), []);
+  assert.equal(registry.hasScope(v2(5)), false);
+});
+
+test("gVisor's state file is a proof of its own", async () => {
+  const { found, answer, take } = registryWith({ bareContainerOf: (path) => bare('runsc', path) });
+  found(5, '/web');
+  await answer(null);
+  assert.deepEqual(take().at(-1), 'scope 5 trace 1');
+});
+
+test("a group in containerd's form may be a bare runtime's", async () => {
+  const { found, asked } = registryWith({ bareContainerOf: (path) => bare('runc', path) });
+  found(5, '/shop/web');
+  assert.deepEqual([asked[0].id, asked[0].runtime], ['web', 'runc']);
+});
+
+for (const [what, isStateLeft, verdict] of [
+  ['its state with it is proven by that', false, 'trace 1'],
+  ['left the state of its namesake is a group of the host', true, 'ignore 0'],
+] as const) {
+  test(`a group that went before its runtime was read, and ${what}`, async () => {
+    const { found, answer, take, registry, asked } = registryWith({
+      bareContainerOf: (path) => bare('runc', path),
+      bareContainerOfNow: (path) => (isStateLeft ? bare('runc', path) : null),
+    });
+    found(5, '/web');
+    registry.scopeRemoved(v2(5));
+    assert.equal(asked[0].isThere(), true, 'its state is looked for during the whole wait');
+    await answer(null);
+    assert.deepEqual(take().at(-1), `scope 5 ${verdict}`);
+  });
+}
+
+test('news of a judged container show in its resource and leave its verdict', async () => {
+  const { found, answer, take, registry, resources } = registryWith(rulesOf([], [{ name: 'secret-*' }]));
+  found(5, `/docker/${A}`);
+  await answer(named('web'));
+  take();
+  registry.metadataChanged(named('secret-now'));
+  assert.deepEqual(take(), ['container 1']);
+  assert.equal(resources.at(-1)?.['container.name'], 'secret-now');
+  registry.metadataChanged(named('other', B));
+  assert.deepEqual(take(), [], 'nobody has this id');
+});
+
+test('the first news of a container that nobody knew judge it', async () => {
+  const { found, answer, take, registry } = registryWith(rulesOf([], [{ name: 'secret-*' }]));
+  found(5, `/docker/${A}`);
+  await answer(null);
+  take();
+  registry.metadataChanged(named('secret-late'));
+  assert.deepEqual(take(), ['containerGone 1', 'scope 5 deny 0']);
+});
+
+test('a reload changes the verdicts that the new rules change, and tells the others their resource', async () => {
+  const { found, answer, take, registry } = registryWith();
+  found(5, `/docker/${A}`);
+  await answer(named('web'));
+  found(6, `/docker/${B}`);
+  await answer(named('secret', B));
+  take();
+  registry.reload(rulesOf([], [{ name: 'secret' }]));
+  assert.deepEqual(take(), ['container 1', 'containerGone 2', 'scope 6 deny 0']);
+  registry.reload(rulesOf([], [{ name: 'web' }]));
+  assert.deepEqual(take(), ['containerGone 1', 'scope 5 deny 0', 'container 2', 'scope 6 trace 2']);
+  registry.reload(rulesOf([], [{ name: 'web' }]));
+  assert.deepEqual(take(), ['container 2'], 'the denied one is told nothing');
+});
+
+test('an unjudged container is judged by the rules of the reload', async () => {
+  const { found, answer, take, registry } = registryWith();
+  found(5, `/docker/${A}`);
+  registry.reload(rulesOf([], [{ name: 'web' }]));
+  await answer(named('web'));
+  assert.deepEqual(take(), ['scope 5 unjudged 0', 'scope 5 deny 0']);
+});
+
+test('without a free slot a container is ignored and counted; one that is gone for a second gives its own', async () => {
+  const { found, answer, take, registry } = registryWith({ containersMax: 1 });
+  found(5, `/docker/${A}`);
+  await answer(named('first'));
+  found(6, `/docker/${B}`);
+  take();
+  await answer(named('second', B));
+  assert.deepEqual(take(), ['full 1', 'scope 6 ignore 0']);
+  assert.equal(registry.counts.containers_full, 1);
+  registry.scopeRemoved(v2(5));
+  registry.tick(0);
+  registry.tick(999);
+  found(7, `/docker/${B}`);
+  await answer(named('second', B));
+  assert.deepEqual(take(), ['scope 7 unjudged 0', 'scope 7 ignore 0']);
+  registry.tick(1000);
+  found(8, `/docker/${B}`);
+  await answer(named('second', B));
+  assert.deepEqual(take(), [
+    'scope 8 unjudged 0',
+    'scopeGone 5',
+    'containerGone 1',
+    'container 1',
+    'scope 8 trace 1',
+  ]);
+});
+
+test('of more containers than are kept the others are ignored and counted, however many come', async () => {
+  const { found, take, registry } = registryWith();
+  for (let index = 0; index < 100; index++)
+    found(100 + index, `/docker/${index.toString(16).padStart(64, '0')}`);
+  assert.equal(take().filter((call) => call.endsWith('unjudged 0')).length, 4, 'twice containersMax');
+  assert.equal(registry.counts.containers_full, 96);
+  assert.equal(registry.list().length, 4);
+});
+
+test('groups without end below one container are counted, and bounded', async () => {
+  const { found, answer, take, registry } = registryWith({ containersMax: 1 });
+  found(5, `/docker/${A}`);
+  await answer(named('many'));
+  for (let index = 0; index < 50; index++) found(100 + index, `/docker/${A}/${index}`);
+  assert.equal(take().filter((call) => call.endsWith('trace 1')).length, 16);
+  assert.equal(registry.counts.scopes_full, 50 - 15);
+});
