@@ -1,0 +1,174 @@
+// One cell of the compatibility matrix: two containers of one runtime, started in one way on one kind of host, and what
+// fdspan must say of each. What it must say comes from the runtime and from /proc, never from fdspan.
+import assert from 'node:assert/strict';
+import { existsSync, readlinkSync, statSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { TestContext } from 'node:test';
+import type { Counters } from '../../helpers/collector-process.ts';
+import type { OtlpAttributes } from '../../helpers/otlp-messages.ts';
+import { startReceiver, type OtlpReceiver } from '../../helpers/otlp-receiver.ts';
+
+/** Own files that each container opens; none of the runtimes' own numbers. */
+export const OPENS = 17;
+
+/** Reason: seventeen redirections take 0.1 s; other tests may share the machine's 2 cores. */
+const DONE_TIMEOUT_MS = 30_000;
+const LOOK_MS = 20;
+
+export interface CellContainer {
+  /** Names its files: /tmp/MARKER-0 and so on. */
+  readonly marker: string;
+  readonly id: string;
+  /** Its first process as seen from this machine: /proc/PID, or the same below another host's root. */
+  readonly processFolder: string;
+  /** Attributes of its resource that the runtime was given or tells; undefined: must not be there. */
+  readonly expected: Readonly<Record<string, OtlpAttributes[string] | undefined>>;
+  /** All labels, by key. */
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+/** What `fdspan run` is started with. */
+export interface CellSettings {
+  readonly endpoint: string;
+  readonly containerIds: readonly string[];
+  /** The value of `containers.runtimes`. */
+  readonly runtimes: Readonly<Record<string, string>>;
+}
+
+/** A running fdspan; stopping gives the counters of its summary, the law of conservation checked. */
+export interface CellCollector {
+  stop(): Promise<Counters>;
+}
+
+export interface StartedCell {
+  readonly containers: readonly CellContainer[];
+  readonly runtimes: Readonly<Record<string, string>>;
+  /** Runs fdspan where the containers are; ends it after the test. */
+  startCollector(t: TestContext, settings: CellSettings): Promise<CellCollector>;
+}
+
+export interface Cell {
+  readonly runtime: string;
+  /** `cgroupfs`, `systemd`, or who else makes the control groups. */
+  readonly groups: string;
+  readonly host: string;
+  /** Part of the ordinary test run. */
+  readonly isQuick: boolean;
+  /** Why it can't be tried here; null when it can. */
+  whyNot(): string | null;
+  /** The tool's own words where it refuses this combination: then the cell can't be had, and fdspan isn't asked. */
+  readonly refusal?: RegExp;
+  start(t: TestContext): Promise<StartedCell>;
+}
+
+/** What was seen of a cell, for the table. */
+export interface CellResult {
+  /** Where fdspan learnt what it said: `containers.runtimes` of the cell. */
+  readonly toldBy: string;
+  readonly cgroupVersion: string;
+  readonly cgroupPath: string;
+  readonly attributes: readonly string[];
+}
+
+/** Waits for /go, writes its own files, and says so by a folder; waiting opens nothing. */
+export function script(marker: string): string {
+  const wait = 'while [ ! -e /go ]; do sleep 0.05; done';
+  const opens = `i=0; while [ $i -lt ${OPENS} ]; do echo hi > /tmp/${marker}-$i; i=$((i+1)); done`;
+  return `${wait}; ${opens}; mkdir /tmp/done; exec sleep 1000000`;
+}
+
+/** Starts the containers and fdspan, lets them open their files, and compares every span and resource. */
+export async function runCell(t: TestContext, started: StartedCell): Promise<CellResult> {
+  const receiver = await startReceiver({ protocol: 'grpc' });
+  t.after(() => receiver.close());
+  const { containers, runtimes } = started;
+  const collector = await started.startCollector(t, {
+    endpoint: receiver.endpoint,
+    containerIds: containers.map(({ id }) => id),
+    runtimes,
+  });
+  for (const { processFolder } of containers) await writeFile(`${processFolder}/root/go`, '');
+  for (const { processFolder } of containers) await untilDone(processFolder);
+  const counters = await collector.stop();
+  checkSpans(receiver, containers);
+  assert.equal(counters.spans_accepted, receiver.spans.length);
+  const [first] = receiver.spans;
+  const attributes = first.resource.attributes;
+  return {
+    toldBy: Object.entries(runtimes)
+      .filter(([, value]) => value !== 'off')
+      .map(([name]) => name)
+      .join(', '),
+    cgroupVersion: String(attributes['fdspan.cgroup.version']),
+    cgroupPath: String(attributes['fdspan.cgroup.path']),
+    attributes: Object.keys(attributes).sort(),
+  };
+}
+
+async function untilDone(processFolder: string): Promise<void> {
+  const deadline = performance.now() + DONE_TIMEOUT_MS;
+  while (!existsSync(`${processFolder}/root/tmp/done`)) {
+    if (!existsSync(processFolder)) throw new Error(`${processFolder} ended before its files were written`);
+    if (performance.now() > deadline)
+      throw new Error(`${processFolder} isn't done after ${DONE_TIMEOUT_MS} ms`);
+    await delay(LOOK_MS);
+  }
+}
+
+/** Every span is of the container that opened the file, and nothing else arrived. */
+export function checkSpans(receiver: OtlpReceiver, containers: readonly CellContainer[]): void {
+  for (const container of containers) {
+    const own = receiver.spans.filter(({ resource }) => resource.attributes['container.id'] === container.id);
+    assert.deepEqual(
+      own.map(({ span }) => span.attributes['file.path']),
+      Array.from({ length: OPENS }, (_, index) => `/tmp/${container.marker}-${index}`),
+      `the files of ${container.id}, of ${describe(receiver)}`,
+    );
+    for (const { span, resource } of own) {
+      assert.equal(span.attributes['fdspan.close.reason'], 'dup', 'the shell puts its output back by dup2');
+      assert.equal(span.attributes['fdspan.phase'], 'container');
+      checkResource(resource.attributes, container);
+    }
+  }
+  const sum = containers.length * OPENS;
+  assert.equal(receiver.spans.length, sum, `nothing of the host: ${describe(receiver)}`);
+}
+
+function describe(receiver: OtlpReceiver): string {
+  const counts = new Map<string, number>();
+  for (const { resource } of receiver.spans) {
+    const key = JSON.stringify(resource.attributes);
+    counts.set(key, (counts.get(key) ?? 0) + 1);
+  }
+  return [...counts].map(([key, count]) => `${count} × ${key}`).join('\n');
+}
+
+const LABEL = 'container.label.';
+
+function checkResource(attributes: OtlpAttributes, container: CellContainer): void {
+  const { expected, labels } = container;
+  const told = Object.fromEntries(Object.keys(expected).map((key) => [key, attributes[key]]));
+  assert.deepEqual(told, expected);
+  const toldLabels = Object.entries(attributes)
+    .filter(([key]) => key.startsWith(LABEL))
+    .map(([key, value]) => [key.slice(LABEL.length), value]);
+  assert.deepEqual(Object.fromEntries(toldLabels), labels);
+  for (const name of ['mnt', 'pid', 'uts', 'net', 'ipc', 'user', 'cgroup']) {
+    const link = readlinkSync(`${container.processFolder}/ns/${name}`);
+    const [, inode] = /\[(\d+)\]$/.exec(link) ?? [];
+    assert.equal(attributes[`fdspan.ns.${name}`], Number(inode), `the ${name} namespace`);
+  }
+}
+
+/** The group of a process in the v2 hierarchy, from the text of its /proc/PID/cgroup. */
+export function cgroup2Of(text: string): OtlpAttributes {
+  const path = /^0::(.*)$/m.exec(text)?.[1];
+  assert.ok(path !== undefined, `a v2 group in ${text}`);
+  return { 'fdspan.cgroup.version': 'v2', 'fdspan.cgroup.path': path };
+}
+
+/** The inode of a group's folder, which is its id (kernfs). */
+export function cgroupIdOf(folder: string): string {
+  return String(statSync(folder, { bigint: true }).ino);
+}
