@@ -49,9 +49,10 @@ export class ContainerSide {
 
   constructor(parts: ContainerSideParts) {
     const { config, log, sendToPump } = parts;
+    const settings = runtimeSettings(config);
     this.#parts = parts;
     this.#directory = new RuntimeDirectory({
-      settings: runtimeSettings(config),
+      settings,
       waitMs: config.limits.metadataWaitMs,
       listener: {
         changed: (metadata) => this.#registry.metadataChanged(metadata),
@@ -63,6 +64,7 @@ export class ContainerSide {
     });
     this.#registry = new ContainerRegistry({
       ...rulesOf(config),
+      isContainerdNamed: settings.containerd !== 'auto' && settings.containerd.length > 0,
       containersMax: config.limits.containers,
       keepAfterExitMs: config.containers.keepAfterExitMs,
       hostAttributes: parts.hostAttributes,

@@ -2,8 +2,7 @@
 // what its runtime tells of it, judges it once by the rules, gives it a slot, and tells the listener (policy
 // map and pump) what it decided. It must never give a slot again before the listener heard that it is free.
 import type { ContainerUpdate } from '../model/container-slot.ts';
-import { bareContainerOf } from './bare-containers.ts';
-import { containerOfPath, type ContainerPath } from './cgroup-path.ts';
+import type { ContainerPath } from './cgroup-path.ts';
 import { ContainerJudge, type JudgeOptions, type RegistryRules } from './container-judge.ts';
 import {
   containerKey,
@@ -14,10 +13,10 @@ import {
   type Container,
   type ListedContainer,
 } from './container-table.ts';
-import { hasContainerdTask } from './containerd-tasks.ts';
 import type { FoundScope } from './found-scope.ts';
 import type { ContainerMetadata } from './runtimes/runtime-source.ts';
 import { cgroupVersionOfScope } from './scope.ts';
+import { identify, type IdentityOptions } from './scope-identity.ts';
 import type { ScopeDescribed } from './scope-records.ts';
 
 /** `unjudged`: traced, and its records wait. */
@@ -34,14 +33,10 @@ export interface RegistryListener {
   containersFull(containersMax: number): void;
 }
 
-export interface RegistryOptions extends JudgeOptions {
+export interface RegistryOptions extends JudgeOptions, IdentityOptions {
   /** How long scope and slot are kept after the group went: records may still wait. */
   readonly keepAfterExitMs: number;
   readonly listener: RegistryListener;
-  /** Proves a group that only looks like containerd's; by default containerd's state folder does. */
-  readonly confirmGuess?: (namespace: string, id: string) => boolean;
-  /** Finds a bare runtime's container by its state folders. */
-  readonly bareContainerOf?: (path: string) => ContainerPath | null;
 }
 
 interface Scope {
@@ -83,7 +78,7 @@ export class ContainerRegistry {
       if (!known.isRemoved) return;
       this.#forget(known);
     }
-    const path = this.#identify(found);
+    const path = identify(found, this.#options, this.#options.findMetadata !== undefined);
     const container = path === null ? this.#inherited(found) : this.#containerOf(path, found);
     if (container === null || !this.#hasRoom(container)) {
       this.#options.listener.scope(found.scope, 'ignore', 0, found.scope);
@@ -179,22 +174,6 @@ export class ContainerRegistry {
     }
   }
 
-  /** The container that the group's own path names, unless it is a guess without proof. */
-  #identify(found: FoundScope): ContainerPath | null {
-    const path = containerOfPath(found.path);
-    if (path === null) return this.#bareContainer(found);
-    if (!path.isGuess) return path;
-    const namespace = path.groupPath.split('/').at(-2) ?? '';
-    const isProven = (this.#options.confirmGuess ?? hasContainerdTask)(namespace, path.containerId);
-    return isProven && found.isPathTruncated !== true ? path : null;
-  }
-
-  /** Only a runtime that can be asked can prove it. */
-  #bareContainer(found: FoundScope): ContainerPath | null {
-    if (this.#options.findMetadata === undefined || found.isPathTruncated === true) return null;
-    return (this.#options.bareContainerOf ?? bareContainerOf)(found.path);
-  }
-
   /**
    * A path cut at its start may have lost the id: only then the kernel's inheritance decides. A whole
    * path that names no container below one is a runtime's helper (nspawn's supervisor).
@@ -244,9 +223,7 @@ export class ContainerRegistry {
   #answered(container: Container): void {
     // Forgotten meanwhile: its groups went longer ago than they are kept.
     if (this.#containers.get(container.key) !== container) return;
-    const { isGuess, runtime } = container.path;
-    // A guess of containerd's was proven by its state folder.
-    const isProven = container.metadata !== null || !isGuess || runtime === 'containerd';
+    const isProven = container.metadata !== null || !container.path.isGuess;
     if (isProven && this.#judge.judge(container)) {
       for (const scope of container.scopes) this.#tellVerdict(scope, container);
       return;

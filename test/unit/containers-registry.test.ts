@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ContainerRegistry, type RegistryOptions } from '../../src/containers/registry.ts';
+import { bareContainerOf } from '../../src/containers/bare-containers.ts';
 import { compileRules } from '../../src/containers/rules.ts';
 import { scopeOfCgroup } from '../../src/containers/scope.ts';
 
@@ -143,4 +144,42 @@ test('a path that lost its start inherits what the kernel says', () => {
   registry.scopeFound({ ...found, scope: v2(6), isPathTruncated: true });
   registry.scopeFound({ ...found, scope: v2(7) });
   assert.deepEqual(take(), ['scope 6 trace 1 5', 'scope 7 ignore 0 7']);
+});
+
+test("a bare runtime's container is found where its path could be containerd's", async () => {
+  const { registry, take } = registryWith({
+    confirmGuess: () => false,
+    bareContainerOf: (path) => bareContainerOf(path, (place) => place === '/run/runc/web'),
+    findMetadata: async ({ id }, runtime) => ({ id, runtimeName: runtime }),
+  });
+  registry.scopeFound({ scope: v2(5), path: '/prod/web', version: 'v2' });
+  registry.scopeFound({ scope: v2(6), path: '/prod/other', version: 'v2' });
+  await registry.settled();
+  assert.deepEqual(take(), [
+    'scope 5 unjudged 0 5',
+    'scope 6 ignore 0 6',
+    'container 1',
+    'scope 5 trace 1 5',
+  ]);
+  assert.equal(registry.list()[0].runtime, 'runc');
+});
+
+test("the word of a containerd that the configuration names is proof enough, and its silence isn't", async () => {
+  const { registry, take } = registryWith({
+    confirmGuess: () => false,
+    bareContainerOf: () => null,
+    isContainerdNamed: true,
+    findMetadata: async ({ id }) => (id === 'web' ? { id, runtimeName: 'containerd' } : null),
+  });
+  registry.scopeFound({ scope: v2(5), path: '/prod/web', version: 'v2' });
+  await registry.settled();
+  registry.scopeFound({ scope: v2(6), path: '/prod/other', version: 'v2' });
+  await registry.settled();
+  assert.deepEqual(take(), [
+    'scope 5 unjudged 0 5',
+    'container 1',
+    'scope 5 trace 1 5',
+    'scope 6 unjudged 0 6',
+    'scope 6 ignore 0 6',
+  ]);
 });
