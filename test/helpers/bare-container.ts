@@ -13,6 +13,8 @@ export interface BareOptions {
   readonly script: string;
   readonly env?: readonly string[];
   readonly annotations?: Readonly<Record<string, string>>;
+  /** The runtime's `--root`; by default a folder of its own, which goes with it. */
+  readonly stateFolder?: string;
 }
 
 export interface BareContainer {
@@ -28,7 +30,7 @@ export interface BareContainer {
 export async function startBareContainer(options: BareOptions): Promise<BareContainer> {
   const folder = await mkdtemp(join(tmpdir(), 'fdspan-bare-'));
   const parent = `/fdspan-test-${randomBytes(6).toString('hex')}`;
-  const stateFolder = join(folder, 'state');
+  const stateFolder = options.stateFolder ?? join(folder, 'state');
   const prefix = needsHiddenControllers(options.runtime) ? HIDE_CONTROLLERS : [];
   const [command, ...first] = [...prefix, options.runtime, '--root', stateFolder];
   const stop = async (): Promise<void> => {
@@ -55,6 +57,7 @@ async function makeBundle(folder: string, options: BareOptions, cgroupsPath: str
   const path = join(folder, 'config.json');
   const config = JSON.parse(await readFile(path, 'utf8'));
   config.process.terminal = false;
+  config.root.readonly = false;
   config.process.args = ['/bin/sh', '-c', options.script];
   config.process.env.push(...(options.env ?? []));
   // The defaults may be more than this shell may have.

@@ -17,6 +17,8 @@ export interface CollectorOptions {
   readonly containerIds: readonly string[];
   /** More `--set` values, which win over the ones set here. */
   readonly set?: Readonly<Record<string, string>>;
+  /** A command that runs the rest of its arguments as itself, so that signals reach fdspan. */
+  readonly prefix?: readonly string[];
 }
 
 export interface Stopped {
@@ -103,7 +105,8 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
     ...options.set,
   };
   const args = Object.entries(set).flatMap(([key, value]) => ['--set', `${key}=${value}`]);
-  const child = spawn(program, ['run', ...args], {
+  const [command, ...rest] = [...(options.prefix ?? []), program, 'run', ...args];
+  const child = spawn(command, rest, {
     stdio: ['ignore', 'ignore', 'pipe'],
     env: cleanEnvironment(),
   });
