@@ -3,8 +3,9 @@
 import { test } from 'node:test';
 import { runCell, type Cell } from './matrix/cell.ts';
 import { MACHINE_CELLS } from './matrix/machine.ts';
+import { SYSTEMD_CELLS } from './matrix/systemd.ts';
 
-const cells: readonly Cell[] = [...MACHINE_CELLS];
+const cells: readonly Cell[] = [...MACHINE_CELLS, ...SYSTEMD_CELLS];
 const isWhole = process.env.FDSPAN_TEST_MATRIX === 'all';
 
 function whyNot(cell: Cell): string | false {

@@ -39,7 +39,6 @@ export async function startBareContainer(options: BareOptions): Promise<BareCont
     await rm(folder, { recursive: true, force: true });
   };
   try {
-    await makeRootfs(join(folder, 'rootfs'));
     await makeBundle(folder, options, `${parent}/${options.id}`);
     const args = ['run', '--detach', '--bundle', folder, '--pid-file', join(folder, 'pid'), options.id];
     await runDetaching(command, [...first, ...args], join(folder, 'log'));
@@ -51,7 +50,9 @@ export async function startBareContainer(options: BareOptions): Promise<BareCont
   }
 }
 
-async function makeBundle(folder: string, options: BareOptions, cgroupsPath: string): Promise<void> {
+/** Makes a bundle in a folder that is there: a root of busybox, and the runtime's own default configuration. */
+export async function makeBundle(folder: string, options: BareOptions, cgroupsPath: string): Promise<void> {
+  await makeRootfs(join(folder, 'rootfs'));
   for (const target of ['proc', 'sys', 'dev']) await mkdir(join(folder, 'rootfs', target));
   await runCommand('sh', ['-c', `cd "$1" && exec ${options.runtime} spec`, 'sh', folder]);
   const path = join(folder, 'config.json');

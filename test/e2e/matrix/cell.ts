@@ -5,7 +5,7 @@ import { existsSync, readlinkSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { TestContext } from 'node:test';
-import type { Counters } from '../../helpers/collector-process.ts';
+import type { Counters, LogLine } from '../../helpers/collector-process.ts';
 import type { OtlpAttributes } from '../../helpers/otlp-messages.ts';
 import { startReceiver, type OtlpReceiver } from '../../helpers/otlp-receiver.ts';
 
@@ -30,24 +30,26 @@ export interface CellContainer {
   readonly labels: Readonly<Record<string, string>>;
 }
 
+/** The value of `containers.runtimes`. */
+export type RuntimesValue = 'auto' | Readonly<Record<string, string>>;
+
 /** What `fdspan run` is started with. */
 export interface CellSettings {
   readonly endpoint: string;
   readonly containerIds: readonly string[];
-  /** The value of `containers.runtimes`. */
-  readonly runtimes: Readonly<Record<string, string>>;
+  readonly runtimes: RuntimesValue;
   /** More `--set` values, which win. */
   readonly set?: Readonly<Record<string, string>>;
 }
 
-/** A running fdspan; stopping gives the counters of its summary, the law of conservation checked. */
+/** A running fdspan; its stop checks the law of conservation. */
 export interface CellCollector {
-  stop(): Promise<Counters>;
+  stop(): Promise<{ readonly counters: Counters; readonly logs: readonly LogLine[] }>;
 }
 
 export interface StartedCell {
   readonly containers: readonly CellContainer[];
-  readonly runtimes: Readonly<Record<string, string>>;
+  readonly runtimes: RuntimesValue;
   /** Runs fdspan where the containers are; ends it after the test. */
   startCollector(t: TestContext, settings: CellSettings): Promise<CellCollector>;
 }
@@ -85,8 +87,13 @@ export async function runCell(t: TestContext, started: StartedCell): Promise<voi
   });
   for (const { processFolder } of containers) await writeFile(`${processFolder}/root/go`, '');
   for (const { processFolder } of containers) await untilDone(processFolder);
-  const counters = await collector.stop();
-  checkSpans(receiver, containers);
+  const { counters, logs } = await collector.stop();
+  try {
+    checkSpans(receiver, containers);
+  } catch (error) {
+    const said = logs.map((line) => JSON.stringify(line)).join('\n');
+    throw new Error(`${(error as Error).message}\nfdspan said:\n${said}`, { cause: error });
+  }
   assert.equal(counters.spans_accepted, receiver.spans.length);
 }
 

@@ -39,7 +39,7 @@ export function runHere(...prefix: readonly string[]): StartedCell['startCollect
     };
     const collector = await startCollector({ endpoint, containerIds, set, prefix });
     t.after(() => collector.kill());
-    return { stop: async () => (await collector.stop()).counters };
+    return collector;
   };
 }
 
