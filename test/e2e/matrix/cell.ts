@@ -1,7 +1,7 @@
 // One cell of the compatibility matrix: two containers of one runtime, started in one way on one kind of host, and what
 // fdspan must say of each. What it must say comes from the runtime and from /proc, never from fdspan.
 import assert from 'node:assert/strict';
-import { existsSync, readlinkSync } from 'node:fs';
+import { existsSync, readFileSync, readlinkSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { TestContext } from 'node:test';
@@ -92,7 +92,10 @@ export async function runCell(t: TestContext, started: StartedCell): Promise<voi
     checkSpans(receiver, containers);
   } catch (error) {
     const said = logs.map((line) => JSON.stringify(line)).join('\n');
-    throw new Error(`${(error as Error).message}\nfdspan said:\n${said}`, { cause: error });
+    const places = containers.map(({ processFolder }) => readFileSync(`${processFolder}/cgroup`, 'latin1'));
+    throw new Error(`${(error as Error).message}\n${places.join('\n')}\nfdspan said:\n${said}`, {
+      cause: error,
+    });
   }
   assert.equal(counters.spans_accepted, receiver.spans.length);
 }
