@@ -29,6 +29,16 @@ export interface Container {
   startedBootNs: bigint | null;
 }
 
+/** One group of a container. */
+export interface Scope {
+  readonly scope: bigint;
+  readonly pathKey: string;
+  readonly container: Container;
+  /** null while the group exists; then the first tick's time after it went. */
+  removedAtMs: number | null;
+  isRemoved: boolean;
+}
+
 export const NAMESPACE_COUNT = 7;
 
 /**

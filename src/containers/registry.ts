@@ -11,6 +11,7 @@ import {
   listed,
   NAMESPACE_COUNT,
   type Container,
+  type Scope,
   type ListedContainer,
 } from './container-table.ts';
 import type { FoundScope } from './found-scope.ts';
@@ -39,16 +40,12 @@ export interface RegistryOptions extends JudgeOptions, IdentityOptions {
   readonly listener: RegistryListener;
 }
 
-interface Scope {
-  readonly scope: bigint;
-  readonly pathKey: string;
-  readonly container: Container;
-  /** null while the group exists; then the first tick's time after it went. */
-  removedAtMs: number | null;
-  isRemoved: boolean;
-}
-
-/** Reason: sixteen groups a container (systemd inside); others of it are ignored, and counted. */
+/**
+ * The kernel traces nothing of a container before it has described it, so its verdict waits for that, and its first
+ * request tells the namespaces. Reason: a start takes less; a description that was lost must not hold it up for ever.
+ */
+const DESCRIPTION_WAIT_MS = 2000;
+/** Reason: systemd inside; others of it are ignored, and counted. */
 const SCOPES_PER_CONTAINER_MAX = 16;
 
 export class ContainerRegistry {
@@ -59,6 +56,8 @@ export class ContainerRegistry {
   readonly #containers = new Map<string, Container>();
   readonly #earlyDescriptions = new EarlyDescriptions();
   readonly #removed = new Set<Scope>();
+  /** Answered, but not described; with the first tick's time after that. */
+  readonly #undescribed = new Map<Container, number | null>();
   #scopesFull = 0;
 
   constructor(options: RegistryOptions) {
@@ -110,7 +109,9 @@ export class ContainerRegistry {
       this.#earlyDescriptions.keep(described);
       return;
     }
-    if (describe(container, described)) this.#judge.update(container);
+    if (!describe(container, described)) return;
+    if (this.#undescribed.has(container)) this.#decide(container);
+    else this.#judge.update(container);
   }
 
   /** Notes that a group went. Its verdict and slot stay for `keepAfterExitMs`, counted by `tick`. */
@@ -127,6 +128,10 @@ export class ContainerRegistry {
 
   /** Frees what went longer than `keepAfterExitMs` ago. `nowMs` is any clock that only grows. */
   tick(nowMs: number): void {
+    for (const [container, sinceMs] of this.#undescribed) {
+      if (sinceMs === null) this.#undescribed.set(container, nowMs);
+      else if (nowMs - sinceMs >= DESCRIPTION_WAIT_MS) this.#decide(container);
+    }
     for (const entry of this.#removed) {
       entry.removedAtMs ??= nowMs;
       if (nowMs - entry.removedAtMs >= this.#options.keepAfterExitMs) this.#forget(entry);
@@ -153,12 +158,19 @@ export class ContainerRegistry {
     return this.#judge.settled();
   }
 
-  /** Takes an event of a runtime: a new name or new labels show from the next request on. The verdict stays. */
+  /**
+   * Takes what a runtime tells later: a new name or new labels show from the next request on. The verdict stays, unless
+   * nothing was known when it was made.
+   */
   metadataChanged(metadata: ContainerMetadata): void {
     for (const container of this.#containers.values()) {
-      if (container.path.containerId !== metadata.id || container.verdict === 'unjudged') continue;
+      if (container.path.containerId !== metadata.id) continue;
+      if (this.#undescribed.has(container)) container.metadata = metadata;
+      if (container.verdict === 'unjudged') continue;
+      const wasUnknown = container.metadata === null;
       container.metadata = metadata;
-      this.#judge.update(container);
+      if (wasUnknown) this.#judgeAgain(container);
+      else this.#judge.update(container);
     }
   }
 
@@ -166,12 +178,15 @@ export class ContainerRegistry {
   reload(rules: RegistryRules): void {
     this.#judge.rules = rules;
     for (const container of this.#containers.values()) {
-      if (container.verdict === 'unjudged') continue;
-      const before = container.verdict;
-      this.#judge.judge(container);
-      if (container.verdict === before) continue;
-      for (const scope of container.scopes) this.#tellVerdict(scope, container);
+      if (container.verdict !== 'unjudged') this.#judgeAgain(container);
     }
+  }
+
+  #judgeAgain(container: Container): void {
+    const before = container.verdict;
+    this.#judge.judge(container);
+    if (container.verdict === before) return;
+    for (const scope of container.scopes) this.#tellVerdict(scope, container);
   }
 
   /**
@@ -219,15 +234,22 @@ export class ContainerRegistry {
     return container;
   }
 
-  /** Judges a container once its runtime has answered, or nobody knows it. */
   #answered(container: Container): void {
-    // Forgotten meanwhile: its groups went longer ago than they are kept.
+    // Else forgotten meanwhile: its groups went longer ago than they are kept.
     if (this.#containers.get(container.key) !== container) return;
-    const isProven = container.metadata !== null || !container.path.isGuess;
-    if (isProven && this.#judge.judge(container)) {
-      for (const scope of container.scopes) this.#tellVerdict(scope, container);
-      return;
-    }
+    if (container.metadata === null && container.path.isGuess) this.#dropContainer(container);
+    else if (this.#options.findMetadata !== undefined && container.startedBootNs === null)
+      this.#undescribed.set(container, null);
+    else this.#decide(container);
+  }
+
+  #decide(container: Container): void {
+    this.#undescribed.delete(container);
+    if (!this.#judge.judge(container)) return this.#dropContainer(container);
+    for (const scope of container.scopes) this.#tellVerdict(scope, container);
+  }
+
+  #dropContainer(container: Container): void {
     this.#containers.delete(container.key);
     for (const scope of container.scopes) {
       this.#options.listener.scope(scope, 'ignore', 0, scope);
@@ -263,6 +285,7 @@ export class ContainerRegistry {
     this.#options.listener.scopeGone(entry.scope);
     if (container.scopes.size > 0) return;
     this.#containers.delete(container.key);
+    this.#undescribed.delete(container);
     this.#judge.giveSlot(container);
   }
 

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ContainerRegistry, type RegistryOptions } from '../../src/containers/registry.ts';
 import { bareContainerOf } from '../../src/containers/bare-containers.ts';
+import type { ScopeDescribed } from '../../src/containers/scope-records.ts';
 import { compileRules } from '../../src/containers/rules.ts';
 import { scopeOfCgroup } from '../../src/containers/scope.ts';
 
@@ -9,6 +10,18 @@ const A = 'a1'.repeat(32);
 const B = 'b2'.repeat(32);
 const v2 = (id: number): bigint => scopeOfCgroup(BigInt(id), 'v2');
 const v1 = (id: number): bigint => scopeOfCgroup(BigInt(id), 'v1');
+
+/** The first process of a container, as the kernel tells it. */
+function described(scope: number): ScopeDescribed {
+  return {
+    type: 'described',
+    scope: v2(scope),
+    pid: 7,
+    processStartedBootNs: 9n,
+    namespaces: new Uint32Array([1, 2, 3, 4, 5, 6, 7]),
+    hostname: 'web',
+  };
+}
 
 function registryWith(options: Partial<RegistryOptions> = {}) {
   const calls: string[] = [];
@@ -155,6 +168,7 @@ test("a bare runtime's container is found where its path could be containerd's",
   registry.scopeFound({ scope: v2(5), path: '/prod/web', version: 'v2' });
   registry.scopeFound({ scope: v2(6), path: '/prod/other', version: 'v2' });
   await registry.settled();
+  registry.scopeDescribed(described(5));
   assert.deepEqual(take(), [
     'scope 5 unjudged 0 5',
     'scope 6 ignore 0 6',
@@ -171,6 +185,7 @@ test("the word of a containerd that the configuration names is proof enough, and
     isContainerdNamed: true,
     findMetadata: async ({ id }) => (id === 'web' ? { id, runtimeName: 'containerd' } : null),
   });
+  registry.scopeDescribed(described(5));
   registry.scopeFound({ scope: v2(5), path: '/prod/web', version: 'v2' });
   await registry.settled();
   registry.scopeFound({ scope: v2(6), path: '/prod/other', version: 'v2' });
@@ -182,4 +197,38 @@ test("the word of a containerd that the configuration names is proof enough, and
     'scope 6 unjudged 0 6',
     'scope 6 ignore 0 6',
   ]);
+});
+
+test('a container is judged when its runtime has answered and its first process is described', async () => {
+  const { registry, take, resources } = registryWith({
+    findMetadata: async ({ id }) => ({ id, runtimeName: 'docker', name: 'web' }),
+  });
+  registry.scopeFound({ scope: v2(5), path: `/docker/${A}`, version: 'v2' });
+  await registry.settled();
+  assert.deepEqual(take(), ['scope 5 unjudged 0 5'], 'no process of its own opens anything yet');
+  registry.scopeDescribed(described(5));
+  assert.deepEqual(take(), ['container 1', 'scope 5 trace 1 5']);
+  assert.equal(resources[0]['fdspan.ns.mnt'], 1);
+  registry.scopeFound({ scope: v2(6), path: `/docker/${B}`, version: 'v2' });
+  await registry.settled();
+  registry.tick(10_000);
+  registry.tick(11_999);
+  assert.deepEqual(take(), ['scope 6 unjudged 0 6']);
+  registry.tick(12_000);
+  assert.deepEqual(take(), ['container 2', 'scope 6 trace 2 6'], 'a description that was lost');
+});
+
+test('rules judge again when a runtime tells later what they ask for', async () => {
+  const { registry, take } = registryWith({
+    rules: compileRules([{ name: 'web' }], []),
+    findMetadata: async () => null,
+  });
+  registry.scopeDescribed(described(5));
+  registry.scopeFound({ scope: v2(5), path: `/docker/${A}`, version: 'v2' });
+  await registry.settled();
+  assert.deepEqual(take(), ['scope 5 unjudged 0 5', 'scope 5 deny 0 5']);
+  registry.metadataChanged({ id: A, runtimeName: 'docker', name: 'web' });
+  assert.deepEqual(take(), ['container 1', 'scope 5 trace 1 5']);
+  registry.metadataChanged({ id: A, runtimeName: 'docker', name: 'other' });
+  assert.deepEqual(take(), ['container 1'], 'a later name changes the resource only');
 });
