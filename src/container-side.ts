@@ -8,6 +8,7 @@ import type { RegistryRules } from './containers/container-judge.ts';
 import { ContainerRegistry, type RegistryVerdict } from './containers/registry.ts';
 import { compileRules } from './containers/rules.ts';
 import { RuntimeDirectory } from './containers/runtime-directory.ts';
+import type { ContainerMetadata } from './containers/runtimes/runtime-source.ts';
 import type { ScopeChoice } from './containers/scope-choice.ts';
 import { scopeOfCgroup } from './containers/scope.ts';
 import { decodeScopeRecord } from './containers/scope-records.ts';
@@ -46,6 +47,9 @@ export class ContainerSide {
   /** Scopes that the kernel's table holds: a host's group that isn't in it needs no entry. */
   readonly #inKernel = new Set<bigint>();
   #scanning: Promise<void> | null = null;
+  #refreshing: Promise<void> | null = null;
+  #isRefreshDue = false;
+  #isClosed = false;
 
   constructor(parts: ContainerSideParts) {
     const { config, log, sendToPump } = parts;
@@ -56,6 +60,7 @@ export class ContainerSide {
       waitMs: config.limits.metadataWaitMs,
       listener: {
         changed: (metadata) => this.#registry.metadataChanged(metadata),
+        foundLater: (metadata) => this.#foundLater(metadata),
         state: (source, isAnswering, reason) =>
           isAnswering
             ? log.info('a container runtime answers', { runtime: source })
@@ -122,6 +127,7 @@ export class ContainerSide {
   }
 
   close(): void {
+    this.#isClosed = true;
     this.#directory.close();
   }
 
@@ -147,6 +153,25 @@ export class ContainerSide {
     if (this.#registry.hasScope(scope)) return;
     const verdict = { ...wordsOf(scope), verdict: 'ignore', slot: 0 } as const;
     this.#parts.sendToPump({ type: 'scope', verdict });
+  }
+
+  /**
+   * A container that nobody knew may have been taken for a group of the host, or for one that no rule allows: it is
+   * looked for again, and described, as what was executed in it meanwhile wasn't told. One round serves all who ask.
+   */
+  #foundLater(metadata: ContainerMetadata): void {
+    this.#registry.metadataChanged(metadata);
+    this.#isRefreshDue = true;
+    this.#refreshing ??= this.#refresh().finally(() => (this.#refreshing = null));
+  }
+
+  async #refresh(): Promise<void> {
+    while (this.#isRefreshDue && !this.#isClosed) {
+      this.#isRefreshDue = false;
+      await this.#scan();
+      await this.settled(START_WAIT_MS);
+      if (!this.#isClosed) await this.#parts.tracer.describeTasks();
+    }
   }
 
   /** Reads the trees of the watched hierarchies; one walk serves all who ask meanwhile. */

@@ -15,6 +15,10 @@ const NEWS_MAX = 1024;
 /** New sockets are looked for when nobody knows a container, at most this often. */
 const DISCOVER_EVERY_MS = 1000;
 const PAUSE_MS = { first: 1000, max: 60_000 };
+/** Reason: a timer may fire a little before its time by the other clock, when the source is still left out. */
+const TIMER_SLACK_MS = 50;
+/** Containers that are asked about again; the oldest is forgotten, and stays as it is known. Reason: as for the news. */
+const LESSER_MAX = 1024;
 
 /** Sources that know more than others of a runtime's containers, best first; of other runtimes all are alike. */
 const PREFERRED: Readonly<Record<string, readonly string[]>> = {
@@ -31,6 +35,8 @@ const PREFERRED: Readonly<Record<string, readonly string[]>> = {
 export interface DirectoryListener {
   /** A runtime's event: a container was created, renamed or updated. */
   changed(metadata: ContainerMetadata): void;
+  /** A look-up found nothing, or less than another source may know, and that one answers by now. */
+  foundLater(metadata: ContainerMetadata): void;
   state(source: string, isAnswering: boolean, reason: string): void;
 }
 
@@ -39,6 +45,19 @@ export interface DirectoryOptions {
   /** How long one look-up goes on asking. */
   readonly waitMs: number;
   readonly listener: DirectoryListener;
+}
+
+interface Found {
+  readonly metadata: ContainerMetadata;
+  /** Whether no other source knows more. */
+  readonly isBest: boolean;
+  /** Whether one that knows more has failed: it is asked again as long as there is time. */
+  readonly isBetterFailing: boolean;
+}
+
+interface LookUp {
+  readonly question: ContainerQuestion;
+  readonly runtime: string;
 }
 
 interface Asked {
@@ -54,6 +73,9 @@ export class RuntimeDirectory {
   readonly #news = new Map<string, ContainerMetadata>();
   readonly #waiting: (() => void)[] = [];
   readonly #closed = new AbortController();
+  /** Look-ups whose answer may become better. */
+  readonly #lesser = new Map<string, LookUp>();
+  #isAskingAgain = false;
   #lookups = 0;
   #discovering: Promise<void> | null = null;
   #discoveredMs = -Infinity;
@@ -91,7 +113,9 @@ export class RuntimeDirectory {
     if (told !== undefined) return told;
     await this.#takePlace();
     try {
-      return await this.#findAgain(question, runtime);
+      const found = await this.#findAgain(question, runtime);
+      if (found?.isBest !== true) this.#keepLesser({ question, runtime });
+      return found?.metadata ?? null;
     } finally {
       this.#lookups -= 1;
       this.#waiting.shift()?.();
@@ -111,15 +135,15 @@ export class RuntimeDirectory {
     this.#lookups += 1;
   }
 
-  async #findAgain(question: ContainerQuestion, runtime: string): Promise<ContainerMetadata | null> {
+  async #findAgain(question: ContainerQuestion, runtime: string): Promise<Found | null> {
     const deadlineMs = performance.now() + this.#options.waitMs;
-    let second: ContainerMetadata | null = null;
+    let second: Found | null = null;
     for (let turn = 0; !this.#closed.signal.aborted; turn += 1) {
       const { best, other } = await this.#askAll(question, runtime);
-      if (best !== null) return best;
-      second = other ?? second;
+      if (best?.isBetterFailing === false) return best;
+      second = best ?? other ?? second;
       const told = this.#news.get(question.id);
-      if (told !== undefined) return told;
+      if (told !== undefined) return { metadata: told, isBest: true, isBetterFailing: false };
       if (performance.now() - this.#discoveredMs > DISCOVER_EVERY_MS) await this.discover();
       const waitMs = ASK_AGAIN_MS[Math.min(turn, ASK_AGAIN_MS.length - 1)];
       if (performance.now() + waitMs > deadlineMs) break;
@@ -132,7 +156,7 @@ export class RuntimeDirectory {
   async #askAll(
     question: ContainerQuestion,
     runtime: string,
-  ): Promise<{ best: ContainerMetadata | null; other: ContainerMetadata | null }> {
+  ): Promise<{ best: Found | null; other: Found | null }> {
     const all = [...this.#sources.values()];
     const names = PREFERRED[runtime];
     const rankOf = ({ source }: Asked): number => names.indexOf(source.name);
@@ -140,16 +164,52 @@ export class RuntimeDirectory {
       names === undefined
         ? all
         : all.filter((asked) => rankOf(asked) !== -1).toSorted((a, b) => rankOf(a) - rankOf(b));
-    const best = await this.#firstOf(preferred, question);
+    const best = await this.#firstOf(preferred, question, names?.[0]);
     if (best !== null || names === undefined) return { best, other: null };
     const others = all.filter((asked) => rankOf(asked) === -1);
-    return { best: null, other: await this.#firstOf(others, question) };
+    return { best: null, other: await this.#firstOf(others, question, names[0]) };
   }
 
   /** Asks at once; of several that know it, the first in order counts. */
-  async #firstOf(asked: readonly Asked[], question: ContainerQuestion): Promise<ContainerMetadata | null> {
-    const answers = await Promise.all(asked.map((one) => this.#ask(one, question)));
-    return answers.find((answer) => answer !== null) ?? null;
+  async #firstOf(
+    asked: readonly Asked[],
+    question: ContainerQuestion,
+    bestName: string | undefined,
+  ): Promise<Found | null> {
+    const answers = asked.map((one) => this.#ask(one, question));
+    for (const [index, answer] of answers.entries()) {
+      const metadata = await answer;
+      if (metadata === null) continue;
+      return {
+        metadata,
+        isBest: bestName === undefined || asked[index].source.name === bestName,
+        isBetterFailing: bestName !== undefined && asked.slice(0, index).some(({ pauses }) => pauses > 0),
+      };
+    }
+    return null;
+  }
+
+  #keepLesser(lookUp: LookUp): void {
+    this.#lesser.set(lookUp.question.id, lookUp);
+    if (this.#lesser.size > LESSER_MAX) {
+      const [oldest] = this.#lesser.keys();
+      this.#lesser.delete(oldest);
+    }
+  }
+
+  /** One after the other, each once: those who start or were busy are not asked for a thousand containers at once. */
+  async #askAgain(): Promise<void> {
+    if (this.#isAskingAgain) return;
+    this.#isAskingAgain = true;
+    for (const [id, { question, runtime }] of [...this.#lesser]) {
+      if (this.#closed.signal.aborted) break;
+      const { best, other } = await this.#askAll(question, runtime);
+      const found = best ?? other;
+      if (found === null) continue;
+      if (found.isBest) this.#lesser.delete(id);
+      this.#options.listener.foundLater(found.metadata);
+    }
+    this.#isAskingAgain = false;
   }
 
   async #ask(asked: Asked, question: ContainerQuestion): Promise<ContainerMetadata | null> {
@@ -169,8 +229,10 @@ export class RuntimeDirectory {
     this.#failures += 1;
     // Torn files and the like pass at once: a second failure in a row is the runtime's.
     asked.pauses += 1;
+    const pauseMs = backoffMs(Math.max(1, asked.pauses - 1), PAUSE_MS.first, PAUSE_MS.max);
+    // Nobody tells that it is well again: events come on another connection, and state files have none.
+    setTimeout(() => void this.#askAgain(), pauseMs + TIMER_SLACK_MS).unref();
     if (asked.pauses < 2) return;
-    const pauseMs = backoffMs(asked.pauses - 1, PAUSE_MS.first, PAUSE_MS.max);
     asked.pausedUntilMs = performance.now() + pauseMs;
     const reason = error instanceof Error ? error.message : String(error);
     if (asked.pauses === 2) this.#options.listener.state(nameOf(asked.source), false, reason);
@@ -187,6 +249,7 @@ export class RuntimeDirectory {
           const asked = this.#sources.get(key);
           if (isAnswering && asked !== undefined) asked.pausedUntilMs = asked.pauses = 0;
           this.#options.listener.state(nameOf(source), isAnswering, reason);
+          if (isAnswering) void this.#askAgain();
         },
         skipped: () => void (this.#eventsSkipped += 1),
       });
