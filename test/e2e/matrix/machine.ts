@@ -13,7 +13,9 @@ import { startNspawn, type NspawnMachine } from '../../helpers/nspawn.ts';
 import { startPodmanService } from '../../helpers/podman-service.ts';
 import {
   cgroup2Of,
+  METADATA_WAIT,
   script,
+  scriptAtOnce,
   type Cell,
   type CellCollector,
   type CellContainer,
@@ -29,55 +31,66 @@ const here = { host: HOST, isQuick: true };
 /** Runs fdspan on this machine, or behind a command that changes its surroundings. */
 export function runHere(...prefix: readonly string[]): StartedCell['startCollector'] {
   return async (t: TestContext, settings: CellSettings): Promise<CellCollector> => {
-    const { endpoint, containerIds, runtimes } = settings;
+    const { endpoint, allow, runtimes } = settings;
     const set = {
+      'containers.allow': JSON.stringify(allow),
       'containers.runtimes': JSON.stringify(runtimes),
       'containers.labels': '["*"]',
       // A container's output may be a file that its runtime opened before.
       'scope.adopt_open': 'false',
-      ...settings.set,
+      'limits.metadata_wait': METADATA_WAIT,
     };
-    const collector = await startCollector({ endpoint, containerIds, set, prefix });
+    const collector = await startCollector({ endpoint, containerIds: [], set, prefix });
     t.after(() => collector.kill());
     return collector;
   };
 }
 
 /** Where a process is, by /proc. */
-async function placeOf(pid: number): Promise<Pick<CellContainer, 'processFolder' | 'group'>> {
+export async function placeOf(pid: number): Promise<Pick<CellContainer, 'processFolder' | 'group'>> {
   return {
     processFolder: `/proc/${pid}`,
     group: cgroup2Of(await readFile(`/proc/${pid}/cgroup`, 'utf8')),
   };
 }
 
-const docker: Cell = {
-  ...here,
-  runtime: 'docker',
-  groups: 'cgroupfs',
-  whyNot: () => whyNoKernelTests() ?? whyNoDocker(),
-  async start(t) {
-    const daemon = await startDocker();
-    t.after(() => daemon.stop());
-    const version = await daemon.docker('version', '--format', '{{.Server.Version}}');
-    const containers: CellContainer[] = [];
-    for (const name of twoNames()) {
-      const labels = labelsOf(name);
-      const id = await daemon.create({ name, script: script(name), labels });
-      const place = await placeOf(await daemon.start(id));
-      const expected = {
-        'service.name': name,
-        'container.name': name,
-        ...imageAttributes(DOCKER_IMAGE),
-        'container.runtime.name': 'docker',
-        'container.runtime.version': version,
-        'fdspan.oci.runtime': 'runc',
+function docker(isLate: boolean): Cell {
+  return {
+    ...here,
+    runtime: isLate ? 'docker, started while fdspan runs' : 'docker',
+    groups: 'cgroupfs',
+    whyNot: () => whyNoKernelTests() ?? whyNoDocker(),
+    async start(t) {
+      const daemon = await startDocker();
+      t.after(() => daemon.stop());
+      const version = await daemon.docker('version', '--format', '{{.Server.Version}}');
+      const names = twoNames();
+      const startOne = async (name: string): Promise<CellContainer> => {
+        const labels = labelsOf(name);
+        const text = isLate ? scriptAtOnce(name) : script(name);
+        const id = await daemon.create({ name, script: text, labels });
+        const place = await placeOf(await daemon.start(id));
+        const expected = {
+          'service.name': name,
+          'container.name': name,
+          ...imageAttributes(DOCKER_IMAGE),
+          'container.runtime.name': 'docker',
+          'container.runtime.version': version,
+          'fdspan.oci.runtime': 'runc',
+        };
+        return { marker: name, id, ...place, expected, labels };
       };
-      containers.push({ marker: name, id, ...place, expected, labels });
-    }
-    return { containers, runtimes: onlyAsk({ docker: daemon.socketPath }), startCollector: runHere() };
-  },
-};
+      const startAll = (): Promise<CellContainer[]> => Promise.all(names.map(startOne));
+      return {
+        // By name: only docker knows which new container that is.
+        ...(isLate ? { allow: names.map((name) => ({ name })) } : {}),
+        containers: isLate ? startAll : await startAll(),
+        runtimes: onlyAsk({ docker: daemon.socketPath }),
+        startCollector: runHere(),
+      };
+    },
+  };
+}
 
 function podman(runtime: OciRuntime): Cell {
   return {
@@ -248,7 +261,8 @@ const nspawn: Cell = {
 };
 
 export const MACHINE_CELLS: readonly Cell[] = [
-  docker,
+  docker(false),
+  docker(true),
   podman('runc'),
   podman('crun'),
   containerd('runc'),

@@ -9,7 +9,7 @@ import { makeImageArchive, makeRootfs, whyNoPrograms } from '../../helpers/busyb
 import { checkLaw, whyNoKernelTests } from '../../helpers/collector-process.ts';
 import { installUnit } from '../../helpers/fdspan-unit.ts';
 import { startSystemd, whyNoSystemd, type CgroupMode, type SystemdHost } from '../../helpers/systemd-host.ts';
-import { cgroup2Of, script, type Cell, type CellContainer, type StartedCell } from './cell.ts';
+import { cgroup2Of, METADATA_WAIT, script, type Cell, type CellContainer, type StartedCell } from './cell.ts';
 import { imageAttributes, labelArguments, labelsOf, twoNames } from './names.ts';
 
 export type GroupDriver = 'cgroupfs' | 'systemd';
@@ -19,6 +19,10 @@ const FOLDER = '/srv/fdspan';
 const IMAGE = 'localhost/fdspan-busybox:1';
 /** Reason: a daemon is ready in 2 s; other tests may share the machine's 2 cores. */
 const READY_TIMEOUT_MS = 60_000;
+
+/** What systemd doesn't make in v1, crun doesn't make either: the controllers' groups, and the v2 one, are shared. */
+const SHARED_GROUPS =
+  'all containers are in one group, /container, in v2 and in every v1 hierarchy but name=systemd';
 
 /** A booted host for one cell. */
 export class CellHost {
@@ -113,7 +117,10 @@ export class CellHost {
   async placeOf(pid: string): Promise<Pick<CellContainer, 'processFolder' | 'group'>> {
     assert.match(pid, /^[1-9]\d*$/);
     // As the host sees it: this machine has more above.
-    const group = cgroup2Of(await this.run('cat', `/proc/${pid}/cgroup`));
+    const group = { ...cgroup2Of(await this.run('cat', `/proc/${pid}/cgroup`)) };
+    // Under systemd crun makes a group for the processes below the container's.
+    const path = String(group['fdspan.cgroup.path']);
+    group['fdspan.cgroup.path'] = path.replace(/\.scope\/container$/, '.scope');
     return { processFolder: `${this.root}/proc/${pid}`, group };
   }
 
@@ -122,13 +129,14 @@ export class CellHost {
     const config = {
       export: { endpoint: settings.endpoint },
       containers: {
-        allow: settings.containerIds.map((id) => ({ id })),
+        allow: settings.allow,
         labels: ['*'],
         runtimes: settings.runtimes,
       },
       // A container's output may be a file that its runtime opened before.
       scope: { adopt_open: false },
       telemetry: { metrics: { otlp: false } },
+      limits: { metadata_wait: METADATA_WAIT },
     };
     const unit = await installUnit(this.#host, { config: JSON.stringify(config) });
     const { exitCode, stderr } = await unit.control('start');
@@ -147,6 +155,8 @@ export class CellHost {
 type StartContainers = (host: CellHost) => Promise<CellContainer[]>;
 
 interface Part {
+  readonly refusal?: RegExp;
+  readonly limit?: string;
   readonly runtime: string;
   readonly groups: GroupDriver;
   readonly commands: readonly string[];
@@ -159,6 +169,8 @@ function cellOf(mode: CgroupMode, part: Part): Cell {
     groups: part.groups,
     host: `systemd, ${mode}`,
     isQuick: false,
+    ...(part.refusal === undefined ? {} : { refusal: part.refusal }),
+    ...(part.limit === undefined || mode === 'unified' ? {} : { limit: part.limit }),
     whyNot: () => whyNoKernelTests() ?? whyNoSystemd(mode) ?? whyNoPrograms(...part.commands),
     start: async (t: TestContext) => {
       const systemd = await startSystemd({ mode });
@@ -207,6 +219,9 @@ function docker(groups: GroupDriver): Part {
   };
 }
 
+/** It loads a BPF program for devices, and wants a memory lock limit for it that not every machine lets it have. */
+const CRUN_REFUSAL = { refusal: /crun: setrlimit \(RLIM_MEMLOCK\): Operation not permitted/ };
+
 /** crun takes a hybrid host for an unsupported one as soon as it sees this file. */
 async function hideControllers(host: CellHost): Promise<void> {
   const file = '/sys/fs/cgroup/unified/cgroup.controllers';
@@ -218,6 +233,8 @@ function podman(runtime: 'runc' | 'crun', groups: GroupDriver): Part {
     runtime: `podman, ${runtime}`,
     groups,
     commands: ['podman', runtime],
+    ...(runtime === 'crun' ? CRUN_REFUSAL : {}),
+    ...(runtime === 'crun' && groups === 'systemd' ? { limit: SHARED_GROUPS } : {}),
     start: async (host) => {
       if (runtime === 'crun') await hideControllers(host);
       await host.mountEmpty('/var/lib/containers');
@@ -252,6 +269,8 @@ runtime = "${runtime}"
         ];
         const id = await host.run('podman', 'create', ...options, IMAGE, '/bin/sh', '-c', script(name));
         await host.runDetaching(`${FOLDER}/${name}.log`, 'podman', 'start', id);
+        // A service that has just begun takes longer for its first answer than fdspan waits.
+        await host.run('podman', '--url', `unix://${socket}`, 'inspect', id);
         const place = await host.placeOf(
           await host.run('podman', 'inspect', '--format', '{{.State.Pid}}', id),
         );
@@ -270,7 +289,7 @@ runtime = "${runtime}"
   };
 }
 
-/** For these crun loads a BPF program in v2, and wants a memory lock limit for it that not every machine lets it have. */
+/** As for CRUN_REFUSAL; alone, crun can be told to leave devices alone. */
 async function dropDeviceRules(configPath: string): Promise<void> {
   const config = JSON.parse(await readFile(configPath, 'utf8'));
   delete config.linux.resources.devices;
@@ -282,15 +301,17 @@ function bare(runtime: 'runc' | 'crun', groups: GroupDriver): Part {
     runtime: `${runtime} alone`,
     groups,
     commands: [runtime],
+    ...(runtime === 'crun' && groups === 'systemd' ? { limit: SHARED_GROUPS } : {}),
     start: async (host) => {
       if (runtime === 'crun') await hideControllers(host);
       const containers: CellContainer[] = [];
       for (const id of twoNames()) {
         const labels = labelsOf(id);
         const options = { runtime, id, script: script(id), annotations: labels };
-        // Empty: the runtime's own choice, as for whoever gives none.
+        // Empty: the runtime's own choice, as for whoever gives none. crun's is no group of the container's own then.
+        const path = runtime === 'crun' && groups === 'cgroupfs' ? `/${id}` : '';
         const folder = await host.folder(id);
-        await makeBundle(folder, options, '');
+        await makeBundle(folder, options, path);
         if (runtime === 'crun') await dropDeviceRules(`${folder}/config.json`);
         const bundle = `${FOLDER}/${id}`;
         const driver = groups === 'systemd' ? ['--systemd-cgroup'] : [];
