@@ -195,3 +195,18 @@ test('what one folder holds damaged does not hide what another knows', async (t)
   await writeFile(join(good, 'a', 'config'), '');
   assert.equal((await lxcState({ folders }).find(question, patience()))?.name, 'a');
 });
+
+test('work that fails when nobody waits for it any more harms nobody', async (t) => {
+  const unheard: unknown[] = [];
+  const hear = (reason: unknown): void => void unheard.push(reason);
+  process.on('unhandledRejection', hear);
+  t.after(() => process.off('unhandledRejection', hear));
+  const [late, early] = [Promise.withResolvers<never>(), new AbortController()];
+  const ended = assert.rejects(untilAborted(late.promise, early.signal), /over/);
+  early.abort(new Error('over'));
+  await ended;
+  await assert.rejects(untilAborted(Promise.reject(new Error('gone')), early.signal), /over/);
+  late.reject(new Error('late'));
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual(unheard, []);
+});

@@ -54,6 +54,8 @@ export function statePath(folder: string, ...names: readonly string[]): Buffer |
 
 /** Settles as `work` does, or rejects as soon as `signal` aborts: a file system may never answer. */
 export async function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  // Nobody may be left to hear of its failure, which would end the process.
+  work.catch(() => {});
   signal.throwIfAborted();
   const { promise, reject } = Promise.withResolvers<never>();
   const abort = (): void => reject(signal.reason as Error);
