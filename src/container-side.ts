@@ -72,6 +72,7 @@ export class ContainerSide {
       isContainerdNamed: settings.containerd !== 'auto' && settings.containerd.length > 0,
       containersMax: config.limits.containers,
       keepAfterExitMs: config.containers.keepAfterExitMs,
+      waitsForDescription: !config.containers.runtimePhase,
       hostAttributes: parts.hostAttributes,
       distroVersion: parts.version,
       encodeResource,

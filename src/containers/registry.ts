@@ -38,12 +38,11 @@ export interface RegistryOptions extends JudgeOptions, IdentityOptions {
   /** How long scope and slot are kept after the group went: records may still wait. */
   readonly keepAfterExitMs: number;
   readonly listener: RegistryListener;
+  /** Whether the kernel traces nothing of a container before it has described it: then its verdict waits for that. */
+  readonly waitsForDescription?: boolean;
 }
 
-/**
- * The kernel traces nothing of a container before it has described it, so its verdict waits for that, and its first
- * request tells the namespaces. Reason: a start takes less; a description that was lost must not hold it up for ever.
- */
+/** Reason: a start takes less; a description that was lost must not hold a verdict up for ever. */
 const DESCRIPTION_WAIT_MS = 2000;
 /** Reason: systemd inside; others of it are ignored, and counted. */
 const SCOPES_PER_CONTAINER_MAX = 16;
@@ -238,7 +237,7 @@ export class ContainerRegistry {
     // Else forgotten meanwhile: its groups went longer ago than they are kept.
     if (this.#containers.get(container.key) !== container) return;
     if (container.metadata === null && container.path.isGuess) this.#dropContainer(container);
-    else if (this.#options.findMetadata !== undefined && container.startedBootNs === null)
+    else if (this.#options.waitsForDescription === true && container.startedBootNs === null)
       this.#undescribed.set(container, null);
     else this.#decide(container);
   }

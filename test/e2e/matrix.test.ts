@@ -3,12 +3,13 @@
 // FDSPAN_WRITE_COMPATIBILITY=1 what was seen goes to docs/compatibility.md.
 import { after, test, type TestContext } from 'node:test';
 import { runCell, type Cell, type CellOutcome, type StartedCell } from './matrix/cell.ts';
+import { GVISOR_CELLS } from './matrix/gvisor.ts';
 import { MACHINE_CELLS } from './matrix/machine.ts';
 import { POD_CELLS } from './matrix/pods.ts';
 import { SYSTEMD_CELLS } from './matrix/systemd.ts';
 import { writeCompatibility } from './matrix/table.ts';
 
-const cells: readonly Cell[] = [...MACHINE_CELLS, ...POD_CELLS, ...SYSTEMD_CELLS];
+const cells: readonly Cell[] = [...MACHINE_CELLS, ...POD_CELLS, ...GVISOR_CELLS, ...SYSTEMD_CELLS];
 const isWhole = process.env.FDSPAN_TEST_MATRIX === 'all';
 const outcomes = new Map<Cell, CellOutcome>();
 
@@ -34,7 +35,7 @@ for (const cell of cells) {
   const claim =
     cell.limit === undefined
       ? 'each span tells its container, name, image, labels and runtime'
-      : 'no span, as nothing tells whose it would be';
+      : `no span, as ${cell.limit}`;
   const reason = whyNot(cell);
   if (reason !== false) outcomes.set(cell, { type: 'refused', reason });
   test(

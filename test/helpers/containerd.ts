@@ -114,7 +114,7 @@ class Daemon implements Containerd {
   async prepare(): Promise<void> {
     this.version = (await run('containerd', ['--version'])).stdout.split(' ')[2] ?? '';
     await writeFile(join(this.#folder, 'config.toml'), configText(this.#folder));
-    const archive = await makeImage(this.#folder);
+    const archive = await makeArchive(this.#folder);
     await this.restart();
     for (const namespace of new Set([...this.#namespaces, 'k8s.io'])) {
       await this.ctr(namespace, 'images', 'import', archive);
@@ -246,7 +246,7 @@ BinaryName = "crun"
  * Makes an image archive: busybox with a link for each applet. Its default command waits, so that it can stand for
  * Kubernetes' pause image.
  */
-async function makeImage(folder: string): Promise<string> {
+export async function makeArchive(folder: string, reference = CONTAINERD_IMAGE): Promise<string> {
   const busybox = findCommand('busybox');
   if (busybox === null) throw new Error("busybox-static isn't installed: npm run setup");
   const rootfs = join(folder, 'rootfs');
@@ -267,7 +267,7 @@ async function makeImage(folder: string): Promise<string> {
     config: { Cmd: ['/bin/sleep', '1000000'] },
     rootfs: { type: 'layers', diff_ids: [`sha256:${digest}`] },
   };
-  const manifest = [{ Config: 'image.json', RepoTags: [CONTAINERD_IMAGE], Layers: ['layer.tar'] }];
+  const manifest = [{ Config: 'image.json', RepoTags: [reference], Layers: ['layer.tar'] }];
   await writeFile(join(folder, 'image.json'), JSON.stringify(config));
   await writeFile(join(folder, 'manifest.json'), JSON.stringify(manifest));
   const archive = join(folder, 'image.tar');

@@ -168,7 +168,6 @@ test("a bare runtime's container is found where its path could be containerd's",
   registry.scopeFound({ scope: v2(5), path: '/prod/web', version: 'v2' });
   registry.scopeFound({ scope: v2(6), path: '/prod/other', version: 'v2' });
   await registry.settled();
-  registry.scopeDescribed(described(5));
   assert.deepEqual(take(), [
     'scope 5 unjudged 0 5',
     'scope 6 ignore 0 6',
@@ -185,7 +184,6 @@ test("the word of a containerd that the configuration names is proof enough, and
     isContainerdNamed: true,
     findMetadata: async ({ id }) => (id === 'web' ? { id, runtimeName: 'containerd' } : null),
   });
-  registry.scopeDescribed(described(5));
   registry.scopeFound({ scope: v2(5), path: '/prod/web', version: 'v2' });
   await registry.settled();
   registry.scopeFound({ scope: v2(6), path: '/prod/other', version: 'v2' });
@@ -201,6 +199,7 @@ test("the word of a containerd that the configuration names is proof enough, and
 
 test('a container is judged when its runtime has answered and its first process is described', async () => {
   const { registry, take, resources } = registryWith({
+    waitsForDescription: true,
     findMetadata: async ({ id }) => ({ id, runtimeName: 'docker', name: 'web' }),
   });
   registry.scopeFound({ scope: v2(5), path: `/docker/${A}`, version: 'v2' });
@@ -223,7 +222,6 @@ test('rules judge again when a runtime tells later what they ask for', async () 
     rules: compileRules([{ name: 'web' }], []),
     findMetadata: async () => null,
   });
-  registry.scopeDescribed(described(5));
   registry.scopeFound({ scope: v2(5), path: `/docker/${A}`, version: 'v2' });
   await registry.settled();
   assert.deepEqual(take(), ['scope 5 unjudged 0 5', 'scope 5 deny 0 5']);

@@ -25,6 +25,10 @@ export interface CellContainer {
   readonly id: string;
   /** Its first process as seen from this machine: /proc/PID, or the same below another host's root. */
   readonly processFolder: string;
+  /** Its root's folder; by default that of the process. */
+  readonly root?: string;
+  /** Lets it write its files; by default by a file in its root. */
+  readonly go?: () => Promise<unknown>;
   /** Its control group, as attributes; from /proc. */
   readonly group: OtlpAttributes;
   /** Attributes of its resource that the runtime was given or tells; undefined: must not be there. */
@@ -42,6 +46,8 @@ export interface CellSettings {
   /** The value of `containers.allow`. */
   readonly allow: readonly Readonly<Record<string, string>>[];
   readonly runtimes: RuntimesValue;
+  /** More `--set` values. */
+  readonly set: Readonly<Record<string, string>>;
 }
 
 /** A running fdspan; its stop checks the law of conservation. */
@@ -55,6 +61,9 @@ export interface StartedCell {
   /** The value of `containers.allow`; by default the containers' ids. */
   readonly allow?: readonly Readonly<Record<string, string>>[];
   readonly runtimes: RuntimesValue;
+  readonly set?: Readonly<Record<string, string>>;
+  /** Compares in another way than {@link checkSpans}. */
+  readonly check?: (receiver: OtlpReceiver, containers: readonly CellContainer[]) => void;
   /** Runs fdspan where the containers are; ends it after the test. */
   startCollector(t: TestContext, settings: CellSettings): Promise<CellCollector>;
 }
@@ -82,14 +91,14 @@ export type CellOutcome =
   | { readonly type: 'refused'; readonly reason: string };
 
 /** Waits for /go, writes its own files, and says so by a folder; waiting opens nothing. */
-export function script(marker: string): string {
-  return `while [ ! -e /go ]; do sleep 0.05; done; ${scriptAtOnce(marker)}`;
+export function script(marker: string, folder = '/tmp'): string {
+  return `while [ ! -e /go ]; do sleep 0.05; done; ${scriptAtOnce(marker, folder)}`;
 }
 
 /** Writes its files without waiting. */
-export function scriptAtOnce(marker: string): string {
-  const opens = `i=0; while [ $i -lt ${OPENS} ]; do echo hi > /tmp/${marker}-$i; i=$((i+1)); done`;
-  return `${opens}; mkdir /tmp/done; exec sleep 1000000`;
+export function scriptAtOnce(marker: string, folder = '/tmp'): string {
+  const opens = `i=0; while [ $i -lt ${OPENS} ]; do echo hi > ${folder}/${marker}-$i; i=$((i+1)); done`;
+  return `${opens}; mkdir /done; exec sleep 1000000`;
 }
 
 /** Starts fdspan, lets the containers open their files, compares every span and resource, and returns the containers. */
@@ -103,13 +112,15 @@ export async function runCell(
   const { containers: given, runtimes } = started;
   const isLate = typeof given === 'function';
   const allow = started.allow ?? (isLate ? [] : given.map(({ id }) => ({ id })));
-  const collector = await started.startCollector(t, { endpoint: receiver.endpoint, allow, runtimes });
+  const settings = { endpoint: receiver.endpoint, allow, runtimes, set: started.set ?? {} };
+  const collector = await started.startCollector(t, settings);
   const containers = isLate ? await given() : given;
-  if (!isLate) for (const { processFolder } of containers) await writeFile(`${processFolder}/root/go`, '');
-  for (const { processFolder } of containers) await untilDone(processFolder);
+  for (const { go, processFolder } of isLate ? [] : containers)
+    await (go?.() ?? writeFile(`${processFolder}/root/go`, ''));
+  for (const container of containers) await untilDone(container);
   const { counters, logs } = await collector.stop();
   try {
-    if (limit === undefined) checkSpans(receiver, containers);
+    if (limit === undefined) (started.check ?? checkSpans)(receiver, containers);
     else assert.equal(receiver.spans.length, 0, describe(receiver));
   } catch (error) {
     const said = logs.map((line) => JSON.stringify(line)).join('\n');
@@ -122,9 +133,9 @@ export async function runCell(
   return containers;
 }
 
-async function untilDone(processFolder: string): Promise<void> {
+async function untilDone({ processFolder, root }: CellContainer): Promise<void> {
   const deadline = performance.now() + DONE_TIMEOUT_MS;
-  while (!existsSync(`${processFolder}/root/tmp/done`)) {
+  while (!existsSync(`${root ?? `${processFolder}/root`}/done`)) {
     if (!existsSync(processFolder)) throw new Error(`${processFolder} ended before its files were written`);
     if (performance.now() > deadline)
       throw new Error(`${processFolder} isn't done after ${DONE_TIMEOUT_MS} ms`);

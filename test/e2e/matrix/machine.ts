@@ -39,6 +39,7 @@ export function runHere(...prefix: readonly string[]): StartedCell['startCollect
       // A container's output may be a file that its runtime opened before.
       'scope.adopt_open': 'false',
       'limits.metadata_wait': METADATA_WAIT,
+      ...settings.set,
     };
     const collector = await startCollector({ endpoint, containerIds: [], set, prefix });
     t.after(() => collector.kill());

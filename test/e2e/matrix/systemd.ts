@@ -1,11 +1,13 @@
 // Cells on a host with a booted systemd, hybrid or unified: the runtimes with their default places, fdspan as its unit.
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { TestContext } from 'node:test';
 import { makeBundle } from '../../helpers/bare-container.ts';
 import { makeImageArchive, makeRootfs, whyNoPrograms } from '../../helpers/busybox-image.ts';
+import { makeArchive } from '../../helpers/containerd.ts';
 import { checkLaw, whyNoKernelTests } from '../../helpers/collector-process.ts';
 import { installUnit } from '../../helpers/fdspan-unit.ts';
 import { startSystemd, whyNoSystemd, type CgroupMode, type SystemdHost } from '../../helpers/systemd-host.ts';
@@ -378,6 +380,81 @@ const lxc: Part = {
   },
 };
 
+/** Under systemd the id is one as nerdctl makes it, and so is the group. */
+function containerd(groups: GroupDriver): Part {
+  return {
+    runtime: groups === 'systemd' ? 'containerd by ctr, as nerdctl does' : 'containerd by ctr, runc',
+    groups,
+    commands: ['containerd', 'ctr', 'runc'],
+    start: async (host) => {
+      await host.mountEmpty('/var/lib/containerd');
+      const isReady = ['ctr', 'version'];
+      await host.startService('fdspan-containerd', ['containerd'], isReady);
+      const version = (await host.run('containerd', '--version')).split(' ')[2];
+      const names = twoNames();
+      const namespace = `${names[0]}-space`;
+      await makeArchive(await host.folder('image'), IMAGE);
+      await host.run('ctr', '--namespace', namespace, 'images', 'import', `${FOLDER}/image/image.tar`);
+      const containers: CellContainer[] = [];
+      for (const name of names) {
+        const id = groups === 'systemd' ? randomBytes(32).toString('hex') : name;
+        const labels = labelsOf(name);
+        const driver =
+          groups === 'systemd' ? ['--runc-systemd-cgroup', '--cgroup', `system.slice:nerdctl:${id}`] : [];
+        const args = ['--namespace', namespace, 'run', '--detach', '--null-io', ...driver];
+        // Shares of the processor need a controller that a unified host may not have.
+        args.push('--cpu-shares', '0');
+        args.push(...labelArguments(labels), IMAGE, id, '/bin/sh', '-c', script(name));
+        await host.run('ctr', ...args);
+        const tasks = await host.run('ctr', '--namespace', namespace, 'tasks', 'ls');
+        const info = await host.run('ctr', '--namespace', namespace, 'containers', 'info', id);
+        const place = await host.placeOf(new RegExp(`^${id}\\s+(\\d+)`, 'm').exec(tasks)?.[1] ?? '');
+        const expected = {
+          'container.name': undefined,
+          ...imageAttributes(IMAGE),
+          'container.runtime.name': 'containerd',
+          'container.runtime.version': version,
+          'fdspan.oci.runtime': 'runc',
+        };
+        containers.push({ marker: name, id, ...place, expected, labels: JSON.parse(info).Labels });
+      }
+      return containers;
+    },
+  };
+}
+
+const nspawn: Part = {
+  runtime: 'systemd-nspawn, registered',
+  groups: 'systemd',
+  commands: ['systemd-nspawn', 'dbus-daemon'],
+  start: async (host) => {
+    const containers: CellContainer[] = [];
+    for (const name of twoNames()) {
+      const folder = await host.folder(name);
+      await makeRootfs(`${folder}/rootfs`);
+      await mkdir(`${folder}/rootfs/usr`);
+      await writeFile(`${folder}/rootfs/etc/os-release`, 'ID=fdspan\n');
+      const argv = ['systemd-nspawn', '--register=yes', '--private-network', '--kill-signal=SIGKILL'];
+      argv.push('-M', name, '-D', `${FOLDER}/${name}/rootfs`, '/bin/sh', '-c', script(name));
+      const inPayload = `grep -q /payload$ /proc/$(machinectl show ${name} --property Leader --value)/cgroup`;
+      await host.startService(`fdspan-${name}`, argv, ['sh', '-c', inPayload]);
+      const pid = await host.run('machinectl', 'show', name, '--property', 'Leader', '--value');
+      const { processFolder, group } = await host.placeOf(pid);
+      // The payload's group lies in the machine's.
+      const path = String(group['fdspan.cgroup.path']).replace(/\/payload$/, '');
+      containers.push({
+        marker: name,
+        id: name,
+        processFolder,
+        group: { ...group, 'fdspan.cgroup.path': path },
+        expected: nameOnly(name, 'systemd-nspawn'),
+        labels: {},
+      });
+    }
+    return containers;
+  },
+};
+
 export const SYSTEMD_CELLS: readonly Cell[] = (['hybrid', 'unified'] as const).flatMap((mode) =>
   [
     ...(['cgroupfs', 'systemd'] as const).flatMap((groups) => [
@@ -386,7 +463,9 @@ export const SYSTEMD_CELLS: readonly Cell[] = (['hybrid', 'unified'] as const).f
       podman('crun', groups),
       bare('runc', groups),
       bare('crun', groups),
+      containerd(groups),
     ]),
     lxc,
+    nspawn,
   ].map((part) => cellOf(mode, part)),
 );
