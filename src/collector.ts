@@ -87,7 +87,7 @@ export class Collector {
     try {
       await collector.#begin();
     } catch (error) {
-      collector.#containers.close();
+      await collector.#containers.close();
       await collector.#pump.stop();
       tracer.close();
       throw error;
@@ -141,7 +141,7 @@ export class Collector {
     await this.#pump.drained();
     // Records of a container that just began wait for its verdict.
     await this.#containers.settled(limits.metadataWaitMs);
-    this.#containers.close();
+    await this.#containers.close();
     const kernel = this.#tracer.counters.read();
     const pending = kernel['opens_tracked'] - kernel['pairs_finished'];
     const until =

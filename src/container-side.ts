@@ -22,6 +22,8 @@ import type { Logger } from './telemetry/log.ts';
 
 /** Reason: a start takes 1 s at most; containers whose runtime is slower are traced, and judged when it answers. */
 const START_WAIT_MS = 400;
+/** Reason: look-ups that end sleep 0.3 s at most before they notice. */
+const CLOSE_WAIT_MS = 2000;
 
 const VERDICTS: Readonly<Record<RegistryVerdict, number>> = {
   trace: layout.VERDICT_TRACE,
@@ -127,9 +129,11 @@ export class ContainerSide {
     this.#registry.reload(rulesOf(config));
   }
 
-  close(): void {
+  /** Ends the look-ups; what nobody has answered is judged by what is known, so that its records aren't lost. */
+  async close(): Promise<void> {
     this.#isClosed = true;
     this.#directory.close();
+    await this.settled(CLOSE_WAIT_MS);
   }
 
   /** Takes a record of the kernel about a scope. */
