@@ -19,6 +19,11 @@ export const METADATA_WAIT = '3s';
 const DONE_TIMEOUT_MS = 30_000;
 const LOOK_MS = 20;
 
+export interface GroupAttributes {
+  readonly 'fdspan.cgroup.version': string;
+  readonly 'fdspan.cgroup.path': string;
+}
+
 export interface CellContainer {
   /** Names its files: /tmp/MARKER-0 and so on. */
   readonly marker: string;
@@ -30,7 +35,7 @@ export interface CellContainer {
   /** Lets it write its files; by default by a file in its root. */
   readonly go?: () => Promise<unknown>;
   /** Its control group, as attributes; from /proc. */
-  readonly group: OtlpAttributes;
+  readonly group: GroupAttributes;
   /** Attributes of its resource that the runtime was given or tells; undefined: must not be there. */
   readonly expected: Readonly<Record<string, OtlpAttributes[string] | undefined>>;
   /** All labels, by key. */
@@ -190,7 +195,7 @@ function checkResource(attributes: OtlpAttributes, container: CellContainer): vo
 }
 
 /** The group of a process in the v2 hierarchy, from the text of its /proc/PID/cgroup. */
-export function cgroup2Of(text: string): OtlpAttributes {
+export function cgroup2Of(text: string): GroupAttributes {
   const path = /^0::(.*)$/m.exec(text)?.[1];
   assert.ok(path !== undefined, `a v2 group in ${text}`);
   return { 'fdspan.cgroup.version': 'v2', 'fdspan.cgroup.path': path };

@@ -23,7 +23,7 @@ const base = {
   whyNot: () => whyNoKernelTests() ?? whyNoPrograms('runsc'),
 };
 
-async function startOne(id: string): Promise<{ container: CellContainer; stop(): Promise<void> }> {
+async function startOne(id: string): Promise<{ container: CellContainer; stop: () => Promise<void> }> {
   const folder = await mkdtemp(join(tmpdir(), 'fdspan-gvisor-'));
   const root = join(folder, 'rootfs');
   const stop = async (): Promise<void> => {
@@ -70,7 +70,7 @@ function checkGofer(receiver: OtlpReceiver, containers: readonly CellContainer[]
     const paths = new Set(own.map(({ span }) => span.attributes['file.path']));
     for (let index = 0; index < OPENS; index++) assert.ok(paths.has(`${FILES}/${id}-${index}`), `${index}`);
     for (const { span, resource } of own) {
-      assert.match(String(span.attributes['file.path']), new RegExp(`^(/go|${FILES}/${id}-\\d+)$`));
+      assert.match(span.attributes['file.path'] as string, new RegExp(`^(/go|${FILES}/${id}-\\d+)$`));
       assert.equal(span.attributes['process.executable.name'], 'runsc');
       assert.equal(span.attributes['fdspan.phase'], 'runtime');
       for (const [key, value] of Object.entries({ ...expected, ...group }))

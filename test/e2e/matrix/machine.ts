@@ -252,7 +252,7 @@ const nspawn: Cell = {
       shared ??= machine;
       const { processFolder, group } = await placeOf(machine.pid);
       // The payload's group lies in the machine's.
-      const ownGroup = { ...group, 'fdspan.cgroup.path': dirname(String(group['fdspan.cgroup.path'])) };
+      const ownGroup = { ...group, 'fdspan.cgroup.path': dirname(group['fdspan.cgroup.path']) };
       const expected = nameOnly(name, 'systemd-nspawn');
       containers.push({ marker: name, id: name, processFolder, group: ownGroup, expected, labels: {} });
     }

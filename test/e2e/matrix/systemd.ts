@@ -119,11 +119,13 @@ export class CellHost {
   async placeOf(pid: string): Promise<Pick<CellContainer, 'processFolder' | 'group'>> {
     assert.match(pid, /^[1-9]\d*$/);
     // As the host sees it: this machine has more above.
-    const group = { ...cgroup2Of(await this.run('cat', `/proc/${pid}/cgroup`)) };
+    const group = cgroup2Of(await this.run('cat', `/proc/${pid}/cgroup`));
     // Under systemd crun makes a group for the processes below the container's.
-    const path = String(group['fdspan.cgroup.path']);
-    group['fdspan.cgroup.path'] = path.replace(/\.scope\/container$/, '.scope');
-    return { processFolder: `${this.root}/proc/${pid}`, group };
+    const path = group['fdspan.cgroup.path'].replace(/\.scope\/container$/, '.scope');
+    return {
+      processFolder: `${this.root}/proc/${pid}`,
+      group: { ...group, 'fdspan.cgroup.path': path },
+    };
   }
 
   /** Runs fdspan as its unit. */
@@ -441,7 +443,7 @@ const nspawn: Part = {
       const pid = await host.run('machinectl', 'show', name, '--property', 'Leader', '--value');
       const { processFolder, group } = await host.placeOf(pid);
       // The payload's group lies in the machine's.
-      const path = String(group['fdspan.cgroup.path']).replace(/\/payload$/, '');
+      const path = group['fdspan.cgroup.path'].replace(/\/payload$/, '');
       containers.push({
         marker: name,
         id: name,

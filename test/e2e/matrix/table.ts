@@ -46,7 +46,7 @@ function rowOf(cell: Cell, outcome: CellOutcome): string[] {
   const { container, runtimes } = outcome;
   const asked = askedText(runtimes);
   if (cell.limit !== undefined) return [...start, `not traced: ${cell.limit}`, asked, '', ''];
-  const version = String(container.group['fdspan.cgroup.version']);
+  const version = container.group['fdspan.cgroup.version'];
   return [...start, 'yes', asked, `${version} \`${groupText(container)}\``, knownText(container)];
 }
 
@@ -59,11 +59,12 @@ function askedText(runtimes: RuntimesValue): string {
 
 /** With words for what another run has otherwise. */
 function groupText({ id, group }: CellContainer): string {
-  return String(group['fdspan.cgroup.path'])
-    .replace(id, 'ID')
+  return group['fdspan.cgroup.path']
+    .replaceAll('\\x2d', '-')
     .replace(/fdspan-[0-9a-f]{8}-first-space/, 'NAMESPACE')
+    .replace(id, 'ID')
     .replace(/fdspan-?test-?[0-9a-f]{12}/, 'PARENT')
-    .replace(/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]{22}[0-9a-f]{4,5}/, 'UID');
+    .replace(/pod[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/, 'podUID');
 }
 
 const WORDS: readonly (readonly [string, string])[] = [
