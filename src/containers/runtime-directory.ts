@@ -1,6 +1,7 @@
 // All runtimes of the host behind one question: what is this container? Asked within milliseconds of its group's
 // creation, so it asks again for a while; a runtime that hangs or fails is left out for a while and harms nobody.
 import { backoffMs } from '../model/backoff.ts';
+import { Patience } from './patience.ts';
 import type { ContainerMetadata, ContainerQuestion, RuntimeSource } from './runtimes/runtime-source.ts';
 import { findPlaces, stateSources, type RuntimeSettings, type SourcePlace } from './runtime-sources.ts';
 
@@ -214,7 +215,8 @@ export class RuntimeDirectory {
 
   async #ask(asked: Asked, question: ContainerQuestion): Promise<ContainerMetadata | null> {
     if (performance.now() < asked.pausedUntilMs) return null;
-    const signal = AbortSignal.any([this.#closed.signal, AbortSignal.timeout(ASK_TIMEOUT_MS)]);
+    const patience = new Patience(ASK_TIMEOUT_MS);
+    const signal = AbortSignal.any([this.#closed.signal, patience.signal]);
     try {
       const answer = await asked.source.find(question, signal);
       asked.pauses = 0;
@@ -222,6 +224,8 @@ export class RuntimeDirectory {
     } catch (error) {
       if (!this.#closed.signal.aborted) this.#pause(asked, error);
       return null;
+    } finally {
+      patience.end();
     }
   }
 
