@@ -11,15 +11,18 @@ static __always_inline void describe_scope(struct scope_policy *own, u64 task)
 {
 	struct scope_policy *scope = policy_of_scope(own->container);
 	u32 namespace = mount_namespace_of_task(task);
+	bool is_host = namespace == settings.host_mnt_ns;
+	bool is_host_program = mount_namespace_of_executable(task) == settings.host_mnt_ns;
 
 	if (!own->container)
 		return; /* the host itself */
 	if (!scope)
 		scope = own;
-	if (scope->described || is_entering(task))
-		return;
-	/* Still in the host's namespace, with a program that lies in none: the runtime's sealed copy of itself. */
-	if (namespace == settings.host_mnt_ns && !mount_namespace_of_executable(task))
+	/*
+	 * A host program in the container's mounts is the runtime. So is any other in the host's: runc executes a copy of
+	 * itself, from memory or a mount of its own, and may be in the container's group by then.
+	 */
+	if (scope->described || is_host != is_host_program)
 		return;
 	if (__sync_val_compare_and_swap(&scope->described, 0, namespace))
 		return;

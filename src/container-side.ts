@@ -92,6 +92,8 @@ export class ContainerSide {
       findMetadata: ((...question) => this.#directory.find(...question)) satisfies FindMetadata,
       bareContainerOf: (path: string) =>
         bareContainerOf(path, (place) => existsSync(place) || this.#recentStates.has(place)),
+      // 'auto' looks in the usual places, where its state folder is the proof.
+      isContainerdNamed: runtimeSettings(config).containerd !== 'auto',
     };
     this.#registry = new ContainerRegistry({
       ...rulesOf(config),

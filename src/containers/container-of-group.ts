@@ -14,6 +14,8 @@ export interface GroupProofs {
   /** The same, by what is there now only. */
   readonly bareContainerOfNow?: (path: string) => ContainerPath | null;
   readonly findMetadata?: FindMetadata | undefined;
+  /** Whether the configuration names a containerd's socket: its state may be anywhere, so its answer is the proof, too. */
+  readonly isContainerdNamed?: boolean;
 }
 
 /** Returns the container that the group's own path names, unless it is a guess without proof. */
@@ -23,25 +25,25 @@ export function containerOfGroup(found: FoundScope, proofs: GroupProofs): Contai
   if (path !== null && !path.isGuess) return path;
   if (found.isPathTruncated === true) return null;
   const namespace = path?.groupPath.split('/').at(-2) ?? '';
-  if (path !== null && (proofs.confirmGuess ?? hasContainerdTask)(namespace, path.containerId)) return path;
+  if (path !== null && (proofs.confirmGuess ?? hasContainerdTask)(namespace, path.containerId))
+    return { ...path, isGuess: false };
   // `/NAMESPACE/ID` is containerd's form, and may be the group that somebody chose for a container of runc. Only a
   // runtime that can be asked can prove it.
-  return proofs.findMetadata === undefined ? null : (proofs.bareContainerOf ?? bareContainerOf)(found.path);
+  if (proofs.findMetadata === undefined) return null;
+  const bare = (proofs.bareContainerOf ?? bareContainerOf)(found.path);
+  return bare ?? (proofs.isContainerdNamed === true ? path : null);
 }
 
-/**
- * Whether only the name of a state folder tells that it is a container. What looks like containerd's was proven before, and
- * one that is not asked about is denied by its path.
- */
+/** Whether nothing but its path tells that it is a container. One that is not asked about is denied by its path. */
 export function isUnproven({
   metadata,
   path,
   isAsked,
 }: Pick<Container, 'metadata' | 'path' | 'isAsked'>): boolean {
-  return metadata === null && path.isGuess && isAsked && path.runtime !== 'containerd';
+  return metadata === null && path.isGuess && isAsked;
 }
 
 /** Whether a bare runtime's state went with the group: a group of the host would have left the state of its namesake. */
-export function isStateGone({ groupPath }: ContainerPath, proofs: GroupProofs): boolean {
-  return (proofs.bareContainerOfNow ?? bareContainerOf)(groupPath) === null;
+export function isStateGone({ groupPath, runtime }: ContainerPath, proofs: GroupProofs): boolean {
+  return runtime !== 'containerd' && (proofs.bareContainerOfNow ?? bareContainerOf)(groupPath) === null;
 }

@@ -14,6 +14,8 @@ export interface BareOptions {
   readonly script: string;
   readonly env?: readonly string[];
   readonly annotations?: Readonly<Record<string, string>>;
+  /** The runtime's `--root`; by default a folder of its own, which goes with it. */
+  readonly stateFolder?: string;
 }
 
 export interface BareContainer {
@@ -29,7 +31,7 @@ export interface BareContainer {
 export async function startBareContainer(options: BareOptions): Promise<BareContainer> {
   const folder = await mkdtemp(join(tmpdir(), 'fdspan-bare-'));
   const parent = `/fdspan-test-${randomBytes(6).toString('hex')}`;
-  const stateFolder = join(folder, 'state');
+  const stateFolder = options.stateFolder ?? join(folder, 'state');
   const [command, ...first] = [...wrapperFor(options.runtime), options.runtime, '--root', stateFolder];
   const stop = async (): Promise<void> => {
     await runCommand(command, [...first, 'delete', '--force', options.id]).catch(() => undefined);
@@ -37,7 +39,6 @@ export async function startBareContainer(options: BareOptions): Promise<BareCont
     await rm(folder, { recursive: true, force: true });
   };
   try {
-    await makeRootfs(join(folder, 'rootfs'));
     await makeBundle(folder, options, `${parent}/${options.id}`);
     const args = ['run', '--detach', '--bundle', folder, '--pid-file', join(folder, 'pid'), options.id];
     await runDetaching(command, [...first, ...args], join(folder, 'log'));
@@ -49,12 +50,15 @@ export async function startBareContainer(options: BareOptions): Promise<BareCont
   }
 }
 
-async function makeBundle(folder: string, options: BareOptions, cgroupsPath: string): Promise<void> {
+/** Makes a bundle in a folder that is there: a root of busybox, and the runtime's own default configuration. */
+export async function makeBundle(folder: string, options: BareOptions, cgroupsPath: string): Promise<void> {
+  await makeRootfs(join(folder, 'rootfs'));
   for (const target of ['proc', 'sys', 'dev']) await mkdir(join(folder, 'rootfs', target));
   await runCommand('sh', ['-c', `cd "$1" && exec ${options.runtime} spec`, 'sh', folder]);
   const path = join(folder, 'config.json');
   const config = JSON.parse(await readFile(path, 'utf8'));
   config.process.terminal = false;
+  config.root.readonly = false;
   config.process.args = ['/bin/sh', '-c', options.script];
   config.process.env.push(...(options.env ?? []));
   // The defaults may be more than this shell may have.

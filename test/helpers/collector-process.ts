@@ -18,6 +18,8 @@ export interface CollectorOptions {
   readonly configFile?: string;
   /** More `--set` values, which win over the ones set here. */
   readonly set?: Readonly<Record<string, string>>;
+  /** A command that runs the rest of its arguments as itself, so that signals reach fdspan. */
+  readonly prefix?: readonly string[];
 }
 
 export interface Stopped {
@@ -109,7 +111,8 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
   };
   const args = options.configFile === undefined ? [] : ['--config', options.configFile];
   for (const [key, value] of Object.entries(set)) args.push('--set', `${key}=${value}`);
-  const child = spawn(program, ['run', ...args], {
+  const [command, ...rest] = [...(options.prefix ?? []), program, 'run', ...args];
+  const child = spawn(command, rest, {
     stdio: ['ignore', 'ignore', 'pipe'],
     env: cleanEnvironment(),
   });

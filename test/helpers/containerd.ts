@@ -99,7 +99,7 @@ class OwnContainerd implements Containerd {
   async prepare(): Promise<void> {
     this.version = (await run('containerd', ['--version'])).stdout.split(' ')[2] ?? '';
     await writeFile(join(this.#folder, 'config.toml'), configText(this.#folder));
-    const archive = await makeImage(this.#folder);
+    const archive = await makeArchive(this.#folder);
     await this.restart();
     for (const namespace of new Set([...this.#namespaces, 'k8s.io'])) {
       await this.ctr(namespace, 'images', 'import', archive);
@@ -213,7 +213,7 @@ BinaryName = "crun"
 }
 
 /** Makes an image archive whose default command waits, so that it can stand for Kubernetes' pause image. */
-async function makeImage(folder: string): Promise<string> {
+export async function makeArchive(folder: string, reference = CONTAINERD_IMAGE): Promise<string> {
   const layer = await makeImageArchive(folder);
   const digest = createHash('sha256')
     .update(await readFile(layer))
@@ -224,7 +224,7 @@ async function makeImage(folder: string): Promise<string> {
     config: { Cmd: ['/bin/sleep', '1000000'] },
     rootfs: { type: 'layers', diff_ids: [`sha256:${digest}`] },
   };
-  const manifest = [{ Config: 'image.json', RepoTags: [CONTAINERD_IMAGE], Layers: [basename(layer)] }];
+  const manifest = [{ Config: 'image.json', RepoTags: [reference], Layers: [basename(layer)] }];
   await writeFile(join(folder, 'image.json'), JSON.stringify(config));
   await writeFile(join(folder, 'manifest.json'), JSON.stringify(manifest));
   const archive = join(folder, 'images.tar');

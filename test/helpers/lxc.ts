@@ -20,14 +20,17 @@ export async function startLxc(options: {
   readonly script: string;
   /** Lines of the configuration beside those that make it start. */
   readonly config?: readonly string[];
+  /** The folder of containers; by default one of its own, which goes with it. */
+  readonly root?: string;
 }): Promise<LxcContainer> {
   const folder = await mkdtemp(join(tmpdir(), 'fdspan-lxc-'));
-  const root = join(folder, 'containers');
+  const root = options.root ?? join(folder, 'containers');
   const { name } = options;
   const stop = async (): Promise<void> => {
     await runCommand('lxc-stop', ['-k', '-P', root, '-n', name]).catch(() => undefined);
     await removeFolder(folder);
-    await removeLocks(root);
+    await rm(join(root, name), { recursive: true, force: true });
+    await removeLocks(root, name);
     await removeGroups('/lxc.pivot');
   };
   try {
@@ -51,10 +54,10 @@ export async function startLxc(options: {
 }
 
 /** LXC keeps its locks below the container's whole path; what other containers have there isn't empty. */
-async function removeLocks(root: string): Promise<void> {
+async function removeLocks(root: string, name: string): Promise<void> {
   const top = '/run/lxc/lock';
-  await rm(join(top, root), { recursive: true, force: true });
-  for (let folder = dirname(join(top, root)); folder.startsWith('/run/lxc'); folder = dirname(folder)) {
+  await rm(join(top, root, `.${name}`), { force: true });
+  for (let folder = join(top, root); folder.startsWith('/run/lxc'); folder = dirname(folder)) {
     await rmdir(folder).catch(() => undefined);
   }
 }

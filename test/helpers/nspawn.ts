@@ -17,6 +17,8 @@ export interface NspawnMachine {
   readonly cgroupPath: string;
   /** /run/systemd as the machine manager sees it. */
   readonly runFolder: string;
+  /** A process in whose mount namespace that folder is /run/systemd. */
+  readonly managerPid: number;
   stop(): Promise<void>;
 }
 
@@ -25,12 +27,15 @@ export async function startNspawn(options: {
   readonly script: string;
   /** Whether the machine manager is told of it. */
   readonly isRegistered: boolean;
+  /** What is /run/systemd for it: another machine's, for one view of both; by default one of its own. */
+  readonly runFolder?: string | undefined;
 }): Promise<NspawnMachine> {
   const folder = await mkdtemp(join(tmpdir(), 'fdspan-nspawn-'));
   // The machine manager wants the group of a unit.
   const slice = `/fdspantest${randomBytes(6).toString('hex')}.slice`;
   const group = `${slice}/machine-${options.name}.scope`;
-  const [rootfs, runFolder] = [join(folder, 'rootfs'), join(folder, 'run')];
+  const rootfs = join(folder, 'rootfs');
+  const runFolder = options.runFolder ?? join(folder, 'run');
   await makeRootfs(rootfs);
   await mkdir(join(rootfs, 'usr'));
   await writeFile(join(rootfs, 'etc/os-release'), 'ID=fdspan\n');
@@ -41,7 +46,7 @@ export async function startNspawn(options: {
   const payload = `/sys/fs/cgroup/unified${group}/payload`;
   try {
     const daemon = await startDaemon({
-      argv: ['unshare', ...args, options.script],
+      argv: ['unshare', ...args, options.script, runFolder],
       logPath: join(folder, 'log'),
       isReady: async () => {
         if ((await firstProcess(payload)) === null) return false;
@@ -55,7 +60,14 @@ export async function startNspawn(options: {
       await removeGroups(slice);
       await removeFolder(folder);
     };
-    return { name: options.name, pid, cgroupPath: await groupOf(pid), runFolder, stop };
+    return {
+      name: options.name,
+      pid,
+      cgroupPath: await groupOf(pid),
+      runFolder,
+      managerPid: daemon.pid,
+      stop,
+    };
   } catch (error) {
     await removeGroups(slice);
     await removeFolder(folder);
@@ -70,9 +82,9 @@ async function firstProcess(group: string): Promise<number | null> {
 
 /** Ends what it started, in order, when it is told to. */
 const SCRIPT = `
-folder=$1 group=$2 name=$3 register=$4 script=$5
-mkdir -p "$folder/run"
-mount --bind "$folder/run" /run/systemd
+folder=$1 group=$2 name=$3 register=$4 script=$5 run=$6
+mkdir -p "$run"
+mount --bind "$run" /run/systemd
 mkdir -p /run/systemd/machines /run/systemd/nspawn
 export DBUS_SYSTEM_BUS_ADDRESS=unix:path=$folder/bus
 trap 'kill $machine; wait $machine; kill $manager $bus; wait; exit 0' TERM
