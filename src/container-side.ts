@@ -11,7 +11,8 @@ import type { FoundScope } from './containers/found-scope.ts';
 import { Namespaces, type HostNamespaces } from './containers/namespaces.ts';
 import { PolicyTable } from './containers/policy-table.ts';
 import { RecentStates } from './containers/recent-states.ts';
-import { ContainerRegistry, type RegistryVerdict } from './containers/registry.ts';
+import { ContainerRegistry } from './containers/registry.ts';
+import type { RegistryVerdict } from './containers/registry-options.ts';
 import { compileRules } from './containers/rules.ts';
 import { RuntimeDirectory } from './containers/runtime-directory.ts';
 import type { ScopeChoice } from './containers/scope-choice.ts';
@@ -99,6 +100,7 @@ export class ContainerSide {
       ...rulesOf(config),
       containersMax: config.limits.containers,
       keepAfterExitMs: config.containers.keepAfterExitMs,
+      waitsForDescription: !config.containers.runtimePhase,
       hostAttributes: parts.hostAttributes,
       distroVersion: parts.version,
       encodeResource,

@@ -3,6 +3,7 @@ import type { ContainerPath } from './cgroup-path.ts';
 import { isHexId } from './cgroup-segment.ts';
 import type { CgroupVersion } from './scope.ts';
 import type { ContainerMetadata } from './runtimes/runtime-source.ts';
+import { userOfGroup } from './runtimes/user-slice.ts';
 import type { ScopeDescribed } from './scope-records.ts';
 
 /** `unjudged`: its runtime is being asked. */
@@ -41,7 +42,19 @@ export const NAMESPACE_COUNT = 7;
  */
 export function containerKey(path: ContainerPath): string {
   const place = path.instance ?? (isHexId(path.containerId) ? '' : path.groupPath);
-  return `${path.parentId ?? ''}\n${path.runtime}\n${place}\n${path.containerId}`;
+  // A user may name a group of their own by the id of another's container.
+  const owner = userOfGroup(path.groupPath) ?? '';
+  return `${owner}\n${path.parentId ?? ''}\n${path.runtime}\n${place}\n${path.containerId}`;
+}
+
+/**
+ * Whether an event of a runtime is about this container. Free ids are unique within one runtime only, and events come from
+ * root's runtimes alone: they say nothing of what runs in a user's own groups.
+ */
+export function isAbout(metadata: ContainerMetadata, { path, metadata: known }: Container): boolean {
+  if (metadata.id !== path.containerId || userOfGroup(path.groupPath) !== null) return false;
+  if (known !== null) return known.runtimeName === metadata.runtimeName;
+  return isHexId(path.containerId) || path.runtime === metadata.runtimeName;
 }
 
 /** Hands out the numbers 1…slotsMax, the longest unused first. */

@@ -2,42 +2,25 @@
 // what its runtime tells of it, judges it once by the rules, gives it a slot, and tells the listener (policy
 // map and pump) what it decided. It must never give a slot again before the listener heard that it is free.
 import type { ContainerPath } from './cgroup-path.ts';
-import {
-  ContainerJudge,
-  type JudgeListener,
-  type JudgeOptions,
-  type RegistryRules,
-} from './container-judge.ts';
+import { ContainerJudge, type RegistryRules } from './container-judge.ts';
 import {
   containerKey,
   describe,
   EarlyDescriptions,
+  isAbout,
   listed,
   NAMESPACE_COUNT,
   type Container,
   type ListedContainer,
 } from './container-table.ts';
-import { containerOfGroup, isStateGone, isUnproven, type GroupProofs } from './container-of-group.ts';
+import { DescriptionWait } from './description-wait.ts';
+import { containerOfGroup, isStateGone, isUnproven } from './container-of-group.ts';
 import { cgroupIdOf, type FoundScope } from './found-scope.ts';
 import { GoneScopes } from './gone-scopes.ts';
+import type { RegistryOptions } from './registry-options.ts';
 import type { ContainerMetadata } from './runtimes/runtime-source.ts';
 import { cgroupVersionOfScope } from './scope.ts';
 import type { ScopeDescribed } from './scope-records.ts';
-
-/** `unjudged`: traced, and its records wait. */
-export type RegistryVerdict = 'trace' | 'deny' | 'ignore' | 'unjudged';
-
-export interface RegistryListener extends JudgeListener {
-  /** `slot` counts for `trace` only; `containerScope` is the container's own group where it is known. */
-  scope(scope: bigint, verdict: RegistryVerdict, slot: number, containerScope: bigint): void;
-  scopeGone(scope: bigint): void;
-}
-
-export interface RegistryOptions extends JudgeOptions, GroupProofs {
-  /** How long scope and slot are kept after the group went: records may still wait. */
-  readonly keepAfterExitMs: number;
-  readonly listener: RegistryListener;
-}
 
 interface Scope {
   readonly scope: bigint;
@@ -56,6 +39,7 @@ export class ContainerRegistry {
   readonly #scopesByPath = new Map<string, bigint>();
   readonly #containers = new Map<string, Container>();
   readonly #earlyDescriptions = new EarlyDescriptions();
+  readonly #undescribed = new DescriptionWait();
   readonly #gone = new GoneScopes<Scope>();
   #scopesFull = 0;
 
@@ -103,7 +87,9 @@ export class ContainerRegistry {
       this.#earlyDescriptions.keep(described);
       return;
     }
-    if (describe(container, described)) this.#judge.update(container);
+    if (!describe(container, described)) return;
+    if (this.#undescribed.take(container)) this.#decide(container);
+    else this.#judge.update(container);
   }
 
   /** Notes that a group went. Its verdict and slot stay for `keepAfterExitMs`, counted by `tick`. */
@@ -120,6 +106,7 @@ export class ContainerRegistry {
 
   /** Frees what went longer than `keepAfterExitMs` ago. `nowMs` is any clock that only grows. */
   tick(nowMs: number): void {
+    for (const container of this.#undescribed.tick(nowMs)) this.#decide(container);
     for (const entry of this.#gone.tick(nowMs, this.#options.keepAfterExitMs)) this.#forget(entry);
   }
 
@@ -148,7 +135,7 @@ export class ContainerRegistry {
    */
   metadataChanged(metadata: ContainerMetadata): void {
     for (const container of this.#containers.values()) {
-      if (container.path.containerId !== metadata.id || container.verdict === 'unjudged') continue;
+      if (!isAbout(metadata, container) || container.verdict === 'unjudged') continue;
       const isNews = container.metadata === null;
       container.metadata = metadata;
       if (isNews) this.#judgeAgain(container);
@@ -232,10 +219,19 @@ export class ContainerRegistry {
     if (this.#containers.get(container.key) !== container) return;
     const isProven =
       !isUnproven(container) || (!this.#isThere(container) && isStateGone(container.path, this.#options));
-    if (isProven && this.#judge.judge(container)) {
-      for (const scope of container.scopes) this.#tellVerdict(scope, container);
-      return;
-    }
+    if (!isProven) return this.#dropContainer(container);
+    const mustWait =
+      this.#options.waitsForDescription === true && container.isAsked && container.startedBootNs === null;
+    if (mustWait && this.#isThere(container)) this.#undescribed.hold(container);
+    else this.#decide(container);
+  }
+
+  #decide(container: Container): void {
+    if (!this.#judge.judge(container)) return this.#dropContainer(container);
+    for (const scope of container.scopes) this.#tellVerdict(scope, container);
+  }
+
+  #dropContainer(container: Container): void {
     this.#containers.delete(container.key);
     for (const scope of container.scopes) {
       this.#options.listener.scope(scope, 'ignore', 0, scope);
@@ -282,6 +278,7 @@ export class ContainerRegistry {
     this.#options.listener.scopeGone(entry.scope);
     if (container.scopes.size > 0) return;
     this.#containers.delete(container.key);
+    this.#undescribed.take(container);
     this.#judge.giveSlot(container);
   }
 

@@ -11,7 +11,7 @@ import { nspawnState } from './runtimes/nspawn-state.ts';
 import { podmanState } from './runtimes/podman-state.ts';
 import { runcState } from './runtimes/runc-state.ts';
 import type { RuntimeSource } from './runtimes/runtime-source.ts';
-import { findSockets } from './runtimes/socket-paths.ts';
+import { findSockets, type EngineSocket } from './runtimes/socket-paths.ts';
 
 /** Runtimes with an API on a socket, under the names of the configuration. */
 export const SOCKET_RUNTIMES = ['docker', 'podman', 'containerd', 'cri'] as const;
@@ -72,10 +72,26 @@ async function enginePlaces(settings: RuntimeSettings): Promise<SourcePlace[]> {
         ? sockets.filter((socket) => socket.engine === engine)
         : setting.map((path) => ({ engine, path, ownerUid: null }));
     for (const socket of wanted) {
-      places.push({ key: `${engine} ${socket.path}`, make: () => new EngineSource(socket) });
+      places.push({ key: `${engine} ${socket.path}`, make: () => engineSource(socket) });
     }
   }
   return places;
+}
+
+/**
+ * A user's engine is only asked, about what runs in that user's groups. Its events would be the user's word about ids that
+ * may be anybody's.
+ */
+function engineSource(socket: EngineSocket): RuntimeSource {
+  const source = new EngineSource(socket);
+  if (socket.ownerUid === null) return source;
+  const { name, address } = source;
+  return {
+    name,
+    address,
+    find: (question, signal) => source.find(question, signal),
+    close: () => source.close(),
+  };
 }
 
 async function socketPlaces(

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ContainerPath } from '../../src/containers/cgroup-path.ts';
-import { ContainerRegistry, type RegistryOptions } from '../../src/containers/registry.ts';
+import { ContainerRegistry } from '../../src/containers/registry.ts';
+import type { RegistryOptions } from '../../src/containers/registry-options.ts';
 import { compileRules, type ContainerRule } from '../../src/containers/rules.ts';
 import type { ContainerMetadata } from '../../src/containers/runtimes/runtime-source.ts';
 import { scopeOfCgroup } from '../../src/containers/scope.ts';

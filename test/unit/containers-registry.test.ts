@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ContainerRegistry, type RegistryOptions } from '../../src/containers/registry.ts';
+import { ContainerRegistry } from '../../src/containers/registry.ts';
+import type { RegistryOptions } from '../../src/containers/registry-options.ts';
 import { compileRules } from '../../src/containers/rules.ts';
 import { scopeOfCgroup } from '../../src/containers/scope.ts';
 

@@ -1,0 +1,20 @@
+// What the registry is given, and whom it tells.
+import type { JudgeListener, JudgeOptions } from './container-judge.ts';
+import type { GroupProofs } from './container-of-group.ts';
+
+/** `unjudged`: traced, and its records wait. */
+export type RegistryVerdict = 'trace' | 'deny' | 'ignore' | 'unjudged';
+
+export interface RegistryListener extends JudgeListener {
+  /** `slot` counts for `trace` only; `containerScope` is the container's own group where it is known. */
+  scope(scope: bigint, verdict: RegistryVerdict, slot: number, containerScope: bigint): void;
+  scopeGone(scope: bigint): void;
+}
+
+export interface RegistryOptions extends JudgeOptions, GroupProofs {
+  /** How long scope and slot are kept after the group went: records may still wait. */
+  readonly keepAfterExitMs: number;
+  readonly listener: RegistryListener;
+  /** Whether the kernel traces nothing of a container before it has described it: then its verdict waits for that. */
+  readonly waitsForDescription?: boolean;
+}
