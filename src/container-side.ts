@@ -64,6 +64,8 @@ export class ContainerSide {
   readonly #scans: TreeScans;
   /** Of traced containers, by slot; only where metrics are sent for them. */
   readonly #attributes = new Map<number, Attributes>();
+  /** Until the event loop's next turn. */
+  readonly #records: Uint8Array[] = [];
   #recordsLost = 0;
 
   constructor(parts: ContainerSideParts) {
@@ -190,6 +192,7 @@ export class ContainerSide {
 
   /** Judges what still waits, within the time; nothing is asked after it. */
   async finish(waitMs: number): Promise<void> {
+    this.#takeRecords();
     await this.#namespaces?.settle();
     await this.settled(waitMs);
     this.close();
@@ -200,8 +203,19 @@ export class ContainerSide {
     this.#directory.close();
   }
 
-  /** Takes a record of the kernel about a scope. */
+  /**
+   * Takes a record of the kernel about a scope. Not at once: what the watch of the state folders has to tell of the
+   * container is older, and must be heard before.
+   */
   takeRecord(bytes: Uint8Array): void {
+    if (this.#records.push(bytes) === 1) setImmediate(() => this.#takeRecords());
+  }
+
+  #takeRecords(): void {
+    for (const bytes of this.#records.splice(0)) this.#takeOne(bytes);
+  }
+
+  #takeOne(bytes: Uint8Array): void {
     const record = decodeScopeRecord(bytes);
     if (record === null) return;
     if (record.type === 'created') {
@@ -223,6 +237,7 @@ export class ContainerSide {
 
   /** The pump has records of a scope that it knows nothing of: its own record was lost, or its verdict is on the way. */
   async scopeUnknown(scope: bigint): Promise<void> {
+    this.#takeRecords();
     if (this.#registry.hasScope(scope)) return;
     if (this.#namespaces !== null) return this.#namespaces.unknown(scope);
     // The kernel traces it, so it must be told when that is wrong.
