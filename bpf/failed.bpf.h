@@ -87,6 +87,40 @@ __noinline int fill_failed_path(struct long_record *far, u64 task, s32 dirfd, u6
 	return 0;
 }
 
+#define SHORT_FAILED_BASE_MAX 63
+#define SHORT_FAILED_BYTES    96
+
+/* Without a long buffer: what fits the slot of the name as the caller gave it, marked. */
+__noinline int fill_failed_shortly(struct pending_open *slot, u64 task, u64 user_path)
+{
+	struct executable executable;
+	u32 base;
+	long bytes;
+
+	if (!slot)
+		return 0;
+	executable_of(&executable, task);
+	base = executable.bytes > SHORT_FAILED_BASE_MAX ? SHORT_FAILED_BASE_MAX : executable.bytes;
+	write_short_name(slot, 0, executable.name, base);
+	bytes = bpf_probe_read_user_str(slot->tail + base, SHORT_FAILED_BYTES, (void *)user_path);
+	slot->record.executable_bytes = base;
+	slot->record.path_bytes = bytes > 0 ? bytes - 1 : 0;
+	slot->record.flags |= PAIR_PATH_TRUNCATED;
+	return 0;
+}
+
+static __always_inline void begin_failed(struct pair_record *record, const struct opening *opening,
+					 u64 now)
+{
+	begin_record(record, opening);
+	record->closed_boot_ns = now;
+	record->open_flags = opening->open_flags;
+	record->inode = 0;
+	record->size_bytes = 0;
+	record->mode = 0;
+	record->device = 0;
+}
+
 /* Tells a failed open. A slot is taken for the moment: it is the memory that the record needs. */
 static __always_inline void tell_failed(const struct opening *opening, s32 dirfd, u64 user_path,
 					u64 now)
@@ -100,26 +134,20 @@ static __always_inline void tell_failed(const struct opening *opening, s32 dirfd
 		count(COUNTER_OPEN_TABLE_FULL);
 		return;
 	}
-	index = take_long(bpf_get_prandom_u32());
-	far = long_record_of(index);
-	if (!far) {
-		count(COUNTER_OPEN_TABLE_FULL);
-		taken.slot->long_index = 0;
-		free_slot(taken.tag, taken.slot);
-		return;
-	}
 	count(COUNTER_OPENS_TRACKED);
 	count(COUNTER_OPENS_FAILED);
 	taken.slot->generation++;
-	taken.slot->long_index = index;
-	begin_record(&far->record, opening);
-	far->record.closed_boot_ns = now;
-	far->record.open_flags = opening->open_flags;
-	far->record.inode = 0;
-	far->record.size_bytes = 0;
-	far->record.mode = 0;
-	far->record.device = 0;
-	fill_failed_path(far, opening->task, dirfd, user_path);
+	index = take_long(bpf_get_prandom_u32());
+	far = long_record_of(index);
+	taken.slot->long_index = far ? index : 0;
+	if (far) {
+		begin_failed(&far->record, opening, now);
+		fill_failed_path(far, opening->task, dirfd, user_path);
+	} else {
+		count(COUNTER_PATHS_SHORTENED);
+		begin_failed(&taken.slot->record, opening, now);
+		fill_failed_shortly(taken.slot, opening->task, user_path);
+	}
 	send_pair(taken.slot);
 	free_slot(taken.tag, taken.slot);
 }

@@ -12,6 +12,8 @@ static __always_inline void describe_scope(struct scope_policy *own, u64 task)
 	struct scope_policy *scope = policy_of_scope(own->container);
 	u32 namespace = mount_namespace_of_task(task);
 
+	if (!own->container)
+		return; /* the host itself */
 	if (!scope)
 		scope = own;
 	if (scope->described || is_entering(task))
@@ -180,8 +182,17 @@ int judge_scope(struct judge_arguments *arguments)
 		found = policy_of_scope(scope);
 	}
 	if (found) {
+		u64 *holder =
+			(u64 *)((struct policy_entry *)((void *)found -
+							offsetof(struct policy_entry, policy)));
+
 		found->container = given.container;
 		found->verdict = given.verdict;
+		/* Freed and taken by another scope meanwhile: that one is judged anew, its record is on the way. */
+		if (*holder != scope) {
+			found->container = *holder;
+			found->verdict = VERDICT_UNJUDGED;
+		}
 	}
 	return 0;
 }

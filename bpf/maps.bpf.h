@@ -106,6 +106,14 @@ struct {
 	__type(value, u32);
 } sweep_epoch SEC(".maps");
 
+static __always_inline u32 current_epoch(void)
+{
+	u32 zero = 0;
+	u32 *epoch = bpf_map_lookup_elem(&sweep_epoch, &zero);
+
+	return epoch ? *epoch : 0;
+}
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, COUNTER_COUNT);

@@ -93,11 +93,18 @@ static __always_inline struct policy_entry *fill_policy_in(struct policy_set *se
 	return NULL;
 }
 
+/* Every entry of it: two that were added at the same moment may both have stayed. */
 static __always_inline bool free_policy_in(struct policy_set *set, u64 scope)
 {
-	struct policy_entry *entry = entry_in(set, scope);
+	bool is_freed = false;
 
-	return entry && __sync_val_compare_and_swap(&entry->scope, scope, 0) == scope;
+	if (!set)
+		return false;
+	for (int i = 0; i < POLICY_ENTRIES; i++)
+		if (set->entries[i].scope == scope &&
+		    __sync_val_compare_and_swap(&set->entries[i].scope, scope, 0) == scope)
+			is_freed = true;
+	return is_freed;
 }
 
 /* Forgets a scope; nothing happens when it isn't there. */
@@ -112,7 +119,8 @@ static __always_inline void remove_policy(u64 scope)
 
 /*
  * Adds a scope that isn't there: false when both of its sets are full. The kernel's hook and user space may add
- * one at the same moment; whoever then finds the other's entry in front takes its own back, so that one is left.
+ * one at the same moment; whoever then finds the other's entry in front takes its own back. If both stay for all that,
+ * the one in front counts, and both are freed together.
  */
 static __always_inline bool add_policy(u64 scope, const struct scope_policy *given)
 {

@@ -12,7 +12,12 @@ int BPF_PROG(sched_process_exit, struct task_struct *exiting)
 	u64 task = bpf_get_current_task();
 	struct table_walk walk = { .last = ~0U };
 	u64 files = WORD(task_struct, task, files);
+	u32 tid = READ(task_struct, task, pid);
+	struct call_start *start = start_of(tid);
 
+	/* Killed in a call that was to be restarted: the next thread with this number must not take its start over. */
+	if (start && start->tid == tid)
+		start->tid = 0;
 	if (!files || !table_has_pending(files))
 		return 0;
 	walk.files = files;

@@ -226,7 +226,8 @@ static __always_inline void track(const struct opening *opening, u64 now)
 	slot = taken.slot;
 	slot->generation++;
 	slot->files = opening->files;
-	slot->epoch = 0;
+	/* Just seen in its table: a sweep that marks now must not take it for a lost one. */
+	slot->epoch = current_epoch();
 	own_only(slot, opening->fd);
 	begin_record(&slot->record, opening);
 	fill_file(&slot->record, opening->file, opening->open_flags);

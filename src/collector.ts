@@ -140,8 +140,8 @@ export class Collector {
   }
 
   /** Judges all containers by the rules of another configuration. */
-  reload(config: Config): void {
-    this.#containers.reload(config);
+  async reload(config: Config): Promise<void> {
+    if (!this.#isDetached) await this.#containers.reload(config);
   }
 
   /** When the pump turned last, by the wall clock; it turns some ten times a second, idle or stalled. */
@@ -180,7 +180,7 @@ export class Collector {
     const deadlineMs = Date.now() + limits.stopDeadlineMs;
     await this.#tracer.stopPending(until, () => this.#portionSent(deadlineMs));
     await this.#pump.stop();
-    await this.#sink.flush(limits.stopDeadlineMs);
+    await this.#sink.flush(Math.max(0, deadlineMs - Date.now()));
     const counters = this.counters();
     this.#sink.close();
     this.#tracer.close();
@@ -202,6 +202,7 @@ export class Collector {
     });
     this.#tracer.attachGroups();
     await this.#containers.begin();
+    this.#tracer.attachExec();
     await this.#tracer.describeTasks();
     this.#tracer.attachCalls();
     this.#tracer.proveAttached();
@@ -214,9 +215,13 @@ export class Collector {
   }
 
   async #sweep(): Promise<void> {
-    const kernel = this.#tracer.counters.read();
-    if (kernel['opens_tracked'] === kernel['pairs_finished']) return;
-    await this.#tracer.sweepLost(bootNs());
+    try {
+      const kernel = this.#tracer.counters.read();
+      if (kernel['opens_tracked'] === kernel['pairs_finished']) return;
+      await this.#tracer.sweepLost(bootNs());
+    } catch (error) {
+      this.#parts.log.warn('closes that were missed could not be looked for', { error });
+    }
   }
 
   #summarize(kernel: Record<string, number>): Record<string, number> {

@@ -4,15 +4,13 @@ import { existsSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Tracer } from './bpf/tracer.ts';
 import { BARE_STATE_FOLDERS, bareContainerOf } from './containers/bare-containers.ts';
-import { compileGlob } from './containers/glob.ts';
-import type { FindMetadata, RegistryRules } from './containers/container-judge.ts';
+import type { FindMetadata } from './containers/container-judge.ts';
 import type { CgroupHierarchy } from './containers/cgroup-mounts.ts';
 import type { FoundScope } from './containers/found-scope.ts';
 import { Namespaces, type HostNamespaces } from './containers/namespaces.ts';
 import { PolicyTable } from './containers/policy-table.ts';
 import { RecentStates } from './containers/recent-states.ts';
 import { ContainerRegistry, type RegistryVerdict } from './containers/registry.ts';
-import { compileRules } from './containers/rules.ts';
 import { RuntimeDirectory } from './containers/runtime-directory.ts';
 import type { ScopeChoice } from './containers/scope-choice.ts';
 import { decodeScopeRecord } from './containers/scope-records.ts';
@@ -24,10 +22,13 @@ import type { Attributes } from './model/attributes.ts';
 import * as layout from './model/record-layout.ts';
 import type { ToPump } from './model/pump-messages.ts';
 import { namespacesListener } from './namespaces-listener.ts';
+import { rulesOf } from './registry-rules.ts';
 import type { Logger } from './telemetry/log.ts';
 
 /** Reason: a start takes 1 s at most; containers whose runtime is slower are traced, and judged when it answers. */
 const START_WAIT_MS = 400;
+/** Reason: an answer that was asked for in time may come a little later. */
+const RELOAD_MARGIN_MS = 2000;
 /** Reason: a pair of a group that went can come late only by what the ring and the waiting records hold. */
 const STRANGER_KEEP_MS = 30_000;
 
@@ -185,9 +186,12 @@ export class ContainerSide {
     );
   }
 
-  /** Judges all containers by the rules of another configuration. */
-  reload(config: Config): void {
+  /** Judges all containers by the rules of another configuration; resolves when each has its verdict. */
+  async reload(config: Config): Promise<void> {
     this.#registry.reload(rulesOf(config));
+    await this.settled(config.limits.metadataWaitMs + RELOAD_MARGIN_MS);
+    // A container that was denied was never described, and what isn't described counts as its runtime.
+    await this.#parts.tracer.describeTasks();
   }
 
   /** Judges what still waits, within the time; nothing is asked after it. */
@@ -283,15 +287,6 @@ export class ContainerSide {
       verdict: { ...wordsOf(scope), verdict: verdict === 'trace' ? 'trace' : 'ignore', slot },
     });
   }
-}
-
-function rulesOf(config: Config): RegistryRules {
-  const labels = config.containers.labels.map((glob) => compileGlob(glob, 'name'));
-  return {
-    rules: compileRules(config.containers.allow, config.containers.deny),
-    extraAttributes: config.resource,
-    isLabelWanted: (key) => labels.some((matches) => matches(key)),
-  };
 }
 
 function wordsOf(scope: bigint): { scopeLo: number; scopeHi: number } {

@@ -36,9 +36,11 @@ export class PumpThread {
     this.#eventFd = makeEventFd();
     const shared = new SharedArrayBuffer(COUNTER_BLOCK_BYTES);
     this.counters = new Float64Array(shared);
-    this.ready = new Promise((resolve) => (this.#markReady = resolve));
     this.failed = new Promise((_resolve, reject) => (this.#fail = reject));
     this.failed.catch(() => {});
+    const ready = new Promise<void>((resolve) => (this.#markReady = resolve));
+    this.ready = Promise.race([ready, this.failed]);
+    this.ready.catch(() => {});
     const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
     // One more slot than containers: the host's.
     const slotCounts = new SharedArrayBuffer(slotCountBytes(settings.containersMax + 1));
@@ -66,12 +68,13 @@ export class PumpThread {
     wake(this.#eventFd);
   }
 
-  /** Resolves when the pump has read all that the ring held. */
+  /** Resolves when the pump has read all that the ring held; rejects when it has died. */
   drained(): Promise<void> {
-    return new Promise((resolve) => {
+    const drained = new Promise<void>((resolve) => {
       this.#drains.push(resolve);
       this.send({ type: 'drain' });
     });
+    return Promise.race([drained, this.failed]);
   }
 
   /** Drains, seals and ends the worker: nobody reads the ring when it resolves. */

@@ -1,11 +1,11 @@
 // The kernel side as the main thread sees it: sizes, settings, load, attach, the policy map, counters,
 // adoption, sweeps. Owns every descriptor, link and mapping; the pump only gets addresses.
-import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import * as layout from '../model/record-layout.ts';
 import { BpfError, BpfObject } from './bpf-object.ts';
 import { Btf, BTF_KIND_TYPEDEF } from './btf.ts';
 import { KernelCounters } from './kernel-counters.ts';
+import { runIterator } from './iterator.ts';
 import { libbpf } from './libbpf.ts';
 import { mapShared, unmap } from './libc.ts';
 import { chooseReads, objectFile, type Reads } from './object-file.ts';
@@ -20,8 +20,8 @@ const REQUIRED_HOOKS = ['sys_enter', 'sys_exit', 'sched_process_exit', 'sched_pr
 const GROUP_HOOKS = ['cgroup_mkdir', 'cgroup_rmdir'];
 /** sched_prepare_exec is from 6.10; io_uring may be compiled out. */
 const OPTIONAL_HOOKS = ['sched_prepare_exec', 'io_uring_submit_req'];
-/** The first that a namespace is met by. */
-const NAMESPACE_HOOK = 'sched_process_exec';
+/** Describes a container at its first exec, and is the first that a namespace is met by. */
+const EXEC_HOOK = 'sched_process_exec';
 const UNHOOKED = ['adopt_files', 'mark_files', 'describe_tasks', 'judge_scope', 'sweep_pending', 'self_test'];
 const NAMESPACE_ITERATOR = 'list_namespaces';
 const SCOPE_BYTES = 8;
@@ -51,9 +51,9 @@ export class Tracer {
   readonly #programs: readonly string[];
   readonly #groupHooks: readonly string[];
   /** null where groups are the scopes. */
-  readonly #namespaceHook: string | null;
   readonly #buckets: number;
   #epoch = 0;
+  #sweeping: Promise<void> | null = null;
 
   /** Opens and loads. Throws {@link KernelUnfitError} or {@link BpfError}. */
   constructor(options: TracerOptions) {
@@ -62,7 +62,6 @@ export class Tracer {
     try {
       const hasGroups = options.byCgroup2 || options.cgroup1Controller !== null;
       this.#groupHooks = hasGroups ? GROUP_HOOKS : [];
-      this.#namespaceHook = isByGroups ? null : NAMESPACE_HOOK;
       this.hooks = chooseHooks(kernel, this.#groupHooks);
       this.#buckets = powerOfTwo(Math.ceil(options.openFilesMax / layout.BUCKET_TAGS));
       this.reads = chooseReads(options.reads, kernel);
@@ -118,7 +117,7 @@ export class Tracer {
 
   /** Attaches the rest; a test leaves hooks out. */
   attachCalls(hooks = this.hooks): void {
-    for (const hook of hooks) if (hook !== this.#namespaceHook) this.#object.attach(hook);
+    for (const hook of hooks) if (hook !== EXEC_HOOK) this.#object.attach(hook);
   }
 
   /**
@@ -158,20 +157,21 @@ export class Tracer {
     this.judge(scope, scope, 0, false);
   }
 
-  /**
-   * Makes the kernel tell namespaces and host name of containers that run already. A namespace that is made meanwhile is
-   * met by the hook; both come after the scan, whose groups name what is met.
-   */
+  /** Attached after the scan, whose groups name what is met, and before the look at all tasks: none falls between. */
+  attachExec(): void {
+    this.#object.attach(EXEC_HOOK);
+  }
+
+  /** Makes the kernel tell namespaces and host name of containers that run already and weren't told of. */
   describeTasks(): Promise<void> {
-    if (this.#namespaceHook !== null) this.#object.attach(this.#namespaceHook);
-    return this.#iterate('describe_tasks');
+    return runIterator(this.#object, 'describe_tasks');
   }
 
   /** Returns the scopes of the namespaces that any task is in now. Only where namespaces are the scopes. */
   async listNamespaces(): Promise<ReadonlySet<bigint>> {
     const scopes = new Set<bigint>();
     let rest = Buffer.alloc(0);
-    await this.#iterate(NAMESPACE_ITERATOR, (bytes) => {
+    await runIterator(this.#object, NAMESPACE_ITERATOR, (bytes) => {
       rest = Buffer.concat([rest, bytes]);
       const wholeBytes = rest.length - (rest.length % SCOPE_BYTES);
       for (let at = 0; at < wholeBytes; at += SCOPE_BYTES) scopes.add(rest.readBigUInt64LE(at));
@@ -182,16 +182,22 @@ export class Tracer {
 
   /** Takes over the descriptors that are open now. */
   adoptFiles(): Promise<void> {
-    return this.#iterate('adopt_files');
+    return runIterator(this.#object, 'adopt_files');
   }
 
   /** Ends as `lost` what was opened before this call and whose owner no longer has it. */
-  async sweepLost(nowBootNs: bigint): Promise<void> {
+  sweepLost(nowBootNs: bigint): Promise<void> {
+    // One at a time: another would mark with its own epoch what this one takes for lost.
+    this.#sweeping ??= this.#sweepLost(nowBootNs).finally(() => (this.#sweeping = null));
+    return this.#sweeping;
+  }
+
+  async #sweepLost(nowBootNs: bigint): Promise<void> {
     this.#epoch += 1;
     const epoch = Buffer.alloc(4);
     epoch.writeUInt32LE(this.#epoch);
     this.#object.updateArray('sweep_epoch', 0, epoch);
-    await this.#iterate('mark_files');
+    await runIterator(this.#object, 'mark_files');
     for (let first = 0; first < this.#buckets; first += SWEEP_BUCKETS) {
       this.#sweep(first, nowBootNs, layout.CLOSE_LOST);
       await new Promise((resolve) => setImmediate(resolve));
@@ -232,15 +238,6 @@ export class Tracer {
   }
 
   /** Reads the iterator to its end on a thread of the pool; most give no bytes. */
-  async #iterate(program: string, take: (bytes: Buffer) => void = () => {}): Promise<void> {
-    const iterator = this.#object.openIterator(program);
-    try {
-      const stream = createReadStream('', { fd: iterator.fd });
-      for await (const bytes of stream) take(bytes as Buffer);
-    } finally {
-      iterator.close();
-    }
-  }
 }
 
 function openKernelBtf(path: string | null): Btf {

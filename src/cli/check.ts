@@ -2,7 +2,8 @@
 import { parseArgs } from 'node:util';
 import { writeValue } from '../config/write-value.ts';
 import type { LoadedConfig } from '../config/load.ts';
-import { ConfigError, withoutUser } from '../config/problems.ts';
+import { ConfigError } from '../config/problems.ts';
+import { maskUrlSecrets } from '../model/url-secrets.ts';
 import { KEYS } from '../config/schema.ts';
 import { escapeControls, escapeJsonControls } from '../telemetry/terminal-text.ts';
 import type { CommandIo } from './command-io.ts';
@@ -71,7 +72,7 @@ function yamlOf(loaded: LoadedConfig): string {
 
 /** Of a secret map the names are shown. */
 function masked(key: string, value: unknown): unknown {
-  if (typeof value === 'string') return withoutUser(value);
+  if (typeof value === 'string') return maskUrlSecrets(value);
   if (!KEYS[key].isSecret || typeof value !== 'object' || value === null) return value;
   return Object.fromEntries(Object.keys(value).map((name) => [name, MASK]));
 }

@@ -1,4 +1,5 @@
 // What fdspan itself needs to run: Node, the native libraries, the attach modes, and the backend.
+import { maskUrlSecrets } from '../model/url-secrets.ts';
 import { connect } from 'node:net';
 import { ok, problem, warning, type Check } from './doctor-check.ts';
 
@@ -87,21 +88,22 @@ const DEFAULT_PORTS: Readonly<Record<string, number>> = { 'http:': 80, 'https:':
 export async function checkBackend(endpoint: string): Promise<Check> {
   const name = 'backend';
   const url = URL.canParse(endpoint) ? new URL(endpoint) : null;
+  const shown = maskUrlSecrets(endpoint);
   const port = url === null ? 0 : Number(url.port) || DEFAULT_PORTS[url.protocol];
   if (url === null || !port) {
     return problem(
       name,
       'configuration',
-      endpoint,
+      shown,
       'Give export.endpoint as http://host:port or https://host:port.',
     );
   }
   // URL keeps the brackets of an IPv6 address; connect wants it without.
   const failure = await tryConnect(url.hostname.replace(/^\[|\]$/g, ''), port);
-  if (failure === null) return ok(name, `${endpoint} accepts connections`);
+  if (failure === null) return ok(name, `${shown} accepts connections`);
   const cure =
     'Start the backend or correct export.endpoint; fdspan itself starts without it and keeps trying.';
-  return warning(name, `${endpoint}: ${failure}`, cure);
+  return warning(name, `${shown}: ${failure}`, cure);
 }
 
 function tryConnect(host: string, port: number): Promise<string | null> {

@@ -15,14 +15,15 @@ export const RELOADABLE_KEYS: readonly string[] = [
 
 export interface Reload {
   readonly load: () => LoadedConfig;
-  readonly apply: (config: Config) => void;
+  readonly apply: (config: Config) => Promise<void>;
   readonly log: Logger;
 }
 
-/** Makes what SIGHUP calls. Never throws: the running configuration stays when another can't be used. */
+/** Makes what SIGHUP calls; one reload goes after the other. The running configuration stays when another can't be used. */
 export function createReload(first: LoadedConfig, { load, apply, log }: Reload): () => void {
   let current = first;
-  return () => {
+  let running = Promise.resolve();
+  const reload = async (): Promise<void> => {
     let next: LoadedConfig;
     try {
       next = load();
@@ -38,7 +39,7 @@ export function createReload(first: LoadedConfig, { load, apply, log }: Reload):
     if (needsRestart.length > 0) {
       log.warn('some changes of the configuration need a restart', { keys: needsRestart });
     }
-    apply(next.config);
+    await apply(next.config);
     log.info('configuration reloaded', {
       changed: changed.map(([key]) => key).filter((key) => RELOADABLE_KEYS.includes(key)),
     });
@@ -46,5 +47,8 @@ export function createReload(first: LoadedConfig, { load, apply, log }: Reload):
     const values = new Map(next.values);
     for (const key of needsRestart) values.set(key, current.values.get(key));
     current = { ...next, values };
+  };
+  return () => {
+    running = running.then(reload).catch((error: unknown) => log.error('reloading failed', { error }));
   };
 }

@@ -5,6 +5,7 @@ import type { Config } from '../config/config.ts';
 import { Exporter } from '../export/exporter.ts';
 import { ControlServer } from '../telemetry/control-server.ts';
 import { createLogger, type Logger } from '../telemetry/log.ts';
+import { maskUrlSecrets } from '../model/url-secrets.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { Pressure } from '../telemetry/pressure.ts';
 import { createSdNotifier } from '../telemetry/sd-notify.ts';
@@ -130,7 +131,7 @@ async function listen(
     uptimeSeconds: Math.round((Date.now() - beganUnixMs) / 1000),
     attachMode: ATTACH_MODE,
     scope: collector.scope.explanation,
-    endpoint: config.export.endpoint,
+    endpoint: maskUrlSecrets(config.export.endpoint),
     containers: collector.containers().length,
     counters: collector.counters(),
     queue: collector.queue(),

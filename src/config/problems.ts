@@ -1,4 +1,5 @@
 // What is wrong with a configuration: found one by one, told all at once, never with a secret in it.
+import { maskUrlSecrets } from '../model/url-secrets.ts';
 import { KEYS } from './schema.ts';
 import type { Path, ValueProblem } from './value-error.ts';
 
@@ -64,12 +65,7 @@ export function quotedName(name: string): string {
 function shown(key: string, value: unknown): string {
   if (KEYS[key].isSecret) return 'the value';
   if (value === null || value === undefined) return 'an empty value';
-  return cut(withoutUser(JSON.stringify(value)));
-}
-
-/** Returns the text with what stands before the `@` of its URLs, and their query, masked. */
-export function withoutUser(text: string): string {
-  return text.replace(/\/\/[^/@\s"]*@/g, '//***@').replace(/(:\/\/[^?\s"]*)\?[^\s"]+/g, '$1?***');
+  return cut(maskUrlSecrets(JSON.stringify(value)));
 }
 
 /** Returns the text, cut to what a message has room for. */

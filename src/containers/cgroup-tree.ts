@@ -21,17 +21,12 @@ export const GROUPS_MAX = 65_536;
 /** The kernel's own id of a file may say 0 in no hierarchy; such a directory isn't a group. */
 const NO_ID = 0n;
 
-function isVanished(error: unknown): boolean {
-  const { code } = error as NodeJS.ErrnoException;
-  return code === 'ENOENT' || code === 'ENODEV' || code === 'ENOTDIR';
-}
-
+/** Groups go while they are looked at, and whoever may make groups can make a path too long to be named: left out. */
 async function idOf(directory: Buffer): Promise<bigint> {
   try {
     return (await lstat(directory, { bigint: true })).ino;
-  } catch (error) {
-    if (isVanished(error)) return NO_ID;
-    throw error;
+  } catch {
+    return NO_ID;
   }
 }
 
@@ -39,9 +34,8 @@ async function childrenOf(directory: Buffer): Promise<string[]> {
   try {
     const entries = await readdir(directory, { encoding: 'latin1', withFileTypes: true });
     return entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
-  } catch (error) {
-    if (isVanished(error)) return [];
-    throw error;
+  } catch {
+    return [];
   }
 }
 

@@ -23,13 +23,12 @@ export function serviceNameOf(metadata: ContainerMetadata | null): string | unde
   );
 }
 
-/** Returns the attributes; annotations that name one come first, so that they never replace what is known better. */
+/** Returns the attributes that are known of the container; see {@link annotatedAttributes} for those that it chose itself. */
 export function metadataAttributes(
   metadata: ContainerMetadata,
   isLabelWanted: (key: string) => boolean,
 ): Attributes {
   const attributes: Record<string, AttributeValue | undefined> = {
-    ...annotatedAttributes(metadata),
     'service.name': serviceNameOf(metadata),
     'container.name': metadata.pod?.containerName ?? metadata.name,
     'container.image.name': metadata.imageName,
@@ -47,12 +46,16 @@ export function metadataAttributes(
   );
 }
 
-function annotatedAttributes({ labels }: ContainerMetadata): Record<string, string> {
+/**
+ * Returns the attributes that annotations and labels name (`resource.opentelemetry.io/…`). Whoever made the container or its
+ * image chose them: what is known of it goes before.
+ */
+export function annotatedAttributes({ labels }: ContainerMetadata): Record<string, string> {
   const attributes: Record<string, string> = {};
   for (const [key, value] of labels ?? []) {
     const name = key.startsWith(ATTRIBUTE_ANNOTATION) ? key.slice(ATTRIBUTE_ANNOTATION.length) : '';
-    // fdspan's own attributes, ids and the host are not the container's to choose.
-    if (name !== '' && !/^(fdspan|host|os|telemetry|container)\./.test(name)) attributes[name] = value;
+    // fdspan's own attributes, ids, pods and the host are not the container's to choose.
+    if (name !== '' && !/^(fdspan|host|os|telemetry|container|k8s)\./.test(name)) attributes[name] = value;
   }
   return attributes;
 }

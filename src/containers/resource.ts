@@ -3,7 +3,7 @@ import type { Attributes, AttributeValue } from '../model/attributes.ts';
 import { textOfBytes } from './byte-text.ts';
 import type { ContainerPath } from './cgroup-path.ts';
 import { isHexId } from './cgroup-segment.ts';
-import { metadataAttributes, serviceNameOf } from './metadata-attributes.ts';
+import { annotatedAttributes, metadataAttributes, serviceNameOf } from './metadata-attributes.ts';
 import type { ContainerMetadata } from './runtimes/runtime-source.ts';
 import type { CgroupVersion } from './scope.ts';
 
@@ -77,6 +77,7 @@ export function containerAttributes(container: ContainerDescription, settings: R
   });
   if (container.hostname !== '') attributes['fdspan.container.hostname'] = textOfBytes(container.hostname);
   return {
+    ...(metadata === null ? {} : annotatedAttributes(metadata)),
     ...attributes,
     ...(metadata === null ? {} : metadataAttributes(metadata, settings.isLabelWanted)),
     ...settings.hostAttributes,

@@ -1,4 +1,5 @@
 // Reads `export.endpoint` as the OTLP exporter specification does.
+import { maskUrlSecrets } from '../model/url-secrets.ts';
 import type { ExportOptions } from './export-options.ts';
 
 /** Reason: enough to know it again in a message. */
@@ -29,7 +30,7 @@ export function parseEndpoint(
   isExact = false,
 ): Endpoint {
   const text = endpoint.trim();
-  const shown = JSON.stringify(text.slice(0, SHOWN_CHARS_MAX).replace(/\/\/[^/@]*@/, '//***@'));
+  const shown = JSON.stringify(maskUrlSecrets(text).slice(0, SHOWN_CHARS_MAX));
   const url = URL.parse(/^[a-z][a-z0-9+.-]*:\/\//i.test(text) ? text : `https://${text}`);
   // The URL standard takes a lone number for an IPv4 address; it is a port without its host.
   if (url === null || url.hostname === '' || /^\d+$/.test(text)) {

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { makeContainerGroup } from '../helpers/cgroup.ts';
+import { makeContainerGroup, type ContainerGroup } from '../helpers/cgroup.ts';
 import { runToExit, startCollector, whyNoKernelTests, type Collector } from '../helpers/collector-process.ts';
 import { startReceiver } from '../helpers/otlp-receiver.ts';
 import { startWorkload } from '../helpers/workload.ts';
@@ -24,6 +24,7 @@ interface Row {
 interface Bench {
   readonly collector: Collector;
   readonly ids: readonly string[];
+  readonly groups: readonly ContainerGroup[];
   readonly file: string;
   readonly rows: () => Promise<readonly Row[]>;
   /** Opens and closes OPENS files in each container. */
@@ -69,7 +70,7 @@ async function startBench(t: TestContext, textOf: (ids: readonly string[]) => st
         resource.attributes['container.id'] === id &&
         (span.attributes['file.path'] as string).includes('/burst-'),
     ).length;
-  return { collector, ids, file, rows, open, spansOf };
+  return { collector, ids, groups, file, rows, open, spansOf };
 }
 
 /** Resolves when the collector has said it once more than `before`. */
@@ -104,6 +105,23 @@ test('SIGHUP changes which running containers are traced, both ways', { skip }, 
   await open();
   await collector.stop();
   assert.deepEqual(ids.map(spansOf), [OPENS, OPENS], 'each was traced while it was allowed, and only then');
+});
+
+test('a process that ran before it was allowed is traced from the reload on', { skip }, async (t) => {
+  const { collector, ids, file, groups, spansOf } = await startBench(t, onlyFirst);
+  const workload = await startWorkload({
+    scenario: 'burst',
+    count: OPENS,
+    procsFiles: [groups[1].procsFile],
+  });
+  t.after(() => workload.end());
+  writeFileSync(file, onlySecond(ids));
+  process.kill(collector.pid, 'SIGHUP');
+  await said(collector, 'configuration reloaded', 1);
+  workload.go();
+  await workload.finished();
+  await collector.stop();
+  assert.equal(spansOf(ids[1]), OPENS);
 });
 
 test('containers tells how many spans each container made', { skip }, async (t) => {

@@ -3,10 +3,11 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { STAGE_CHECKS } from '../../src/cli/stage-checks.ts';
+import { START_CHECKS, STAGE_CHECKS } from '../../src/cli/stage-checks.ts';
 import { isSection } from '../../src/config/file-settings.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { KEYS } from '../../src/config/schema.ts';
+import { compileRules } from '../../src/containers/rules.ts';
 import { load } from '../helpers/config.ts';
 
 const root = join(import.meta.dirname, '../..');
@@ -29,6 +30,22 @@ test('each example of the document is a right configuration', () => {
   }
   const { config } = load(examples[4]);
   assert.deepEqual(config.resource, { 'deployment.environment.name': 'edge', 'service.version': '1.10' });
+});
+
+test('the file that is installed is right, and denies well-known backends', () => {
+  const { config } = loadConfig({ file: join(root, 'config/fdspan.yaml'), sets: [], env: {} }, START_CHECKS);
+  const rules = compileRules(config.containers.allow, config.containers.deny);
+  const judged = (image: string): boolean => rules.judge({ image: [image] }).isAllowed;
+  for (const image of [
+    'docker.io/jaegertracing/jaeger:2.5.0',
+    'grafana/tempo:2.8.1',
+    'docker.io/grafana/tempo',
+    'otel/opentelemetry-collector-contrib:0.130.0',
+    'ghcr.io/open-telemetry/opentelemetry-collector-releases/opentelemetry-collector',
+  ])
+    assert.equal(judged(image), false, image);
+  for (const image of ['docker.io/library/nginx:1.27', 'grafana/grafana:12'])
+    assert.equal(judged(image), true, image);
 });
 
 test('each file of config/examples is a right configuration', () => {
