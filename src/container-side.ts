@@ -4,8 +4,7 @@ import { existsSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Tracer } from './bpf/tracer.ts';
 import { BARE_STATE_FOLDERS, bareContainerOf } from './containers/bare-containers.ts';
-import { compileGlob } from './containers/glob.ts';
-import type { FindMetadata, RegistryRules } from './containers/container-judge.ts';
+import type { FindMetadata } from './containers/container-judge.ts';
 import type { CgroupHierarchy } from './containers/cgroup-mounts.ts';
 import type { FoundScope } from './containers/found-scope.ts';
 import { Namespaces, type HostNamespaces } from './containers/namespaces.ts';
@@ -13,7 +12,6 @@ import { PolicyTable } from './containers/policy-table.ts';
 import { RecentStates } from './containers/recent-states.ts';
 import { ContainerRegistry } from './containers/registry.ts';
 import type { RegistryVerdict } from './containers/registry-options.ts';
-import { compileRules } from './containers/rules.ts';
 import { RuntimeDirectory } from './containers/runtime-directory.ts';
 import type { ScopeChoice } from './containers/scope-choice.ts';
 import { decodeScopeRecord } from './containers/scope-records.ts';
@@ -25,6 +23,7 @@ import type { Attributes } from './model/attributes.ts';
 import * as layout from './model/record-layout.ts';
 import type { ToPump } from './model/pump-messages.ts';
 import { namespacesListener } from './namespaces-listener.ts';
+import { rulesOf } from './registry-rules.ts';
 import type { Logger } from './telemetry/log.ts';
 
 /** Reason: a start takes 1 s at most; containers whose runtime is slower are traced, and judged when it answers. */
@@ -67,6 +66,8 @@ export class ContainerSide {
   readonly #scans: TreeScans;
   /** Of traced containers, by slot; only where metrics are sent for them. */
   readonly #attributes = new Map<number, Attributes>();
+  /** Until the event loop's next turn. */
+  readonly #records: Uint8Array[] = [];
   #recordsLost = 0;
 
   constructor(parts: ContainerSideParts) {
@@ -199,6 +200,7 @@ export class ContainerSide {
 
   /** Judges what still waits, within the time; nothing is asked after it. */
   async finish(waitMs: number): Promise<void> {
+    this.#takeRecords();
     await this.#namespaces?.settle();
     await this.settled(waitMs);
     this.close();
@@ -209,8 +211,19 @@ export class ContainerSide {
     this.#directory.close();
   }
 
-  /** Takes a record of the kernel about a scope. */
+  /**
+   * Takes a record of the kernel about a scope. Not at once: what the watch of the state folders has to tell of the
+   * container is older, and must be heard before.
+   */
   takeRecord(bytes: Uint8Array): void {
+    if (this.#records.push(bytes) === 1) setImmediate(() => this.#takeRecords());
+  }
+
+  #takeRecords(): void {
+    for (const bytes of this.#records.splice(0)) this.#takeOne(bytes);
+  }
+
+  #takeOne(bytes: Uint8Array): void {
     const record = decodeScopeRecord(bytes);
     if (record === null) return;
     if (record.type === 'created') {
@@ -232,6 +245,7 @@ export class ContainerSide {
 
   /** The pump has records of a scope that it knows nothing of: its own record was lost, or its verdict is on the way. */
   async scopeUnknown(scope: bigint): Promise<void> {
+    this.#takeRecords();
     if (this.#registry.hasScope(scope)) return;
     if (this.#namespaces !== null) return this.#namespaces.unknown(scope);
     // The kernel traces it, so it must be told when that is wrong.
@@ -277,15 +291,6 @@ export class ContainerSide {
       verdict: { ...wordsOf(scope), verdict: verdict === 'trace' ? 'trace' : 'ignore', slot },
     });
   }
-}
-
-function rulesOf(config: Config): RegistryRules {
-  const labels = config.containers.labels.map((glob) => compileGlob(glob, 'name'));
-  return {
-    rules: compileRules(config.containers.allow, config.containers.deny),
-    extraAttributes: config.resource,
-    isLabelWanted: (key) => labels.some((matches) => matches(key)),
-  };
 }
 
 function wordsOf(scope: bigint): { scopeLo: number; scopeHi: number } {

@@ -25,9 +25,12 @@ export class GoneScopes<Scope> {
     return this.#goneFor(keepMs);
   }
 
-  /** Returns those that may be forgotten where there is no room for others. */
-  forgettable(): Scope[] {
-    return this.#goneFor(GONE_MIN_MS);
+  /** Gives those whose slot may go to others where there is no room; `hasSlot` tells which have one. */
+  *forgettable(hasSlot: (scope: Scope) => boolean): Generator<Scope> {
+    for (const [scope, goneAtMs] of this.#goneAtMs) {
+      const isLongGone = goneAtMs !== null && this.#nowMs - goneAtMs >= GONE_MIN_MS;
+      if (isLongGone || !hasSlot(scope)) yield scope;
+    }
   }
 
   #goneFor(ms: number): Scope[] {

@@ -263,7 +263,7 @@ export class ContainerRegistry {
 
   /** Forgets the container that is gone for longest; false when none is gone for long enough. */
   #makeRoom(): boolean {
-    for (const entry of this.#gone.forgettable()) {
+    for (const entry of this.#gone.forgettable(({ container }) => container.slot !== 0)) {
       if (entry.container.verdict === 'unjudged') continue;
       this.#forget(entry);
       if (entry.container.scopes.size === 0) return true;

@@ -55,6 +55,7 @@ interface Lookup {
   readonly question: ContainerQuestion;
   readonly runtime: string;
   readonly isThere: () => boolean;
+  readonly deadlineMs: number;
   /** What any source answered: counts when no better answer comes in time. */
   other: ContainerMetadata | null;
   isOver: boolean;
@@ -118,6 +119,7 @@ export class RuntimeDirectory {
       question,
       runtime,
       isThere,
+      deadlineMs: performance.now() + this.#options.waitMs,
       other: null,
       isOver: false,
       over: promise,
@@ -152,6 +154,8 @@ export class RuntimeDirectory {
       await this.#discoverAgain();
       const waits = BARE.includes(lookup.runtime) ? ASK_BARE_AGAIN_MS : ASK_AGAIN_MS;
       const waitMs = waits[Math.min(turn, waits.length - 1)];
+      // Nobody will be asked again in time: its records needn't wait.
+      if (performance.now() + waitMs > lookup.deadlineMs) return lookup.end(lookup.other);
       await new Promise((resolve) => setTimeout(resolve, waitMs));
     }
   }

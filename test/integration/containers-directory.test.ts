@@ -93,14 +93,14 @@ test('a container that its runtime registers later is found by asking again', as
   assert.equal(source.asked, 4);
 });
 
-test('nobody knows the container: null once the wait is over, and not before', async (t) => {
+test('nobody knows the container: null when nobody would be asked again within the wait', async (t) => {
   const source = new TestSource('docker', knowsNothing);
   const { directory } = directoryOf(t, [source], 120);
   await directory.discover();
   const beganMs = performance.now();
   assert.equal(await directory.find(ASKED, 'docker'), null);
-  assert.ok(performance.now() - beganMs >= 119);
-  assert.ok(source.asked >= 2, `asked ${source.asked} times`);
+  assert.ok(performance.now() - beganMs < 15 + 30 + 60 + 120, 'the fifth question would come too late');
+  assert.ok(source.asked >= 2 && source.asked <= 4, `asked ${source.asked} times`);
 });
 
 test("the path's own runtime goes before others that know the container too, in any order of answers", async (t) => {

@@ -93,7 +93,13 @@ test(
     const result = await tracedRun({
       scenario: 'hammer',
       count: opens,
-      set: { 'limits.ring': '64MiB', 'export.queue.bytes_max': '256MiB', 'limits.stop_deadline': '60s' },
+      // No runtime knows the group: more records than may wait would, for the whole wait.
+      set: {
+        'limits.ring': '64MiB',
+        'export.queue.bytes_max': '256MiB',
+        'limits.stop_deadline': '60s',
+        'limits.metadata_wait': '1ms',
+      },
     });
     assert.equal(result.spans.length, opens);
     const threads = result.workload.lines.filter((line) => 'thread' in line);

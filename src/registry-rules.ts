@@ -1,0 +1,15 @@
+// What users write of containers → what the registry judges them by.
+import type { RegistryRules } from './containers/container-judge.ts';
+import { compileGlob } from './containers/glob.ts';
+import { compileRules } from './containers/rules.ts';
+import type { Config } from './config/config.ts';
+
+/** Compiles the rules of a configuration that was checked. */
+export function rulesOf(config: Config): RegistryRules {
+  const labels = config.containers.labels.map((glob) => compileGlob(glob, 'name'));
+  return {
+    rules: compileRules(config.containers.allow, config.containers.deny),
+    extraAttributes: config.resource,
+    isLabelWanted: (key) => labels.some((matches) => matches(key)),
+  };
+}
