@@ -77,7 +77,11 @@ export class Collector {
         return this.#sink.enqueue(bytes, spans);
       },
       scopeRecord: (record) => this.#containers.takeRecord(record),
-      scopeUnknown: (scope) => void this.#containers.scopeUnknown(scope),
+      scopeUnknown: (scope) => {
+        this.#containers.scopeUnknown(scope).catch((error: unknown) => {
+          parts.log.warn("control groups can't be read", { error });
+        });
+      },
     });
     this.#sink = parts.makeSink(this.#pump.counters);
     this.#containers = new ContainerSide({

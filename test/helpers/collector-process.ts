@@ -61,7 +61,7 @@ export function whyNoKernelTests(): string | null {
 }
 
 /** The environment without settings of fdspan or OpenTelemetry that the tests' caller may have. */
-function cleanEnvironment(): NodeJS.ProcessEnv {
+export function cleanEnvironment(): NodeJS.ProcessEnv {
   const entries = Object.entries(process.env).filter(
     ([name]) => !/^(FDSPAN|OTEL)_|^NODE_TEST_CONTEXT$/.test(name),
   );

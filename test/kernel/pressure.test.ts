@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { test } from 'node:test';
 import { findHierarchy, makeContainerGroup, type ContainerGroup } from '../helpers/cgroup.ts';
-import { startCollector, whyNoKernelTests } from '../helpers/collector-process.ts';
+import { cleanEnvironment, startCollector, whyNoKernelTests } from '../helpers/collector-process.ts';
 import { httpBackend } from '../helpers/metrics-backend.ts';
 import { startWorkload } from '../helpers/workload.ts';
 
@@ -133,6 +133,7 @@ test(
     --set 'containers.allow=[{id: none}]' --set export.endpoint=http://127.0.0.1:1`;
     const child = spawn('unshare', ['--mount', 'sh', '-c', script, program], {
       stdio: ['ignore', 'ignore', 'pipe'],
+      env: cleanEnvironment(),
     });
     const stopAll = setTimeout(() => child.kill('SIGKILL'), DEADLINE_MS);
     let text = '';

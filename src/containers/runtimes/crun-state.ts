@@ -3,7 +3,14 @@ import type { ContainerMetadata, ContainerQuestion, RuntimeSource } from './runt
 import { serviceNameOfSpec } from './service-name.ts';
 import { isOfGroup, metadataOfState } from './state/oci-state.ts';
 import { readStateJson, statePath, type StateFolder } from './state/state-file.ts';
-import { addressOf, firstKnown, foldersFor, stateSource, type FolderOptions } from './state/state-source.ts';
+import {
+  addressOf,
+  firstKnown,
+  isRootsFolder,
+  foldersFor,
+  stateSource,
+  type FolderOptions,
+} from './state/state-source.ts';
 
 /** crun's default, which podman and CRI-O use too. */
 export const CRUN_ROOT = '/run/crun';
@@ -18,7 +25,7 @@ export function crunState(options: FolderOptions = {}): RuntimeSource {
       ofRoot: [CRUN_ROOT, DOCKER_ROOT],
       ofUser: (user) => [`${user.runtime.path}/crun`],
     });
-    return firstKnown(folders, signal, (folder) => findIn(folder, question, signal));
+    return firstKnown(folders, signal, (folder) => findIn(folder, question, signal), isRootsFolder);
   });
 }
 

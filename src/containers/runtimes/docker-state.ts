@@ -5,7 +5,14 @@ import { DOCKER } from './engine/docker.ts';
 import { nameOf } from './fields.ts';
 import type { ContainerMetadata, RuntimeSource } from './runtime-source.ts';
 import { readStateJson, statePath, type StateFolder } from './state/state-file.ts';
-import { addressOf, firstKnown, foldersFor, stateSource, type FolderOptions } from './state/state-source.ts';
+import {
+  addressOf,
+  firstKnown,
+  isRootsFolder,
+  foldersFor,
+  stateSource,
+  type FolderOptions,
+} from './state/state-source.ts';
 import { untilAborted } from './until-aborted.ts';
 
 export const DOCKER_DATA = '/var/lib/docker';
@@ -29,10 +36,15 @@ export function dockerState(options: FolderOptions = {}): RuntimeSource {
       ofRoot: [...configured, DOCKER_DATA, SNAP_DATA],
       ofUser: (user) => [`${user.home.path}/.local/share/docker`],
     });
-    const found = await firstKnown(folders, signal, (folder) => findIn(folder, question.id, signal));
+    const found = await firstKnown(
+      folders,
+      signal,
+      (folder) => findIn(folder, question.id, signal),
+      isRootsFolder,
+    );
     if (found !== null) return found;
     const remapped = await remappedFolders(folders, signal);
-    return firstKnown(remapped, signal, (folder) => findIn(folder, question.id, signal));
+    return firstKnown(remapped, signal, (folder) => findIn(folder, question.id, signal), isRootsFolder);
   });
 }
 

@@ -4,7 +4,14 @@ import { known } from './fields.ts';
 import type { ContainerMetadata, RuntimeSource } from './runtime-source.ts';
 import { serviceNameOf } from './service-name.ts';
 import { readStateFile, statePath, type StateFolder } from './state/state-file.ts';
-import { addressOf, firstKnown, foldersFor, stateSource, type FolderOptions } from './state/state-source.ts';
+import {
+  addressOf,
+  firstKnown,
+  isRootsFolder,
+  foldersFor,
+  stateSource,
+  type FolderOptions,
+} from './state/state-source.ts';
 
 export const LXC_ROOT = '/var/lib/lxc';
 
@@ -23,7 +30,7 @@ export function lxcState(options: FolderOptions = {}): RuntimeSource {
       ofRoot: [LXC_ROOT],
       ofUser: (user) => [`${user.home.path}/.local/share/lxc`],
     });
-    return firstKnown(folders, signal, (folder) => findIn(folder, question.id, signal));
+    return firstKnown(folders, signal, (folder) => findIn(folder, question.id, signal), isRootsFolder);
   });
 }
 

@@ -11,7 +11,7 @@ import { serviceNameOfSpec } from './service-name.ts';
 import { readAnnotations } from './state/oci-config.ts';
 import { readPodmanSettings } from './state/podman-database.ts';
 import { readStateJson, readStateValue, statePath } from './state/state-file.ts';
-import { firstKnown, stateSource } from './state/state-source.ts';
+import { firstKnown, isRootsFolder, stateSource } from './state/state-source.ts';
 import { userFoldersOf } from './state/user-folders.ts';
 import { untilAborted } from './until-aborted.ts';
 
@@ -47,7 +47,7 @@ export function podmanState(options: { readonly storages?: readonly PodmanStorag
   return stateSource('podman state', address, async ({ id, cgroupPath }, signal) => {
     if (!isHexId(id)) return null;
     const storages = options.storages ?? [...(await userStorage(cgroupPath, signal)), ROOT_STORAGE];
-    return firstKnown(storages, signal, (storage) => findIn(lists, storage, id, signal));
+    return firstKnown(storages, signal, (storage) => findIn(lists, storage, id, signal), isRootsFolder);
   });
 }
 

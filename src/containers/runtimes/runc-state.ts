@@ -4,7 +4,14 @@ import type { ContainerMetadata, ContainerQuestion, RuntimeSource } from './runt
 import { serviceNameOf, serviceNameOfSpec } from './service-name.ts';
 import { containerdNamespaces, isOfGroup, metadataOfState } from './state/oci-state.ts';
 import { readStateJson, statePath, type StateFolder } from './state/state-file.ts';
-import { addressOf, firstKnown, foldersFor, stateSource, type FolderOptions } from './state/state-source.ts';
+import {
+  addressOf,
+  firstKnown,
+  isRootsFolder,
+  foldersFor,
+  stateSource,
+  type FolderOptions,
+} from './state/state-source.ts';
 
 /** runc's default, which podman and CRI-O use too. */
 export const RUNC_ROOT = '/run/runc';
@@ -21,7 +28,7 @@ export function runcState(options: FolderOptions = {}): RuntimeSource {
       ofRoot: [RUNC_ROOT, DOCKER_ROOT, ...namespaces],
       ofUser: (user) => [`${user.runtime.path}/runc`],
     });
-    return firstKnown(folders, signal, (folder) => findIn(folder, question, signal));
+    return firstKnown(folders, signal, (folder) => findIn(folder, question, signal), isRootsFolder);
   });
 }
 

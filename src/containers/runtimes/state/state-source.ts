@@ -31,6 +31,7 @@ export async function firstKnown<F, T>(
   folders: readonly F[],
   signal: AbortSignal,
   ask: (folder: F) => Promise<T | null>,
+  isRoots: (folder: F) => boolean = () => true,
 ): Promise<T | null> {
   const failures: unknown[] = [];
   for (const folder of folders) {
@@ -39,11 +40,17 @@ export async function firstKnown<F, T>(
       if (found !== null) return found;
     } catch (error) {
       signal.throwIfAborted();
-      failures.push(error);
+      // A user may put anything into a folder of theirs: that must not pause the source for everybody.
+      if (isRoots(folder)) failures.push(error);
     }
   }
   if (failures.length > 0) throw failures[0];
   return null;
+}
+
+/** Whether root owns it. */
+export function isRootsFolder({ ownerUid }: { readonly ownerUid: number }): boolean {
+  return ownerUid === 0;
 }
 
 /** Folders of root's own state. */
