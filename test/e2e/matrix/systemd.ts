@@ -396,7 +396,7 @@ function containerd(groups: GroupDriver): Part {
       const names = twoNames();
       const namespace = `${names[0]}-space`;
       await makeArchive(await host.folder('image'), IMAGE);
-      await host.run('ctr', '--namespace', namespace, 'images', 'import', `${FOLDER}/image/image.tar`);
+      await host.run('ctr', '--namespace', namespace, 'images', 'import', `${FOLDER}/image/images.tar`);
       const containers: CellContainer[] = [];
       for (const name of names) {
         const id = groups === 'systemd' ? randomBytes(32).toString('hex') : name;

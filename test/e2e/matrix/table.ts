@@ -83,7 +83,7 @@ function knownText({ expected, labels }: CellContainer): string {
 }
 
 const VERSIONS: readonly (readonly string[])[] = [
-  ['docker', '--version'],
+  ['dockerd', '--version'],
   ['podman', '--version'],
   ['containerd', '--version'],
   ['runc', '--version'],
