@@ -12,8 +12,6 @@ static __always_inline void visit_file(struct bpf_iter__task_file *context, bool
 	struct opening opening = { .flags = PAIR_ADOPTED };
 	struct scope_policy *scope;
 	struct found found;
-	u32 zero = 0;
-	u32 *epoch;
 
 	if (!visited || !visited_file)
 		return;
@@ -24,9 +22,7 @@ static __always_inline void visit_file(struct bpf_iter__task_file *context, bool
 	if (find_pending(opening.file, &found)) {
 		if (found.slot->files != opening.files)
 			return;
-		epoch = bpf_map_lookup_elem(&sweep_epoch, &zero);
-		if (epoch)
-			found.slot->epoch = *epoch;
+		found.slot->epoch = current_epoch();
 		if (adopt)
 			add_descriptor(found.slot, opening.fd);
 		return;

@@ -72,6 +72,7 @@ export class ContainerSide {
 
   constructor(parts: ContainerSideParts) {
     const { config, log, sendToPump } = parts;
+    const settings = runtimeSettings(config);
     this.#parts = parts;
     this.#policy = new PolicyTable(parts.tracer);
     this.#scans = new TreeScans({
@@ -80,7 +81,7 @@ export class ContainerSide {
       leftOut: (groups) => log.warn('more control groups than are scanned', { left_out: groups }),
     });
     this.#directory = new RuntimeDirectory({
-      settings: runtimeSettings(config),
+      settings,
       waitMs: config.limits.metadataWaitMs,
       listener: {
         changed: (metadata) => this.#registry.metadataChanged(metadata),
@@ -95,7 +96,7 @@ export class ContainerSide {
       bareContainerOf: (path: string) =>
         bareContainerOf(path, (place) => existsSync(place) || this.#recentStates.has(place)),
       // 'auto' looks in the usual places, where its state folder is the proof.
-      isContainerdNamed: runtimeSettings(config).containerd !== 'auto',
+      isContainerdNamed: settings.containerd !== 'auto' && settings.containerd.length > 0,
     };
     this.#registry = new ContainerRegistry({
       ...rulesOf(config),
