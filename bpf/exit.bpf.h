@@ -81,6 +81,7 @@ static __always_inline void exit_open(u64 task, struct pt_regs *regs, u32 number
 		if (start->container == UNTRACED)
 			return;
 		opening.container = start->container;
+		opening.verdict = start->verdict;
 		opening.opened_boot_ns = start->boot_ns;
 		now = bpf_ktime_get_boot_ns();
 		opening.duration_ns = now - start->boot_ns;
@@ -89,6 +90,7 @@ static __always_inline void exit_open(u64 task, struct pt_regs *regs, u32 number
 		if (!scope)
 			return;
 		opening.container = scope->container;
+		opening.verdict = scope->verdict;
 		now = bpf_ktime_get_boot_ns();
 		opening.opened_boot_ns = now;
 		opening.flags = PAIR_START_MISSED;
@@ -186,6 +188,7 @@ static __always_inline void exit_interrupted(struct call_start *start)
 		.task = bpf_get_current_task(),
 		.fd = -EINTR,
 		.container = start->container,
+		.verdict = start->verdict,
 		.opened_boot_ns = start->boot_ns,
 		.duration_ns = now - start->boot_ns,
 	};

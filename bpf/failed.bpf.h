@@ -122,19 +122,23 @@ static __always_inline void begin_failed(struct pair_record *record, const struc
 }
 
 /* Tells a failed open. A slot is taken for the moment: it is the memory that the record needs. */
-static __always_inline void tell_failed(const struct opening *opening, s32 dirfd, u64 user_path,
+static __always_inline void tell_failed(struct opening *opening, s32 dirfd, u64 user_path,
 					u64 now)
 {
 	struct found taken;
 	struct long_record *far;
+	struct slice *slice;
 	u32 index = 0;
 
 	count(COUNTER_OPENS_IN_SCOPE);
+	slice = slice_at_open(opening);
 	if (!take_slot(opening->task, &taken)) {
 		count(COUNTER_OPEN_TABLE_FULL);
+		count_in_slice(slice, SLICE_DROPPED);
 		return;
 	}
 	count(COUNTER_OPENS_TRACKED);
+	count_in_slice(slice, SLICE_TRACKED);
 	count(COUNTER_OPENS_FAILED);
 	taken.slot->generation++;
 	index = take_long(bpf_get_prandom_u32());

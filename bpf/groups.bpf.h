@@ -101,7 +101,7 @@ static __always_inline void tell_created(u64 scope, const struct scope_policy *g
 	buffer->record.flags = bytes >= CGROUP_PATH_BYTES_MAX - 1 ? PAIR_PATH_TRUNCATED : 0;
 	buffer->record.scope = scope;
 	buffer->record.container = given->container;
-	buffer->record.verdict = given->verdict;
+	buffer->record.verdict = verdict_of(given);
 	bytes += sizeof(struct scope_created_record);
 	BARRIER(bytes);
 	if (bytes > CREATED_BYTES_MAX)
@@ -130,7 +130,7 @@ int BPF_PROG(cgroup_mkdir, struct cgroup *made, const char *path)
 	parent_scope = cgroup_id(WORD(cgroup_subsys_state, parent, cgroup)) |
 		       (scope >> SCOPE_KIND_SHIFT << SCOPE_KIND_SHIFT);
 	above = policy_of_scope(parent_scope);
-	if (above && (above->verdict == VERDICT_TRACE || above->verdict == VERDICT_DENY)) {
+	if (above && (verdict_of(above) == VERDICT_TRACE || verdict_of(above) == VERDICT_DENY)) {
 		given.container = above->container;
 		given.verdict = above->verdict;
 		given.described = above->described;

@@ -233,6 +233,8 @@ struct mm_struct {
 struct signal_struct {
 	atomic_t live;
 	int nr_threads;
+	int group_exit_code;
+	unsigned int flags;
 };
 
 typedef struct {
@@ -255,6 +257,7 @@ struct task_struct {
 	int tgid;
 	u32 self_exec_id;
 	unsigned int flags;
+	int exit_code;
 	u64 start_boottime;
 	char comm[16];
 	struct task_struct *group_leader;

@@ -21,7 +21,7 @@ struct pending_open {
 	u8 tail[SLOT_TAIL_BYTES];
 };
 
-_Static_assert(sizeof(struct pending_open) == SLOT_BYTES, "six cache lines");
+_Static_assert(sizeof(struct pending_open) == SLOT_BYTES, "seven cache lines");
 
 #define WRITE_SLACK_BYTES 8 /* names are written in words of 8 bytes */
 #define LONG_TAIL_BYTES	  (PATH_BYTES_MAX + 256 + WRITE_SLACK_BYTES)
@@ -41,7 +41,10 @@ struct long_record {
 struct call_start {
 	u64 boot_ns;
 	u64 container; /* scope, or UNTRACED */
-	u64 target;    /* struct file that dup2 or dup3 will close */
+	union {
+		u64 target;  /* struct file that dup2 or dup3 will close */
+		u64 verdict; /* of an open's container, with its slot */
+	};
 	u32 tid;       /* 0: none */
 	u16 number;    /* of the system call */
 	u16 restart;   /* -errno with which the kernel will restart the call; 0: none */

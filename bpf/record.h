@@ -16,6 +16,7 @@ enum record_kind {
 	RECORD_SCOPE_REMOVED = 3,
 	RECORD_SCOPE_DESCRIBED = 4,
 	RECORD_NAMESPACE_MET = 5,
+	RECORD_SLICE_ENDED = 6,
 };
 
 /* The order is that of fdspan.close.reason in the documents. FAILED: the open itself failed. */
@@ -59,10 +60,13 @@ enum scope_verdict {
 	VERDICT_UNTOLD = 5, /* unjudged; RECORD_NAMESPACE_MET goes out at its next open */
 };
 
+/* A judged container's slot, above its verdict in the same word: both change by one store. */
+#define VERDICT_SLOT_SHIFT 8
+
 /* Value of the policy map; its key is the scope (u64). */
 struct scope_policy {
 	__u64 container; /* the scope of the container that the group belongs to */
-	__u32 verdict;
+	__u32 verdict;	 /* enum scope_verdict | slot << VERDICT_SLOT_SHIFT (VERDICT_TRACE only) */
 	__u32 described; /* mount namespace told by RECORD_SCOPE_DESCRIBED; 0: not yet */
 };
 
@@ -90,6 +94,12 @@ struct settings {
 	__u8 by_cgroup2; /* of namespaces, this and cgroup1_subsys only name the groups */
 	__u8 trace_host;
 	__u8 runtime_phase; /* trace what the runtime opens before exec */
+	__u8 group_by;	    /* enum trace_group */
+	__u8 reserved[3];
+	__u64 boot_secret;	/* hashed into executions: nobody chooses their own randomness */
+	__u64 slice_ns;		/* trace.window */
+	__u32 slice_opens_max; /* trace.spans_max */
+	__u32 slice_mask;	/* sets of the table of slices - 1 */
 };
 
 /* Arguments of the programs that user space runs itself (BPF_PROG_TEST_RUN). */
@@ -106,6 +116,10 @@ struct sweep_arguments {
 	__u32 buckets;
 	__u32 reason; /* CLOSE_STOP, or CLOSE_LOST for those not seen in this epoch */
 	__u32 epoch;
+};
+
+struct expire_arguments {
+	__u64 begun_until_boot_ns; /* slices begun until then have ended */
 };
 
 /* What the self-test does next, on the calling thread; in this order. */
@@ -129,8 +143,8 @@ struct self_test_arguments {
 
 /* One pending open, in front of its record, in the map `slots`. */
 #define OWNED_DESCRIPTORS 4
-#define SLOT_TAIL_BYTES	  168
-#define SLOT_BYTES	  384
+#define SLOT_TAIL_BYTES	  200
+#define SLOT_BYTES	  448
 #define BUCKET_TAGS	  8
 
 enum namespace_index {
@@ -164,22 +178,56 @@ struct pair_record {
 	__u64 opened_boot_ns; /* entry of the open call */
 	__u64 closed_boot_ns;
 	__u64 open_duration_ns; /* time in the open call; 0 when its start was missed */
-	__u64 process_started_boot_ns;
+	__u64 execution;	 /* hash of the process execution, or of the container: what traces are made of */
+	__u64 slice_begun_boot_ns; /* of the slice that the open is in */
 	__u64 inode;
-	__u64 size_bytes; /* of the file, at close; 0 when not known */
+	__u64 size_bytes;    /* of the file, at close; 0 when not known */
+	__u64 bytes_read;    /* through the file; with io_totals */
+	__u64 bytes_written;
+	__u32 reads; /* calls */
+	__u32 writes;
+	__u32 random;	 /* the 32 highest of R's 56 bits: the same for all of a slice */
+	__u32 threshold; /* likewise of th: sampled if random >= threshold */
 	__u32 pid;
 	__u32 tid;
 	__u32 vpid; /* pid in its own pid namespace */
 	__u32 parent_pid;
 	__u32 user_id;
-	__u32 exec_count; /* with pid and start: one process execution */
 	__s32 fd;	  /* what the open returned; negative: -errno */
 	__u32 open_flags; /* O_* */
 	__u32 mode;	  /* st_mode; 0 for a failed open */
 	__u32 device;	  /* kernel's dev_t: major << 20 | minor */
 	__u32 namespaces[NS_COUNT];
 	char comm[COMM_BYTES]; /* the thread's, NUL-padded */
-	__u32 reserved;
+};
+
+enum trace_group {
+	GROUP_BY_PROCESS = 0,
+	GROUP_BY_CONTAINER = 1,
+};
+
+/* Why a slice ended. */
+enum slice_end {
+	SLICE_ROLLED = 1, /* its time or its number of opens was up */
+	SLICE_EXEC = 2,
+	SLICE_EXIT = 3,
+	SLICE_REPLACED = 4, /* its place in the table was needed */
+};
+
+/* What only the kernel knows of a slice of which a file was tracked. Its opens may end later. */
+struct slice_record {
+	__u8 kind;
+	__u8 reason; /* enum slice_end */
+	__u8 reserved[2];
+	__u32 pid; /* 0: the slice of a container */
+	__u64 scope;
+	__u64 execution;
+	__u64 begun_boot_ns;
+	__u64 ended_boot_ns;
+	__u32 opens;	 /* in scope */
+	__u32 unsampled; /* of them */
+	__u32 dropped;	 /* of them: no place in the table or the ring */
+	__s32 exit_code; /* SLICE_EXIT: as wait(2) gives it */
 };
 
 /* A new control group. The path (path_bytes, from the hierarchy's root) follows. */
@@ -234,13 +282,15 @@ enum kernel_counter {
 	COUNTER_PATHS_SHORTENED = 12,	 /* long path, but no long buffer was free */
 	COUNTER_SCOPE_RECORDS_LOST = 13, /* ring full for a scope's record */
 	COUNTER_SCOPE_TABLE_FULL = 14,
-	COUNTER_COUNT = 15,
+	COUNTER_SLICE_RECORDS_LOST = 15, /* ring full for a slice's record */
+	COUNTER_COUNT = 16,
 };
 
-_Static_assert(sizeof(struct pair_record) == 152, "pair_record is shared with user space");
+_Static_assert(sizeof(struct pair_record) == 184, "pair_record is shared with user space");
 _Static_assert(sizeof(struct scope_created_record) == 32, "scope_created_record is shared");
 _Static_assert(sizeof(struct scope_removed_record) == 16, "scope_removed_record is shared");
 _Static_assert(sizeof(struct scope_described_record) == 136, "scope_described_record is shared");
+_Static_assert(sizeof(struct slice_record) == 56, "slice_record is shared with user space");
 _Static_assert(sizeof(struct scope_policy) == 16, "scope_policy is shared with user space");
 
 #endif

@@ -52,6 +52,8 @@ static __always_inline void send_pair(struct pending_open *slot)
 	}
 	error = send(record, bytes);
 	count(error ? COUNTER_RING_FULL : COUNTER_RECORDS_SENT);
+	if (error)
+		count_in_slice(slice_of_record(record), SLICE_DROPPED);
 }
 
 /* Ends a pair once: the winner of the tag sends it. */
@@ -209,20 +211,24 @@ static __always_inline bool replace_existing(const struct opening *opening, u64 
 }
 
 /* Tracks an open file. Counts it whatever becomes of it. */
-static __always_inline void track(const struct opening *opening, u64 now)
+static __always_inline void track(struct opening *opening, u64 now)
 {
 	struct found taken;
 	struct pending_open *slot;
+	struct slice *slice;
 	u32 *pending;
 
 	if (replace_existing(opening, now))
 		return;
 	count(COUNTER_OPENS_IN_SCOPE);
+	slice = slice_at_open(opening);
 	if (!take_slot(opening->file, &taken)) {
 		count(COUNTER_OPEN_TABLE_FULL);
+		count_in_slice(slice, SLICE_DROPPED);
 		return;
 	}
 	count(COUNTER_OPENS_TRACKED);
+	count_in_slice(slice, SLICE_TRACKED);
 	slot = taken.slot;
 	slot->generation++;
 	slot->files = opening->files;

@@ -12,10 +12,12 @@ const STRUCTS = [
   'scope_created_record',
   'scope_removed_record',
   'scope_described_record',
+  'slice_record',
   'scope_policy',
   'settings',
   'judge_arguments',
   'sweep_arguments',
+  'expire_arguments',
   'self_test_arguments',
   'pending_open',
 ];

@@ -50,6 +50,9 @@ function tryTracepoint(options: ProbeOptions): string {
     cgroup1Controller: null,
     isHostTraced: false,
     isRuntimePhaseTraced: false,
+    traceGroupBy: 'process',
+    sliceNs: 15_000_000_000n,
+    sliceOpensMax: 1000,
   });
   try {
     const steps = [...tracer.verifierSteps.values()].reduce((sum, count) => sum + count, 0);

@@ -1,4 +1,5 @@
 // What the programs are told before they are loaded: struct settings of bpf/record.h.
+import { randomBytes } from 'node:crypto';
 import * as layout from '../model/record-layout.ts';
 import type { Btf } from './btf.ts';
 import type { Reads } from './object-file.ts';
@@ -28,10 +29,18 @@ export interface TracerOptions {
   readonly cgroup1Controller: string | null;
   readonly isHostTraced: boolean;
   readonly isRuntimePhaseTraced: boolean;
+  readonly traceGroupBy: 'process' | 'container';
+  /** How long one slice of a trace lasts, and how many opens make it shorter. */
+  readonly sliceNs: bigint;
+  readonly sliceOpensMax: number;
 }
 
 /** Reason: 32 bytes each; threads whose ids differ by more than this share an entry, and a start may be missed. */
 const START_ENTRIES_MAX = 262_144;
+/** Reason: 256 bytes each. Processes whose ids differ by more than this share a set of four slices. */
+const SLICE_SETS_MAX = 16_384;
+/** Slices of one set: SLICE_WAYS of bpf/slices.bpf.h. */
+export const SLICE_WAYS = 4;
 /** Names of v1 controllers as users see them, where the kernel's enum differs. */
 const KERNEL_CONTROLLERS: Readonly<Record<string, string>> = { blkio: 'io' };
 
@@ -46,6 +55,13 @@ export function startEntriesOf(pidMax: number): number {
   let entries = 4096;
   while (entries < Math.min(pidMax, START_ENTRIES_MAX)) entries *= 2;
   return entries;
+}
+
+/** Returns the sets of the table of slices: a power of two. */
+export function sliceSetsOf(pidMax: number): number {
+  let sets = 1024;
+  while (sets < Math.min(pidMax, SLICE_SETS_MAX)) sets *= 2;
+  return sets;
 }
 
 /** Encodes the settings. Throws when a controller isn't in the kernel's BTF. */
@@ -79,6 +95,14 @@ export function encodeSettings(
   settings.writeUInt8(options.byCgroup2 ? 1 : 0, layout.SETTINGS_BY_CGROUP2);
   settings.writeUInt8(options.isHostTraced ? 1 : 0, layout.SETTINGS_TRACE_HOST);
   settings.writeUInt8(options.isRuntimePhaseTraced ? 1 : 0, layout.SETTINGS_RUNTIME_PHASE);
+  settings.writeUInt8(
+    options.traceGroupBy === 'container' ? layout.GROUP_BY_CONTAINER : layout.GROUP_BY_PROCESS,
+    layout.SETTINGS_GROUP_BY,
+  );
+  randomBytes(8).copy(settings, layout.SETTINGS_BOOT_SECRET);
+  settings.writeBigUInt64LE(options.sliceNs, layout.SETTINGS_SLICE_NS);
+  settings.writeUInt32LE(options.sliceOpensMax, layout.SETTINGS_SLICE_OPENS_MAX);
+  settings.writeUInt32LE(sliceSetsOf(options.pidMax) - 1, layout.SETTINGS_SLICE_MASK);
   return settings;
 }
 

@@ -12,7 +12,7 @@ import { chooseReads, objectFile, type Reads } from './object-file.ts';
 import { oldestBootNs } from './pending-opens.ts';
 import { readProgramInfo } from './program-info.ts';
 import { SELF_TEST_ATTEMPTS_MAX, selfTest } from './self-test.ts';
-import { encodeSettings, startEntriesOf, type TracerOptions } from './settings.ts';
+import { encodeSettings, sliceSetsOf, SLICE_WAYS, startEntriesOf, type TracerOptions } from './settings.ts';
 
 const PAGE_BYTES = 4096;
 /** Needed for any pair; a kernel without one of them can't be traced in tracepoint mode. */
@@ -22,7 +22,15 @@ const GROUP_HOOKS = ['cgroup_mkdir', 'cgroup_rmdir'];
 const OPTIONAL_HOOKS = ['sched_prepare_exec', 'io_uring_submit_req'];
 /** Describes a container at its first exec, and is the first that a namespace is met by. */
 const EXEC_HOOK = 'sched_process_exec';
-const UNHOOKED = ['adopt_files', 'mark_files', 'describe_tasks', 'judge_scope', 'sweep_pending', 'self_test'];
+const UNHOOKED = [
+  'adopt_files',
+  'mark_files',
+  'describe_tasks',
+  'judge_scope',
+  'sweep_pending',
+  'expire_slices',
+  'self_test',
+];
 const NAMESPACE_ITERATOR = 'list_namespaces';
 const SCOPE_BYTES = 8;
 /** Reason: some 16,000 records of one portion fit a ring of 8 MiB; the pump drains between portions. */
@@ -75,6 +83,7 @@ export class Tracer {
       this.#object.setMaxEntries('buckets', this.#buckets);
       this.#object.setMaxEntries('slots', this.#buckets * layout.BUCKET_TAGS);
       this.#object.setMaxEntries('starts', startEntries);
+      this.#object.setMaxEntries('slices', sliceSetsOf(options.pidMax) * SLICE_WAYS);
       this.#object.setInitialValue(
         '.rodata.settings',
         encodeSettings(options, kernel, this.#buckets, startEntries, libbpf().numPossibleCpus() as number),
@@ -185,6 +194,13 @@ export class Tracer {
     return runIterator(this.#object, 'adopt_files');
   }
 
+  /** Ends the slices that began until then (boot ns): of processes that open nothing any more. */
+  expireSlices(begunUntilBootNs: bigint): void {
+    const expired = Buffer.alloc(layout.EXPIRE_ARGUMENTS_BYTES);
+    expired.writeBigUInt64LE(begunUntilBootNs, layout.EXPIRE_ARGUMENTS_BEGUN_UNTIL_BOOT_NS);
+    this.#object.run('expire_slices', expired);
+  }
+
   /** Ends as `lost` what was opened before this call and whose owner no longer has it. */
   sweepLost(nowBootNs: bigint): Promise<void> {
     // One at a time: another would mark with its own epoch what this one takes for lost.
@@ -236,8 +252,6 @@ export class Tracer {
     sweep.writeUInt32LE(this.#epoch, layout.SWEEP_ARGUMENTS_EPOCH);
     this.#object.run('sweep_pending', sweep);
   }
-
-  /** Reads the iterator to its end on a thread of the pool; most give no bytes. */
 }
 
 function openKernelBtf(path: string | null): Btf {

@@ -30,6 +30,11 @@ export interface Config {
     readonly minDurationMs: number;
     readonly failedOpens: readonly string[];
   };
+  readonly trace: {
+    readonly groupBy: 'process' | 'container';
+    readonly windowMs: number;
+    readonly spansMax: number;
+  };
   readonly export: {
     readonly protocol: 'grpc' | 'http/protobuf';
     readonly endpoint: string;

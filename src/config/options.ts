@@ -50,6 +50,9 @@ export async function kernelOptions(
     cgroup1Controller: scope.cgroup1Controller,
     isHostTraced: config.scope.host,
     isRuntimePhaseTraced: config.containers.runtimePhase,
+    traceGroupBy: config.trace.groupBy,
+    sliceNs: BigInt(config.trace.windowMs) * 1_000_000n,
+    sliceOpensMax: config.trace.spansMax,
   };
 }
 

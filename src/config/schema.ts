@@ -15,6 +15,7 @@ export interface Key {
 
 /** Reason: a longer wait is a mistake, and setTimeout itself ends at 24 days. */
 const HOUR_MS = 3_600_000;
+const SECOND_MS = 1000;
 
 /** By dotted path. */
 export const KEYS: Readonly<Record<string, Key>> = {
@@ -172,16 +173,20 @@ export const KEYS: Readonly<Record<string, Key>> = {
     default: 0,
     format: format.notYetBuilt(0),
   },
-  'trace.group_by': { doc: 'What makes one trace.', default: 'process', format: format.oneOf('process') },
+  'trace.group_by': {
+    doc: 'What makes one trace: the executions of each process, or a container.',
+    default: 'process',
+    format: format.oneOf('process', 'container'),
+  },
   'trace.window': {
-    doc: 'Slice of a trace (not built yet).',
+    doc: 'Slice of a trace: what is opened and closed within it is one trace.',
     default: '15s',
-    format: format.notYetBuilt('15s'),
+    format: format.durationBetween(SECOND_MS, HOUR_MS),
   },
   'trace.spans_max': {
-    doc: 'Spans of one slice (not built yet).',
+    doc: 'Opens of one slice; beyond, the next slice begins. Jaeger cuts a trace at 10,000 spans.',
     default: 1000,
-    format: format.notYetBuilt(1000),
+    format: format.integer(10, 9000),
   },
   'export.protocol': {
     doc: 'OTLP protocol; http/protobuf costs less.',

@@ -20,6 +20,8 @@ export function checkRecord(cursor: RecordCursor): number {
       return checkProcess(cursor, layout.RECORD_SCOPE_DESCRIBED);
     case layout.RECORD_NAMESPACE_MET:
       return checkProcess(cursor, layout.RECORD_NAMESPACE_MET);
+    case layout.RECORD_SLICE_ENDED:
+      return cursor.length < layout.SLICE_RECORD_BYTES ? RECORD_INVALID : layout.RECORD_SLICE_ENDED;
     default:
       return RECORD_INVALID;
   }

@@ -4,7 +4,7 @@ import type { RecordCursor } from '../model/record-cursor.ts';
 import * as layout from '../model/record-layout.ts';
 import type { SpanArena } from './span-arena.ts';
 
-const STARTED = layout.PAIR_RECORD_PROCESS_STARTED_BOOT_NS;
+const EXECUTION = layout.PAIR_RECORD_EXECUTION;
 
 export class SpanIds {
   private readonly bootIdLo: number;
@@ -13,10 +13,8 @@ export class SpanIds {
   private readonly seedHi = randomBytes(4).readInt32LE();
   private spanCount = 0;
   /** The last execution and its trace id: most spans come from the same process as the one before. */
-  private pid = 0;
-  private execCount = -1;
-  private startedLo = 0;
-  private startedHi = 0;
+  private executionLo = 0;
+  private executionHi = 0;
   private trace0 = 0;
   private trace1 = 0;
   private trace2 = 0;
@@ -30,16 +28,10 @@ export class SpanIds {
 
   /** Writes the trace id (16 bytes) and a new span id (8 bytes) of the pair under the cursor. */
   patch(arena: SpanArena, traceIdAt: number, spanIdAt: number, cursor: RecordCursor): void {
-    const pid = cursor.i32(layout.PAIR_RECORD_PID);
-    const execCount = cursor.i32(layout.PAIR_RECORD_EXEC_COUNT);
-    const startedLo = cursor.i32(STARTED);
-    const startedHi = cursor.i32(STARTED + 4);
-    const isSame =
-      pid === this.pid &&
-      startedLo === this.startedLo &&
-      execCount === this.execCount &&
-      startedHi === this.startedHi;
-    if (!isSame) this.setExecution(pid, execCount, startedLo, startedHi);
+    const executionLo = cursor.i32(EXECUTION);
+    const executionHi = cursor.i32(EXECUTION + 4);
+    if (executionLo !== this.executionLo || executionHi !== this.executionHi)
+      this.setExecution(executionLo, executionHi);
     arena.patchFixed32(traceIdAt, this.trace0);
     arena.patchFixed32(traceIdAt + 4, this.trace1);
     arena.patchFixed32(traceIdAt + 8, this.trace2);
@@ -51,15 +43,11 @@ export class SpanIds {
     arena.patchFixed32(spanIdAt + 4, mix(this.seedHi ^ low, high) | 1);
   }
 
-  private setExecution(pid: number, execCount: number, startedLo: number, startedHi: number): void {
-    this.pid = pid;
-    this.execCount = execCount;
-    this.startedLo = startedLo;
-    this.startedHi = startedHi;
-    let a = mix(this.bootIdLo, pid);
-    let b = mix(this.bootIdHi ^ 0x5bd1e995, execCount);
-    a = mix(mix(mix(a, startedLo), startedHi), b);
-    b = mix(mix(mix(mix(b, startedHi), pid), startedLo), this.bootIdLo);
+  private setExecution(executionLo: number, executionHi: number): void {
+    this.executionLo = executionLo;
+    this.executionHi = executionHi;
+    const a = mix(mix(this.bootIdLo, executionLo), executionHi);
+    const b = mix(mix(this.bootIdHi ^ 0x5bd1e995, executionHi), executionLo);
     this.trace0 = mix(a, b);
     this.trace1 = mix(b, a ^ 0x27d4eb2f);
     this.trace2 = mix(a ^ 0x165667b1, b);

@@ -114,6 +114,7 @@ export class Pump {
         break;
       }
       const kind = check(this.cursor);
+      if (kind === layout.RECORD_SLICE_ENDED) continue;
       if (kind > layout.RECORD_PAIR) {
         this.postScopeRecord();
         continue;

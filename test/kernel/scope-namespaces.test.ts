@@ -208,6 +208,9 @@ test('the list of namespaces that any task is in is that of /proc', { skip }, as
       cgroup1Controller: null,
       isHostTraced: false,
       isRuntimePhaseTraced: false,
+      traceGroupBy: 'process',
+      sliceNs: 15_000_000_000n,
+      sliceOpensMax: 1000,
     });
     try {
       // Others of this machine may start and end containers meanwhile.

@@ -45,6 +45,9 @@ function loadTracer(context: TestContext, options: Partial<TracerOptions> = {}):
     cgroup1Controller: null,
     isHostTraced: false,
     isRuntimePhaseTraced: false,
+    traceGroupBy: 'process',
+    sliceNs: 15_000_000_000n,
+    sliceOpensMax: 1000,
     ...options,
   });
   context.after(() => tracer.close());
