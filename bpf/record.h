@@ -219,8 +219,8 @@ struct slice_record {
 	__u8 kind;
 	__u8 reason; /* enum slice_end */
 	__u8 reserved[2];
-	__u32 pid; /* 0: the slice of a container */
-	__u64 scope;
+	__u32 pid;   /* 0: the slice of a container */
+	__u64 scope; /* at the place that a pair has it */
 	__u64 execution;
 	__u64 begun_boot_ns;
 	__u64 ended_boot_ns;
@@ -291,6 +291,8 @@ _Static_assert(sizeof(struct scope_created_record) == 32, "scope_created_record 
 _Static_assert(sizeof(struct scope_removed_record) == 16, "scope_removed_record is shared");
 _Static_assert(sizeof(struct scope_described_record) == 136, "scope_described_record is shared");
 _Static_assert(sizeof(struct slice_record) == 56, "slice_record is shared with user space");
+_Static_assert(offsetof(struct slice_record, scope) == offsetof(struct pair_record, scope),
+	       "both wait for the verdict of their scope");
 _Static_assert(sizeof(struct scope_policy) == 16, "scope_policy is shared with user space");
 
 #endif

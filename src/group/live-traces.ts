@@ -62,9 +62,10 @@ export class LiveTraces {
     const executionHi = cursor.i32(layout.PAIR_RECORD_EXECUTION + 4);
     const begunLo = cursor.i32(layout.PAIR_RECORD_SLICE_BEGUN_BOOT_NS);
     const begunHi = cursor.i32(layout.PAIR_RECORD_SLICE_BEGUN_BOOT_NS + 4);
-    let index = table.find(executionLo, executionHi, begunLo, begunHi, field.OWN);
+    const isInTime = this.isInTime(cursor, begunLo, begunHi);
+    let index = isInTime ? table.find(executionLo, executionHi, begunLo, begunHi, field.OWN) : NONE;
     if (index === NONE) {
-      const isOwn = this.isStillOwn(cursor, executionLo, executionHi, begunLo, begunHi);
+      const isOwn = isInTime && this.isUnsent(executionLo, executionHi, begunLo, begunHi);
       const kind = isOwn ? field.OWN : field.LATE;
       if (!isOwn) index = table.find(executionLo, executionHi, begunLo, begunHi, kind);
       if (index === NONE) index = this.begin(cursor, slot, kind, offsetLo, offsetHi);
@@ -155,20 +156,16 @@ export class LiveTraces {
     table.remove(index);
   }
 
+  /** Whether the file ended so early that its slice's root waits for it. */
+  private isInTime(cursor: RecordCursor, begunLo: number, begunHi: number): boolean {
+    const closedLo = cursor.i32(layout.PAIR_RECORD_CLOSED_BOOT_NS);
+    const closedHi = cursor.i32(layout.PAIR_RECORD_CLOSED_BOOT_NS + 4);
+    return milliseconds(closedLo, closedHi) - milliseconds(begunLo, begunHi) <= this.sliceMs + GRACE_MS;
+  }
+
   /** Whether a slice that isn't live can still have a trace of its own. */
-  private isStillOwn(
-    cursor: RecordCursor,
-    executionLo: number,
-    executionHi: number,
-    begunLo: number,
-    begunHi: number,
-  ): boolean {
-    const begunMs = milliseconds(begunLo, begunHi);
-    const closedMs = milliseconds(
-      cursor.i32(layout.PAIR_RECORD_CLOSED_BOOT_NS),
-      cursor.i32(layout.PAIR_RECORD_CLOSED_BOOT_NS + 4),
-    );
-    if (closedMs > begunMs + this.sliceMs + GRACE_MS || begunMs <= this.evictedMs) return false;
+  private isUnsent(executionLo: number, executionHi: number, begunLo: number, begunHi: number): boolean {
+    if (milliseconds(begunLo, begunHi) <= this.evictedMs) return false;
     return !this.sliceRoots.find(executionLo, executionHi, begunLo, begunHi);
   }
 

@@ -125,7 +125,7 @@ export class Pump {
       }
       const kind = check(this.cursor);
       if (kind === layout.RECORD_SLICE_ENDED) {
-        this.stages.traces.endSlice(this.cursor);
+        this.takeSlice();
         continue;
       }
       if (kind > layout.RECORD_PAIR) {
@@ -150,6 +150,14 @@ export class Pump {
     const state = this.stages.scopes.find(lo, hi);
     if (state === UNKNOWN || state === WAITING) this.holdPair(lo, hi, state);
     else this.finishPair(state);
+  }
+
+  /** What the kernel tells of a slice waits behind the slice's pairs. */
+  private takeSlice(): void {
+    const lo = this.cursor.u32(layout.SLICE_RECORD_SCOPE);
+    const hi = this.cursor.u32(layout.SLICE_RECORD_SCOPE + 4);
+    if (this.stages.scopes.find(lo, hi) === WAITING) this.stages.waiting.add(this.cursor);
+    else this.stages.traces.endSlice(this.cursor);
   }
 
   private holdPair(lo: number, hi: number, state: number): void {
@@ -186,7 +194,7 @@ export class Pump {
     waiting.startReplay();
     this.isReplayDue = false;
     while (waiting.next(this.cursor)) {
-      this.stages.check(this.cursor);
+      const kind = this.stages.check(this.cursor);
       const lo = this.cursor.u32(layout.PAIR_RECORD_SCOPE);
       const hi = this.cursor.u32(layout.PAIR_RECORD_SCOPE + 4);
       const state = scopes.find(lo, hi);
@@ -199,7 +207,8 @@ export class Pump {
         this.isReplayDue = true;
         break;
       }
-      this.finishPair(state);
+      if (kind === layout.RECORD_PAIR) this.finishPair(state);
+      else this.stages.traces.endSlice(this.cursor);
       waiting.take();
     }
     waiting.endReplay();
@@ -209,8 +218,8 @@ export class Pump {
     const { waiting } = this.stages;
     waiting.startReplay();
     while (waiting.next(this.cursor)) {
+      if (this.stages.check(this.cursor) === layout.RECORD_PAIR) this.counters[UNJUDGED_OVERFLOW] += 1;
       waiting.take();
-      this.counters[UNJUDGED_OVERFLOW] += 1;
     }
     waiting.endReplay();
     this.counters[WAITING_GAUGE] = 0;
