@@ -82,7 +82,7 @@ test('with group_by: container the files of all its processes are one trace', { 
     set: { 'trace.group_by': 'container' },
   });
   assert.equal(roots.length, 1);
-  assert.equal(roots[0].span.name, `container ${String(roots[0].resource.attributes['service.name'])}`);
+  assert.equal(roots[0].span.name, `container ${roots[0].resource.attributes['service.name'] as string}`);
   assert.equal(Number(roots[0].span.attributes['fdspan.files']), files.length);
   assert.equal(roots[0].span.attributes['process.pid'], undefined);
 });
