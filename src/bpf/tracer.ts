@@ -7,6 +7,7 @@ import { Btf, BTF_KIND_TYPEDEF } from './btf.ts';
 import { KernelCounters } from './kernel-counters.ts';
 import { runIterator } from './iterator.ts';
 import { libbpf } from './libbpf.ts';
+import { LiveFilters, type FilterOptions } from './live-filters.ts';
 import { mapShared, unmap } from './libc.ts';
 import { chooseReads, objectFile, type Reads } from './object-file.ts';
 import { oldestBootNs } from './pending-opens.ts';
@@ -55,6 +56,7 @@ export class Tracer {
   /** Which optional hooks this kernel has. */
   readonly hooks: readonly string[];
   readonly #object: BpfObject;
+  readonly #filters: LiveFilters;
   /** All that are loaded. */
   readonly #programs: readonly string[];
   readonly #groupHooks: readonly string[];
@@ -94,6 +96,8 @@ export class Tracer {
     const hooked = [...this.hooks, ...this.#groupHooks];
     this.#programs = [...hooked, ...UNHOOKED, ...(isByGroups ? [] : [NAMESPACE_ITERATOR])];
     this.#object.load(this.#programs);
+    this.#filters = new LiveFilters(this.#object);
+    this.#filters.begin(options.filters);
     this.counters = new KernelCounters(this.#object, hooked);
     this.ring = mapRing(this.#object.mapFd('ring'), options.ringBytes);
   }
@@ -231,6 +235,11 @@ export class Tracer {
     }
   }
 
+  /** Changes what is left out, from the next open or close on. */
+  changeFilters(options: FilterOptions): Promise<void> {
+    return this.#filters.change(options);
+  }
+
   /** From here on no program runs; pairs that are open stay in the table. */
   detach(): void {
     this.#object.detach();
@@ -238,6 +247,7 @@ export class Tracer {
 
   /** Unmaps and frees. The pump must have ended: a read after it is a SIGSEGV. */
   close(): void {
+    this.#filters.close();
     unmap(this.ring.consumerAddress, PAGE_BYTES);
     unmap(this.ring.producerAddress, PAGE_BYTES + 2 * this.ring.ringBytes);
     this.#object.close();

@@ -27,7 +27,6 @@ export interface PumpStages {
     keep(): void;
     endReplay(): void;
   };
-  readonly filter: { judge(cursor: RecordCursor): number };
   readonly request: {
     readonly spanCount: number;
     readonly encoder: { offsetLo: number; offsetHi: number; readonly names: { reset(slot: number): void } };

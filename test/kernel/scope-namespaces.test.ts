@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { test, type TestContext } from 'node:test';
+import { NOTHING_WANTED } from '../../src/bpf/live-filters.ts';
 import { hostNamespace, Tracer } from '../../src/bpf/tracer.ts';
 import { makeContainerGroup } from '../helpers/cgroup.ts';
 import { whyNoKernelTests } from '../helpers/collector-process.ts';
@@ -200,9 +201,7 @@ test('the list of namespaces that any task is in is that of /proc', { skip }, as
       selfPid: process.pid,
       hostMountNamespace: hostNamespaces.mnt,
       hostPidNamespace: hostNamespaces.pid,
-      failedErrnos: [],
-      fileTypes: [],
-      excludedMagics: [],
+      filters: NOTHING_WANTED,
       scopeBy: by,
       byCgroup2: false,
       cgroup1Controller: null,
