@@ -16,3 +16,7 @@ struct expire_arguments expire_arguments;
 struct sweep_arguments sweep_arguments;
 struct self_test_arguments self_test_arguments;
 struct pending_open pending_open;
+struct live_settings live_settings;
+struct walk_arguments walk_arguments;
+struct user_range user_range;
+struct filters filters_value;

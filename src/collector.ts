@@ -12,6 +12,7 @@ import { chooseScope, type ScopeChoice } from './containers/scope-choice.ts';
 import { ContainerSide } from './container-side.ts';
 import type { Config } from './config/config.ts';
 import { kernelOptions, pumpOptions } from './config/options.ts';
+import { kernelFilters } from './kernel-filters.ts';
 import type { Attributes } from './model/attributes.ts';
 import type { SlotCount } from './model/slot-counts.ts';
 import { PumpThread } from './pump-thread.ts';
@@ -105,7 +106,9 @@ export class Collector {
     const scope = chooseScope(parts.config.scope, hierarchies, layoutOf(hierarchies));
     const hostNamespaces = { mnt: await hostNamespace('mnt'), pid: await hostNamespace('pid') };
     const host = await hostAttributes();
-    const tracer = new Tracer(await kernelOptions(parts.config, scope, hostNamespaces));
+    const tracer = new Tracer(
+      await kernelOptions(parts.config, scope, hostNamespaces, kernelFilters(parts.config)),
+    );
     const collector = new Collector(parts, { tracer, scope, host, hierarchies, hostNamespaces });
     try {
       await collector.#begin();
@@ -147,8 +150,10 @@ export class Collector {
     return this.#containers.withResources();
   }
 
-  /** Judges all containers by the rules of another configuration. */
+  /** Filters, and judges all containers, by the rules of another configuration. */
   async reload(config: Config): Promise<void> {
+    if (this.#isDetached) return;
+    await this.#tracer.changeFilters(kernelFilters(config));
     if (!this.#isDetached) await this.#containers.reload(config);
   }
 

@@ -56,7 +56,6 @@ export class AttributeBlocks {
     this.addInt32(`fdspan.files.${access}`),
   );
   readonly filesFailed = this.addInt32('fdspan.files.failed');
-  readonly filesFiltered = this.addInt32('fdspan.files.filtered');
   readonly opens = this.addInt32('fdspan.opens');
   readonly opensUnsampled = this.addInt32('fdspan.opens.unsampled');
   readonly opensDropped = this.addInt32('fdspan.opens.dropped');

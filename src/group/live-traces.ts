@@ -76,18 +76,6 @@ export class LiveTraces {
       table.end(index, 0);
   }
 
-  /** A pair of a live trace was left out by a filter. */
-  countDropped(cursor: RecordCursor): void {
-    const index = this.table.find(
-      cursor.i32(layout.PAIR_RECORD_EXECUTION),
-      cursor.i32(layout.PAIR_RECORD_EXECUTION + 4),
-      cursor.i32(layout.PAIR_RECORD_SLICE_BEGUN_BOOT_NS),
-      cursor.i32(layout.PAIR_RECORD_SLICE_BEGUN_BOOT_NS + 4),
-      field.OWN,
-    );
-    if (index !== NONE) this.table.add(index, field.FILTERED, 1);
-  }
-
   /** Takes what the kernel tells of a slice that ended. */
   endSlice(cursor: RecordCursor): void {
     const { table } = this;

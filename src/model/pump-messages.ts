@@ -65,9 +65,6 @@ export interface PumpOptions {
   readonly attributes: 'lean' | 'standard' | 'full';
   readonly spanName: 'template' | 'operation';
   readonly spanNamesMax: number;
-  readonly minDurationNs: number;
-  readonly excludeGlobs: readonly string[];
-  readonly includeGlobs: readonly string[];
   readonly scopeVersion: string;
   readonly traceGroupBy: 'process' | 'container';
   readonly sliceMs: number;

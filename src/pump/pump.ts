@@ -15,7 +15,6 @@ const DRAIN_RECORDS_MAX = 8192;
 const WAIT_MS_MAX = 100;
 /** The wall clock drifts and is stepped; the boot clock isn't. */
 const CLOCK_INTERVAL_MS = 5000;
-const KEEP = -1;
 const UNKNOWN = -1;
 const WAITING = -2;
 const IGNORED = -3;
@@ -175,11 +174,8 @@ export class Pump {
 
   private finishPair(state: number): void {
     const { request, traces, clock } = this.stages;
-    const verdict = state === IGNORED ? CONTAINER_DENIED : this.stages.filter.judge(this.cursor);
-    if (verdict !== KEEP) {
-      this.counters[verdict] += 1;
-      traces.countDropped(this.cursor);
-      if (state >= 0) this.slotCounts.countFiltered(state);
+    if (state === IGNORED) {
+      this.counters[CONTAINER_DENIED] += 1;
       return;
     }
     this.slotCounts.countSpan(state);

@@ -189,10 +189,13 @@ function parseLine(text: string): LogLine | null {
 const LAW: readonly (readonly [readonly string[], readonly string[]])[] = [
   [['opens_in_scope'], ['opens_tracked', 'unsampled', 'open_table_full']],
   [['opens_tracked'], ['pairs_finished', 'still_open']],
-  [['pairs_finished'], ['records_read', 'ring_full', 'ring_unread']],
+  [
+    ['pairs_finished'],
+    'records_read ring_full ring_unread path_excluded process_excluded too_short'.split(' '),
+  ],
   [
     ['records_read'],
-    'spans_encoded path_excluded too_short container_denied rate_limited unjudged_overflow record_invalid encode_failed waiting'.split(
+    'spans_encoded container_denied rate_limited unjudged_overflow record_invalid encode_failed waiting'.split(
       ' ',
     ),
   ],

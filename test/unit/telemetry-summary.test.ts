@@ -4,18 +4,19 @@ import { COUNTER_NAMES } from '../../src/model/counters.ts';
 import { DROPS, lawViolations, summarize } from '../../src/telemetry/summary.ts';
 
 const kernel = {
-  opens_in_scope: 1000,
-  opens_tracked: 900,
+  opens_in_scope: 1050,
+  opens_tracked: 950,
   unsampled: 60,
   open_table_full: 40,
-  pairs_finished: 890,
+  pairs_finished: 940,
   ring_full: 100,
+  path_excluded: 30,
+  process_excluded: 10,
+  too_short: 50,
 };
 const shared = {
-  records_read: 770,
+  records_read: 730,
   spans_encoded: 700,
-  path_excluded: 30,
-  too_short: 10,
   container_denied: 4,
   rate_limited: 6,
   unjudged_overflow: 5,
