@@ -16,3 +16,6 @@ struct expire_arguments expire_arguments;
 struct sweep_arguments sweep_arguments;
 struct self_test_arguments self_test_arguments;
 struct pending_open pending_open;
+struct container_metrics container_metrics;
+struct metrics_settings metrics_settings;
+struct buckets_arguments buckets_arguments;

@@ -3,6 +3,7 @@
 #ifndef FDSPAN_TRACK_BPF_H
 #define FDSPAN_TRACK_BPF_H
 
+#include "metrics.bpf.h"
 #include "pair.bpf.h"
 #include "short-path.bpf.h"
 
@@ -72,6 +73,7 @@ static __always_inline bool end_pair(u64 file, struct found *found, u32 reason, 
 		slot->record.reason = reason; /* user space finds pending ones by reason 0 */
 		if (reason != CLOSE_LOST)
 			record->size_bytes = WORD(inode, WORD(file, file, f_inode), i_size);
+		count_duration(record);
 	}
 	if (reason == CLOSE_LOST)
 		count(COUNTER_PAIRS_LOST);
@@ -218,6 +220,7 @@ static __always_inline void track(struct opening *opening, u64 now)
 	struct slice *slice;
 	u32 *pending;
 
+	count_opened(opening);
 	if (replace_existing(opening, now))
 		return;
 	count(COUNTER_OPENS_IN_SCOPE);

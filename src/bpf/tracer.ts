@@ -1,9 +1,9 @@
 // The kernel side as the main thread sees it: sizes, settings, load, attach, the policy map, counters,
 // adoption, sweeps. Owns every descriptor, link and mapping; the pump only gets addresses.
-import { stat } from 'node:fs/promises';
 import * as layout from '../model/record-layout.ts';
-import { BpfError, BpfObject } from './bpf-object.ts';
+import { BpfObject } from './bpf-object.ts';
 import { Btf, BTF_KIND_TYPEDEF } from './btf.ts';
+import { ContainerCounts, prepareMetrics } from './container-counts.ts';
 import { KernelCounters } from './kernel-counters.ts';
 import { runIterator } from './iterator.ts';
 import { libbpf } from './libbpf.ts';
@@ -28,6 +28,7 @@ const UNHOOKED = [
   'describe_tasks',
   'judge_scope',
   'sweep_pending',
+  'count_open_files',
   'expire_slices',
   'self_test',
 ];
@@ -51,6 +52,8 @@ export interface RingMapping {
 export class Tracer {
   readonly ring: RingMapping;
   readonly counters: KernelCounters;
+  /** null where nothing is counted for each container. */
+  readonly containerCounts: ContainerCounts | null;
   readonly reads: Reads;
   /** Which optional hooks this kernel has. */
   readonly hooks: readonly string[];
@@ -67,6 +70,8 @@ export class Tracer {
   constructor(options: TracerOptions) {
     const kernel = openKernelBtf(options.btfPath);
     const isByGroups = options.scopeBy === 'cgroup';
+    const cpuCount = libbpf().numPossibleCpus() as number;
+    let stripes = 1;
     try {
       const hasGroups = options.byCgroup2 || options.cgroup1Controller !== null;
       this.#groupHooks = hasGroups ? GROUP_HOOKS : [];
@@ -86,8 +91,9 @@ export class Tracer {
       this.#object.setMaxEntries('slices', sliceSetsOf(options.pidMax) * SLICE_WAYS);
       this.#object.setInitialValue(
         '.rodata.settings',
-        encodeSettings(options, kernel, this.#buckets, startEntries, libbpf().numPossibleCpus() as number),
+        encodeSettings(options, kernel, this.#buckets, startEntries, cpuCount),
       );
+      stripes = prepareMetrics(this.#object, options.metrics, cpuCount);
     } finally {
       kernel.close();
     }
@@ -95,21 +101,15 @@ export class Tracer {
     this.#programs = [...hooked, ...UNHOOKED, ...(isByGroups ? [] : [NAMESPACE_ITERATOR])];
     this.#object.load(this.#programs);
     this.counters = new KernelCounters(this.#object, hooked);
+    const slotsMax = options.metrics?.slotsMax;
+    this.containerCounts =
+      slotsMax === undefined ? null : new ContainerCounts(this.#object, slotsMax, stripes, this.#buckets);
     this.ring = mapRing(this.#object.mapFd('ring'), options.ringBytes);
   }
 
-  /**
-   * Returns the boot time (ns) until which the `count` oldest pending opens were opened. Mapped for the look only: every
-   * page of the table would count as fdspan's memory. After {@link detach}, when the table stands still.
-   */
+  /** Returns until when (boot ns) the `count` oldest pending opens were opened. After {@link detach}: the table stands still. */
   oldestBootNs(count: number): bigint {
-    const bytes = this.#buckets * layout.BUCKET_TAGS * layout.SLOT_BYTES;
-    const address = mapShared(this.#object.mapFd('slots'), bytes, 0, false);
-    try {
-      return oldestBootNs({ address, bytes }, count);
-    } finally {
-      unmap(address, bytes);
-    }
+    return oldestBootNs(this.#object.mapFd('slots'), this.#buckets * layout.BUCKET_TAGS, count);
   }
 
   /** Steps that the verifier took for each program; 0 where the kernel (before 5.16) doesn't tell. */
@@ -238,6 +238,7 @@ export class Tracer {
 
   /** Unmaps and frees. The pump must have ended: a read after it is a SIGSEGV. */
   close(): void {
+    this.containerCounts?.close();
     unmap(this.ring.consumerAddress, PAGE_BYTES);
     unmap(this.ring.producerAddress, PAGE_BYTES + 2 * this.ring.ringBytes);
     this.#object.close();
@@ -288,16 +289,4 @@ function powerOfTwo(least: number): number {
   let value = 1;
   while (value < least) value *= 2;
   return value;
-}
-
-/** Reads the inode of a namespace of the host: process 1's, or our own where that can't be read. */
-export async function hostNamespace(type: 'mnt' | 'pid'): Promise<number> {
-  for (const path of [`/proc/1/ns/${type}`, `/proc/self/ns/${type}`]) {
-    try {
-      return (await stat(path)).ino;
-    } catch {
-      // Without the right to look at process 1, our own namespace is the next best.
-    }
-  }
-  throw new BpfError(`reading the ${type} namespace`, 0);
 }

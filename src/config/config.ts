@@ -49,7 +49,7 @@ export interface Config {
   };
   readonly resource: Readonly<Record<string, string>>;
   readonly telemetry: {
-    readonly metrics: { readonly otlp: boolean; readonly pressure: boolean };
+    readonly metrics: { readonly otlp: boolean; readonly containers: boolean; readonly pressure: boolean };
     readonly logLevel: 'error' | 'warn' | 'info' | 'debug';
   };
   readonly control: { readonly socket: string };

@@ -231,6 +231,11 @@ export const KEYS: Readonly<Record<string, Key>> = {
   },
   resource: { doc: 'Attributes added to every container.', default: {}, format: format.resource },
   'telemetry.metrics.otlp': { doc: "Send fdspan's own metrics.", default: true, format: format.boolean },
+  'telemetry.metrics.containers': {
+    doc: "Count each container's opens, failures, open files and durations in the kernel, before any filter, and send them as metrics.",
+    default: true,
+    format: format.boolean,
+  },
   'telemetry.metrics.pressure': {
     doc: "Send the containers' I/O, memory and CPU pressure (PSI) as metrics of theirs, every 10 s.",
     default: false,
