@@ -74,37 +74,43 @@ static __always_inline struct container_metrics *metrics_of(u64 container)
 	return found;
 }
 
-#define O_PATH 010000000
+#define METRIC(field) (offsetof(struct container_metrics, field) / sizeof(u64))
+#define METRICS	      (sizeof(struct container_metrics) / sizeof(u64))
+#define O_PATH	      010000000
+
+/* Global, here and below: the verifier looks at it once, not at each of its calls. */
+__noinline int count_metric(u64 container, u32 metric)
+{
+	u64 *found = (u64 *)metrics_of(container);
+
+	if (found && metric < METRICS)
+		__sync_fetch_and_add(&found[metric], 1);
+	return 0;
+}
 
 /* An open that succeeded, of a file that is wanted. */
 static __always_inline void count_opened(const struct opening *opening)
 {
-	struct container_metrics *found;
 	u32 access = opening->open_flags & 3;
 
 	if (!metrics.is_on || opening->flags & PAIR_ADOPTED)
 		return;
-	found = metrics_of(opening->container);
 	if (opening->open_flags & O_PATH)
 		access = ACCESS_PATH;
-	if (found)
-		__sync_fetch_and_add(&found->opens[access & 7], 1);
+	count_metric(opening->container, METRIC(opens) + access);
 }
 
 /* An open that failed, whether it becomes a span or not. */
 static __always_inline void count_failed(const struct opening *opening)
 {
-	struct container_metrics *found;
 	u32 errno = -opening->fd;
 	u32 class = 0;
 
 	if (!metrics.is_on)
 		return;
-	found = metrics_of(opening->container);
 	if (errno < ERRNO_WORDS * 64)
 		class = metrics.failure_classes[errno];
-	if (found)
-		__sync_fetch_and_add(&found->failures[class & (FAILURE_CLASSES - 1)], 1);
+	count_metric(opening->container, METRIC(failures) + (class & (FAILURE_CLASSES - 1)));
 }
 
 /* The first bucket whose bound isn't exceeded, by four comparisons. */
@@ -119,20 +125,24 @@ static __always_inline u32 bucket_of_duration(u64 ns)
 	return bucket & (DURATION_BUCKETS - 1);
 }
 
+__noinline int count_lasted(u64 container, u64 ns)
+{
+	struct container_metrics *found = metrics_of(container);
+
+	if (!found)
+		return 0;
+	__sync_fetch_and_add(&found->durations[bucket_of_duration(ns)], 1);
+	__sync_fetch_and_add(&found->duration_ns, ns);
+	return 0;
+}
+
 /* Only true durations: adopted ones, and ends that nobody saw, aren't. */
 static __always_inline void count_duration(const struct pair_record *record)
 {
-	struct container_metrics *found;
-	u64 ns = record->closed_boot_ns - record->opened_boot_ns;
-
 	if (!metrics.is_on || record->flags & PAIR_ADOPTED || record->reason == CLOSE_LOST ||
 	    record->reason == CLOSE_STOP)
 		return;
-	found = metrics_of(record->scope);
-	if (!found)
-		return;
-	__sync_fetch_and_add(&found->durations[bucket_of_duration(ns)], 1);
-	__sync_fetch_and_add(&found->duration_ns, ns);
+	count_lasted(record->scope, record->closed_boot_ns - record->opened_boot_ns);
 }
 
 static long count_open_file(u32 index, const struct buckets_arguments *arguments)
