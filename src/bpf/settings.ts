@@ -34,6 +34,8 @@ export interface TracerOptions {
   /** How long one slice of a trace lasts, and how many opens make it shorter. */
   readonly sliceNs: bigint;
   readonly sliceOpensMax: number;
+  /** Bytes and calls through each file are added to its pair; left out: they aren't. */
+  readonly hasIoTotals?: boolean;
   /** Left out: nothing is counted for each container. */
   readonly metrics?: MetricsOptions | undefined;
 }

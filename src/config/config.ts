@@ -29,6 +29,7 @@ export interface Config {
     readonly namesMax: number;
     readonly minDurationMs: number;
     readonly failedOpens: readonly string[];
+    readonly ioTotals: boolean;
   };
   readonly trace: {
     readonly groupBy: 'process' | 'container';

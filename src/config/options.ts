@@ -54,6 +54,7 @@ export async function kernelOptions(
     traceGroupBy: config.trace.groupBy,
     sliceNs: BigInt(config.trace.windowMs) * 1_000_000n,
     sliceOpensMax: config.trace.spansMax,
+    hasIoTotals: config.spans.ioTotals,
     metrics: config.telemetry.metrics.containers ? metricsOptions(config) : undefined,
   };
 }
@@ -80,6 +81,7 @@ export function pumpOptions(config: Config, ring: RingMapping, version: string):
     containersMax: config.limits.containers,
     waitingRecordsMax: config.limits.waitingRecords,
     attributes: config.spans.attributes,
+    hasIoTotals: config.spans.ioTotals,
     spanName: config.spans.name,
     spanNamesMax: config.spans.namesMax,
     minDurationNs: config.spans.minDurationMs * 1e6,

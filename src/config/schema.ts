@@ -133,9 +133,9 @@ export const KEYS: Readonly<Record<string, Key>> = {
     format: format.listOf(format.errno, 'errnos'),
   },
   'spans.io_totals': {
-    doc: 'Bytes read and written (not built yet).',
+    doc: 'Also count bytes and calls that went through the file; a program then runs at every read(2) of the host.',
     default: false,
-    format: format.notYetBuilt(false),
+    format: format.boolean,
   },
   'spans.held.after': {
     doc: 'When an open file is reported (not built yet).',
