@@ -135,7 +135,7 @@ enum access {
 	ACCESS_WRITE = 1,
 	ACCESS_READ_WRITE = 2,
 	ACCESS_NONE = 3, /* ioctl only */
-	ACCESS_PATH = 4,
+	ACCESS_PATH = 4, /* O_PATH */
 };
 
 struct user_range {
@@ -179,6 +179,35 @@ struct sweep_arguments {
 
 struct expire_arguments {
 	__u64 begun_until_boot_ns; /* slices begun until then have ended */
+};
+
+/* A portion of the table of pending opens. */
+struct buckets_arguments {
+	__u32 first;
+	__u32 count;
+};
+
+#define FAILURE_CLASSES	 32 /* a power of two; 0: any errno that has none of its own */
+#define DURATION_BUCKETS 16 /* a power of two */
+#define METRICS_STRIPES	 4
+#define EARLY_METRICS	 1024
+
+/* What is counted for a container; everything only grows. */
+struct container_metrics {
+	__u64 opens[8]; /* by enum access; behind the filters, before sampling */
+	__u64 failures[FAILURE_CLASSES];
+	__u64 durations[DURATION_BUCKETS];
+	__u64 duration_ns; /* their sum */
+	__u64 files_met;   /* in passes over the table: a pass adds the files that are open */
+	__u64 reserved[6];
+};
+
+/* Set before load, constant after it (section .rodata.metrics). */
+struct metrics_settings {
+	__u64 duration_bounds[DURATION_BUCKETS]; /* ns, inclusive; the last has none */
+	__u8 failure_classes[ERRNO_WORDS * 64];	 /* by errno */
+	__u32 is_on;
+	__u32 stripes; /* of each slot: a power of two */
 };
 
 /* What the self-test does next, on the calling thread; in this order. */
@@ -356,7 +385,8 @@ enum kernel_counter {
 	COUNTER_PATH_EXCLUDED = 16,
 	COUNTER_PROCESS_EXCLUDED = 17, /* by its name or user */
 	COUNTER_TOO_SHORT = 18,
-	COUNTER_COUNT = 19,
+	COUNTER_METRICS_MISSED = 19,	 /* opens and ends that no container's metrics hold */
+	COUNTER_COUNT = 20,
 };
 
 _Static_assert(sizeof(struct pair_record) == 184, "pair_record is shared with user space");
@@ -366,6 +396,7 @@ _Static_assert(sizeof(struct scope_described_record) == 136, "scope_described_re
 _Static_assert(sizeof(struct slice_record) == 56, "slice_record is shared with user space");
 _Static_assert(offsetof(struct slice_record, scope) == offsetof(struct pair_record, scope),
 	       "both wait for the verdict of their scope");
+_Static_assert(sizeof(struct container_metrics) == 512, "eight cache lines");
 _Static_assert(sizeof(struct scope_policy) == 16, "scope_policy is shared with user space");
 
 #endif

@@ -24,6 +24,9 @@ const STRUCTS = [
   'expire_arguments',
   'self_test_arguments',
   'pending_open',
+  'container_metrics',
+  'metrics_settings',
+  'buckets_arguments',
 ];
 
 function constants(): string[] {

@@ -14,8 +14,10 @@ import type { Config } from './config/config.ts';
 import { kernelOptions, pumpOptions } from './config/options.ts';
 import { kernelFilters } from './kernel-filters.ts';
 import type { Attributes } from './model/attributes.ts';
+import type { CountedContainer } from './model/container-counts.ts';
 import type { SlotCount } from './model/slot-counts.ts';
 import { PumpThread } from './pump-thread.ts';
+import { TracedContainers } from './traced-containers.ts';
 import { summarize } from './telemetry/summary.ts';
 import type { Logger } from './telemetry/log.ts';
 
@@ -63,9 +65,11 @@ export class Collector {
   readonly #tracer: Tracer;
   readonly #pump: PumpThread;
   readonly #containers: ContainerSide;
+  readonly #traced: TracedContainers;
   readonly #sink: RequestSink;
   readonly #timers: NodeJS.Timeout[] = [];
   #isDetached = false;
+  #lastCounted: CountedContainer[] | null = null;
   readonly scope: ScopeChoice;
   readonly hostAttributes: Attributes;
 
@@ -89,9 +93,11 @@ export class Collector {
       },
     });
     this.#sink = parts.makeSink(this.#pump.counters);
+    this.#traced = new TracedContainers(tracer.containerCounts, config.scope.host ? host : null);
     this.#containers = new ContainerSide({
       ...parts,
       ...found,
+      traced: this.#traced,
       hostAttributes: host,
       sendToPump: (message) => this.#pump.send(message),
     });
@@ -150,7 +156,15 @@ export class Collector {
     return this.#containers.withResources();
   }
 
-  /** Filters, and judges all containers, by the rules of another configuration. */
+  /**
+   * What was counted for each container, and the last numbers of those that ended since the last call. After a stop, once:
+   * the last numbers of all.
+   */
+  async counted(): Promise<readonly CountedContainer[]> {
+    return this.#lastCounted?.splice(0) ?? (this.#isDetached ? [] : this.#traced.look());
+  }
+
+  /** Filters, and judges all containers by the rules of another configuration. */
   async reload(config: Config): Promise<void> {
     if (this.#isDetached) return;
     await this.#tracer.changeFilters(kernelFilters(config));
@@ -184,6 +198,7 @@ export class Collector {
     await this.#pump.drained();
     // Records of a container that just began wait for its verdict.
     await this.#containers.finish(limits.metadataWaitMs + SETTLE_MARGIN_MS);
+    this.#lastCounted = [...(await this.#traced.lastLook())];
     const kernel = this.#tracer.counters.read();
     const pending = kernel['opens_tracked'] - kernel['pairs_finished'];
     const until =
@@ -224,7 +239,7 @@ export class Collector {
     this.#parts.log.debug('the programs see an open and a close');
     if (this.#parts.config.scope.adoptOpen) await this.#tracer.adoptFiles();
     this.#timers.push(
-      setInterval(() => this.#containers.tick(), TICK_MS),
+      setInterval(() => this.#tick(), TICK_MS),
       setInterval(() => void this.#sweep(), SWEEP_EVERY_MS),
       setInterval(() => this.#expireSlices(), EXPIRE_EVERY_MS),
     );
@@ -239,6 +254,11 @@ export class Collector {
     }
   }
 
+  #tick(): void {
+    this.#containers.tick();
+    this.#traced.tick();
+  }
+
   async #sweep(): Promise<void> {
     try {
       const kernel = this.#tracer.counters.read();
@@ -251,12 +271,16 @@ export class Collector {
 
   #summarize(kernel: Record<string, number>): Record<string, number> {
     const shared = this.#pump.readCounters();
-    return summarize({ ...kernel, ...this.#containers.counts }, shared, {
-      stillOpen: kernel['opens_tracked'] - kernel['pairs_finished'],
-      ringUnread: Math.max(0, kernel['records_sent'] - shared.records_read),
-      inFlight: this.#sink.inFlightSpans,
-      spooled: 0,
-      spoolRecovered: 0,
-    });
+    return summarize(
+      { ...kernel, ...this.#containers.counts, metrics_containers_lost: this.#traced.lost },
+      shared,
+      {
+        stillOpen: kernel['opens_tracked'] - kernel['pairs_finished'],
+        ringUnread: Math.max(0, kernel['records_sent'] - shared.records_read),
+        inFlight: this.#sink.inFlightSpans,
+        spooled: 0,
+        spoolRecovered: 0,
+      },
+    );
   }
 }

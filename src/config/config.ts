@@ -36,6 +36,7 @@ export interface Config {
     readonly namesMax: number;
     readonly minDurationMs: number;
     readonly failedOpens: readonly string[];
+    readonly ioTotals: boolean;
   };
   readonly trace: {
     readonly groupBy: 'process' | 'container';
@@ -56,7 +57,7 @@ export interface Config {
   };
   readonly resource: Readonly<Record<string, string>>;
   readonly telemetry: {
-    readonly metrics: { readonly otlp: boolean; readonly pressure: boolean };
+    readonly metrics: { readonly otlp: boolean; readonly containers: boolean; readonly pressure: boolean };
     readonly logLevel: 'error' | 'warn' | 'info' | 'debug';
   };
   readonly control: { readonly socket: string };

@@ -142,9 +142,9 @@ export const KEYS: Readonly<Record<string, Key>> = {
     format: format.listOf(format.errno, 'errnos'),
   },
   'spans.io_totals': {
-    doc: 'Bytes read and written (not built yet).',
+    doc: 'Also count bytes and calls that went through the file; a program then runs at every read(2) of the host.',
     default: false,
-    format: format.notYetBuilt(false),
+    format: format.boolean,
   },
   'spans.held.after': {
     doc: 'When an open file is reported (not built yet).',
@@ -240,6 +240,11 @@ export const KEYS: Readonly<Record<string, Key>> = {
   },
   resource: { doc: 'Attributes added to every container.', default: {}, format: format.resource },
   'telemetry.metrics.otlp': { doc: "Send fdspan's own metrics.", default: true, format: format.boolean },
+  'telemetry.metrics.containers': {
+    doc: "Count each container's opens, failures, open files and durations in the kernel, before any filter, and send them as metrics.",
+    default: true,
+    format: format.boolean,
+  },
   'telemetry.metrics.pressure': {
     doc: "Send the containers' I/O, memory and CPU pressure (PSI) as metrics of theirs, every 10 s.",
     default: false,

@@ -106,6 +106,7 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
     'export.protocol': options.protocol ?? 'grpc',
     'control.socket': join(folder, 'control.sock'),
     'telemetry.metrics.otlp': 'false',
+    'telemetry.metrics.containers': 'false',
     ...(options.containerIds === null ? {} : { 'containers.allow': allowing(options.containerIds) }),
     ...options.set,
   };
