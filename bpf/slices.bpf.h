@@ -33,10 +33,11 @@ struct slice {
 	u64 scope; /* of the container */
 	u32 pid;   /* 0: the slice of a container */
 	u32 opens;
-	u32 tracked; /* no record goes out for a slice of which no file was tracked */
+	u32 tracked; /* no record goes out for a slice of which no file was tracked or filtered */
 	u32 unsampled;
 	u32 dropped;
-	u32 reserved[5];
+	u32 filtered;
+	u32 reserved[4];
 };
 
 _Static_assert(sizeof(struct slice) == 64, "one cache line");
@@ -119,7 +120,8 @@ static __noinline int tell_slice(struct slice *slice, u64 execution, u64 begun, 
 	record.opens = __sync_lock_test_and_set(&slice->opens, 0);
 	record.unsampled = __sync_lock_test_and_set(&slice->unsampled, 0);
 	record.dropped = __sync_lock_test_and_set(&slice->dropped, 0);
-	if (!__sync_lock_test_and_set(&slice->tracked, 0))
+	record.filtered = __sync_lock_test_and_set(&slice->filtered, 0);
+	if (!__sync_lock_test_and_set(&slice->tracked, 0) && !record.filtered)
 		return 0;
 	if (send(&record, sizeof(record)))
 		count(COUNTER_SLICE_RECORDS_LOST);
@@ -221,7 +223,7 @@ static __always_inline struct slice *slice_at_open(struct opening *opening)
 	return slice;
 }
 
-enum slice_count { SLICE_TRACKED, SLICE_UNSAMPLED, SLICE_DROPPED };
+enum slice_count { SLICE_TRACKED, SLICE_UNSAMPLED, SLICE_DROPPED, SLICE_FILTERED };
 
 static __always_inline void count_in_slice(struct slice *slice, enum slice_count what)
 {
@@ -231,6 +233,8 @@ static __always_inline void count_in_slice(struct slice *slice, enum slice_count
 		__sync_fetch_and_add(&slice->tracked, 1);
 	else if (what == SLICE_UNSAMPLED)
 		__sync_fetch_and_add(&slice->unsampled, 1);
+	else if (what == SLICE_FILTERED)
+		__sync_fetch_and_add(&slice->filtered, 1);
 	else
 		__sync_fetch_and_add(&slice->dropped, 1);
 }

@@ -57,6 +57,7 @@ __noinline int send_pair(struct pending_open *slot)
 	}
 	if (is_too_short(record)) {
 		count(COUNTER_TOO_SHORT);
+		count_in_slice(slice_of_record(record), SLICE_FILTERED);
 		return 0;
 	}
 	error = send(record, bytes);
@@ -229,6 +230,7 @@ static __always_inline void track(struct opening *opening, u64 now)
 	drop = judge_names(slot, &globs);
 	if (drop) {
 		count_left_out(drop);
+		count_in_slice(slice, SLICE_FILTERED);
 		free_slot(taken.tag, slot);
 		return;
 	}

@@ -3,7 +3,8 @@
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { bootNs } from './bpf/libc.ts';
-import { Tracer, hostNamespace } from './bpf/tracer.ts';
+import { hostNamespace } from './bpf/host-namespace.ts';
+import { Tracer } from './bpf/tracer.ts';
 import { findHierarchies, layoutOf, type CgroupHierarchy } from './containers/cgroup-mounts.ts';
 import { hostAttributes } from './containers/host.ts';
 import type { HostNamespaces } from './containers/namespaces.ts';
@@ -24,12 +25,15 @@ const SWEEP_EVERY_MS = 60_000;
 const QUEUE_LOOK_MS = 10;
 /** A look-up that began just now ends by its own wait, not by the stop's. */
 const SETTLE_MARGIN_MS = 250;
+/** Reason: a slice's root waits 5 s for files that end after it; what the kernel tells of it must come before. */
+const EXPIRE_EVERY_MS = 2000;
+const NS_PER_MS = 1_000_000n;
 const FOR_EVER = 0xffff_ffff_ffff_ffffn;
 
 /** Where sealed requests go. */
 export interface RequestSink {
   /** Resolves when the bytes are no longer needed. */
-  enqueue(request: Uint8Array, spans: number): Promise<void> | void;
+  enqueue(request: Uint8Array, spans: number, processSpans: number): Promise<void> | void;
   flush(deadlineMs: number): Promise<void>;
   close(): void;
   readonly inFlightSpans: number;
@@ -73,9 +77,9 @@ export class Collector {
     this.scope = scope;
     this.hostAttributes = host;
     this.#pump = new PumpThread(pumpOptions(config, tracer.ring, parts.version), {
-      request: (bytes, spans) => {
+      request: (bytes, spans, processSpans) => {
         parts.tap?.(bytes);
-        return this.#sink.enqueue(bytes, spans);
+        return this.#sink.enqueue(bytes, spans, processSpans);
       },
       scopeRecord: (record) => this.#containers.takeRecord(record),
       scopeUnknown: (scope) => {
@@ -149,7 +153,7 @@ export class Collector {
   /** Filters, and judges all containers, by the rules of another configuration. */
   async reload(config: Config): Promise<void> {
     if (this.#isDetached) return;
-    await this.#tracer.changeFilters(kernelFilters(config));
+    await this.#tracer.filters.change(kernelFilters(config));
     if (!this.#isDetached) await this.#containers.reload(config);
   }
 
@@ -187,6 +191,8 @@ export class Collector {
         ? FOR_EVER
         : this.#tracer.oldestBootNs(limits.stopSpans);
     const deadlineMs = Date.now() + limits.stopDeadlineMs;
+    // Every slice that is live has ended now.
+    this.#tracer.expireSlices(FOR_EVER);
     await this.#tracer.stopPending(until, () => this.#portionSent(deadlineMs));
     await this.#pump.stop();
     await this.#sink.flush(Math.max(0, deadlineMs - Date.now()));
@@ -220,7 +226,17 @@ export class Collector {
     this.#timers.push(
       setInterval(() => this.#containers.tick(), TICK_MS),
       setInterval(() => void this.#sweep(), SWEEP_EVERY_MS),
+      setInterval(() => this.#expireSlices(), EXPIRE_EVERY_MS),
     );
+  }
+
+  #expireSlices(): void {
+    const sliceNs = BigInt(this.#parts.config.trace.windowMs) * NS_PER_MS;
+    try {
+      this.#tracer.expireSlices(bootNs() - sliceNs);
+    } catch (error) {
+      this.#parts.log.warn('slices of traces could not be ended', { error });
+    }
   }
 
   async #sweep(): Promise<void> {

@@ -1,13 +1,12 @@
 // The kernel side as the main thread sees it: sizes, settings, load, attach, the policy map, counters,
 // adoption, sweeps. Owns every descriptor, link and mapping; the pump only gets addresses.
-import { stat } from 'node:fs/promises';
 import * as layout from '../model/record-layout.ts';
-import { BpfError, BpfObject } from './bpf-object.ts';
+import { BpfObject } from './bpf-object.ts';
 import { Btf, BTF_KIND_TYPEDEF } from './btf.ts';
 import { KernelCounters } from './kernel-counters.ts';
 import { runIterator } from './iterator.ts';
 import { libbpf } from './libbpf.ts';
-import { LiveFilters, type FilterOptions } from './live-filters.ts';
+import { LiveFilters } from './live-filters.ts';
 import { mapShared, unmap } from './libc.ts';
 import { chooseReads, objectFile, type Reads } from './object-file.ts';
 import { oldestBootNs } from './pending-opens.ts';
@@ -55,8 +54,9 @@ export class Tracer {
   readonly reads: Reads;
   /** Which optional hooks this kernel has. */
   readonly hooks: readonly string[];
+  /** What is left out, from the next open or close on. */
+  readonly filters: LiveFilters;
   readonly #object: BpfObject;
-  readonly #filters: LiveFilters;
   /** All that are loaded. */
   readonly #programs: readonly string[];
   readonly #groupHooks: readonly string[];
@@ -96,8 +96,8 @@ export class Tracer {
     const hooked = [...this.hooks, ...this.#groupHooks];
     this.#programs = [...hooked, ...UNHOOKED, ...(isByGroups ? [] : [NAMESPACE_ITERATOR])];
     this.#object.load(this.#programs);
-    this.#filters = new LiveFilters(this.#object);
-    this.#filters.begin(options.filters);
+    this.filters = new LiveFilters(this.#object);
+    this.filters.begin(options.filters);
     this.counters = new KernelCounters(this.#object, hooked);
     this.ring = mapRing(this.#object.mapFd('ring'), options.ringBytes);
   }
@@ -235,11 +235,6 @@ export class Tracer {
     }
   }
 
-  /** Changes what is left out, from the next open or close on. */
-  changeFilters(options: FilterOptions): Promise<void> {
-    return this.#filters.change(options);
-  }
-
   /** From here on no program runs; pairs that are open stay in the table. */
   detach(): void {
     this.#object.detach();
@@ -247,7 +242,7 @@ export class Tracer {
 
   /** Unmaps and frees. The pump must have ended: a read after it is a SIGSEGV. */
   close(): void {
-    this.#filters.close();
+    this.filters.close();
     unmap(this.ring.consumerAddress, PAGE_BYTES);
     unmap(this.ring.producerAddress, PAGE_BYTES + 2 * this.ring.ringBytes);
     this.#object.close();
@@ -298,16 +293,4 @@ function powerOfTwo(least: number): number {
   let value = 1;
   while (value < least) value *= 2;
   return value;
-}
-
-/** Reads the inode of a namespace of the host: process 1's, or our own where that can't be read. */
-export async function hostNamespace(type: 'mnt' | 'pid'): Promise<number> {
-  for (const path of [`/proc/1/ns/${type}`, `/proc/self/ns/${type}`]) {
-    try {
-      return (await stat(path)).ino;
-    } catch {
-      // Without the right to look at process 1, our own namespace is the next best.
-    }
-  }
-  throw new BpfError(`reading the ${type} namespace`, 0);
 }

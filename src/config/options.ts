@@ -90,6 +90,9 @@ export function pumpOptions(config: Config, ring: RingMapping, version: string):
     spanName: config.spans.name,
     spanNamesMax: config.spans.namesMax,
     scopeVersion: version,
+    traceGroupBy: config.trace.groupBy,
+    sliceMs: config.trace.windowMs,
+    sliceSpansMax: config.trace.spansMax,
   };
 }
 

@@ -26,8 +26,8 @@ export class SlotCounts {
     this.counts[slot * COUNTS + SPANS] += 1;
   }
 
-  countFiltered(slot: number): void {
-    this.counts[slot * COUNTS + FILTERED] += 1;
+  countFiltered(slot: number, pairs: number): void {
+    this.counts[slot * COUNTS + FILTERED] += pairs;
   }
 
   /** Begins anew: another container gets the slot. */

@@ -4,6 +4,8 @@ import { counterIndex, gaugeIndex } from '../model/counters.ts';
 import type { PumpOptions, ToPump } from '../model/pump-messages.ts';
 import { RecordCursor } from '../model/record-cursor.ts';
 import type { PumpStages } from './pump-stages.ts';
+import { RootSender } from './root-sender.ts';
+import { TraceCursor } from '../model/trace-cursor.ts';
 import { SlotCounts } from '../model/slot-counts.ts';
 import * as layout from '../model/record-layout.ts';
 
@@ -27,6 +29,7 @@ const BYTES_ENCODED = counterIndex('bytes_encoded');
 const REQUESTS_SEALED = counterIndex('requests_sealed');
 const DRAINS = counterIndex('drains');
 const PUMP_STALLS = counterIndex('pump_stalls');
+const TRACES_GAUGE = gaugeIndex('live_traces');
 const WAITING_GAUGE = gaugeIndex('waiting');
 const TURNED_GAUGE = gaugeIndex('pump_turned_ms');
 const FILL_GAUGE = gaugeIndex('ring_fill_bytes');
@@ -37,9 +40,10 @@ export class Pump {
   private readonly slotCounts: SlotCounts;
   private readonly requestAgeMaxMs: number;
   private readonly cursor = new RecordCursor();
+  private readonly trace = new TraceCursor();
+  private readonly roots: RootSender;
   /** Indices of the free buffers. */
   private readonly freeBuffers: number[];
-  private requestBegunMs = 0;
   private clockMeasuredMs = 0;
   private isReplayDue = false;
   private isStalled = false;
@@ -53,6 +57,7 @@ export class Pump {
     this.slotCounts = new SlotCounts(options.slotCounts);
     this.requestAgeMaxMs = options.requestAgeMaxMs;
     this.freeBuffers = [...options.buffers.keys()];
+    this.roots = new RootSender(stages, this.counters, () => this.makeRoom());
   }
 
   /** Runs until a `stop` message was obeyed. */
@@ -74,17 +79,21 @@ export class Pump {
     this.isStalled = false;
     if (this.isReplayDue) this.replay();
     if (!this.isStalled) this.drain();
-    const isOld = this.stages.request.spanCount > 0 && now - this.requestBegunMs >= this.requestAgeMaxMs;
+    // What closed until now was in the ring: a root doesn't go before its children.
+    if (this.isRingEmpty && !this.isStalled) this.roots.sendDue(now - this.stages.clock.offsetMs);
+    const isOld =
+      this.stages.request.spanCount > 0 && now - this.stages.request.begunMs >= this.requestAgeMaxMs;
     if (isOld) this.seal();
     if (this.isStalled) this.counters[PUMP_STALLS] += 1;
     this.counters[WAITING_GAUGE] = this.stages.waiting.count;
+    this.counters[TRACES_GAUGE] = this.stages.traces.count;
     this.counters[FILL_GAUGE] = this.stages.ring.fillBytes();
   }
 
   private wait(): void {
     if (this.isStalled) return this.stages.waiter.waitForMessages(WAIT_MS_MAX);
     if (!this.isRingEmpty || this.isReplayDue) return;
-    const ageMs = Date.now() - this.requestBegunMs;
+    const ageMs = Date.now() - this.stages.request.begunMs;
     const untilSealMs = this.stages.request.spanCount > 0 ? this.requestAgeMaxMs - ageMs : WAIT_MS_MAX;
     this.stages.waiter.waitForRecords(Math.max(1, Math.min(WAIT_MS_MAX, untilSealMs)));
   }
@@ -92,6 +101,7 @@ export class Pump {
   /** Answers a drain or a stop once all is sealed; true when the pump must end. */
   private finish(): boolean {
     if (this.isStopping) this.giveUpWaiting();
+    if (this.isStopping && !this.roots.sendDue(Infinity)) return false;
     if (this.stages.request.spanCount > 0 && !this.seal()) {
       this.isStalled = true;
       return false;
@@ -113,7 +123,10 @@ export class Pump {
         break;
       }
       const kind = check(this.cursor);
-      if (kind === layout.RECORD_SLICE_ENDED) continue;
+      if (kind === layout.RECORD_SLICE_ENDED) {
+        this.endSlice();
+        continue;
+      }
       if (kind > layout.RECORD_PAIR) {
         this.postScopeRecord();
         continue;
@@ -128,6 +141,15 @@ export class Pump {
       this.counters[RECORD_INVALID] += 1;
     }
     ring.release();
+  }
+
+  private endSlice(): void {
+    this.stages.traces.endSlice(this.cursor);
+    const filtered = this.cursor.u32(layout.SLICE_RECORD_FILTERED);
+    if (filtered === 0) return;
+    const lo = this.cursor.u32(layout.SLICE_RECORD_SCOPE);
+    const slot = this.stages.scopes.find(lo, this.cursor.u32(layout.SLICE_RECORD_SCOPE + 4));
+    if (slot >= 0) this.slotCounts.countFiltered(slot, filtered);
   }
 
   private takePair(): void {
@@ -152,14 +174,16 @@ export class Pump {
   }
 
   private finishPair(state: number): void {
-    const { request } = this.stages;
+    const { request, traces, clock } = this.stages;
     if (state === IGNORED) {
       this.counters[CONTAINER_DENIED] += 1;
+      traces.countDropped(this.cursor);
       return;
     }
     this.slotCounts.countSpan(state);
-    if (request.spanCount === 0) this.requestBegunMs = Date.now();
-    this.counters[request.add(this.cursor, state) ? SPANS_ENCODED : ENCODE_FAILED] += 1;
+    if (traces.isFull) this.roots.evict();
+    traces.add(this.cursor, state, this.trace, clock.offsetLo, clock.offsetHi);
+    this.counters[request.add(this.cursor, state, this.trace) ? SPANS_ENCODED : ENCODE_FAILED] += 1;
   }
 
   /** Goes through the waiting records; when it stalls, the rest stays and the replay stays due. */
@@ -208,11 +232,12 @@ export class Pump {
   private seal(): boolean {
     const index = this.freeBuffers.pop();
     if (index === undefined) return false;
-    const spans = this.stages.request.spanCount;
+    const processSpans = this.stages.request.rootCount;
+    const spans = this.stages.request.spanCount - processSpans;
     const bytes = this.stages.sealInto(index);
     this.counters[REQUESTS_SEALED] += 1;
     this.counters[BYTES_ENCODED] += bytes;
-    this.stages.post({ type: 'request', index, bytes, spans });
+    this.stages.post({ type: 'request', index, bytes, spans, processSpans });
     return true;
   }
 
@@ -222,10 +247,7 @@ export class Pump {
   }
 
   private measureClock(now: number): void {
-    const { clock, request } = this.stages;
-    clock.measure();
-    request.encoder.offsetLo = clock.offsetLo;
-    request.encoder.offsetHi = clock.offsetHi;
+    this.stages.clock.measure();
     this.clockMeasuredMs = now;
   }
 
@@ -241,6 +263,7 @@ export class Pump {
       case 'container':
         return request.update(message.update);
       case 'container-gone':
+        this.roots.forgetSlot(message.slot);
         this.slotCounts.reset(message.slot);
         return request.encoder.names.reset(message.slot);
       case 'scope': {

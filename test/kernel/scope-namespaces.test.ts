@@ -3,8 +3,9 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { test, type TestContext } from 'node:test';
+import { hostNamespace } from '../../src/bpf/host-namespace.ts';
 import { NOTHING_WANTED } from '../../src/bpf/live-filters.ts';
-import { hostNamespace, Tracer } from '../../src/bpf/tracer.ts';
+import { Tracer } from '../../src/bpf/tracer.ts';
 import { makeContainerGroup } from '../helpers/cgroup.ts';
 import { whyNoKernelTests } from '../helpers/collector-process.ts';
 import { startWorkload, type ExpectedSpan, type Workload } from '../helpers/workload.ts';
