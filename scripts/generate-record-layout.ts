@@ -18,6 +18,11 @@ const STRUCTS = [
   'judge_arguments',
   'sweep_arguments',
   'expire_arguments',
+  'held_arguments',
+  'open_file',
+  'open_identity',
+  'open_restore',
+  'restore_arguments',
   'self_test_arguments',
   'pending_open',
 ];

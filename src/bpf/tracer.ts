@@ -9,6 +9,7 @@ import { runIterator } from './iterator.ts';
 import { libbpf } from './libbpf.ts';
 import { mapShared, unmap } from './libc.ts';
 import { chooseReads, objectFile, type Reads } from './object-file.ts';
+import { OPEN_FILES_PROGRAMS, OpenFiles } from './open-files.ts';
 import { oldestBootNs } from './pending-opens.ts';
 import { readProgramInfo } from './program-info.ts';
 import { SELF_TEST_ATTEMPTS_MAX, selfTest } from './self-test.ts';
@@ -30,6 +31,7 @@ const UNHOOKED = [
   'sweep_pending',
   'expire_slices',
   'self_test',
+  ...OPEN_FILES_PROGRAMS,
 ];
 const NAMESPACE_ITERATOR = 'list_namespaces';
 const SCOPE_BYTES = 8;
@@ -51,6 +53,7 @@ export interface RingMapping {
 export class Tracer {
   readonly ring: RingMapping;
   readonly counters: KernelCounters;
+  readonly openFiles: OpenFiles;
   readonly reads: Reads;
   /** Which optional hooks this kernel has. */
   readonly hooks: readonly string[];
@@ -95,6 +98,7 @@ export class Tracer {
     this.#programs = [...hooked, ...UNHOOKED, ...(isByGroups ? [] : [NAMESPACE_ITERATOR])];
     this.#object.load(this.#programs);
     this.counters = new KernelCounters(this.#object, hooked);
+    this.openFiles = new OpenFiles(this.#object, this.#buckets);
     this.ring = mapRing(this.#object.mapFd('ring'), options.ringBytes);
   }
 
