@@ -188,7 +188,8 @@ static __always_inline bool restore_open(const struct open_restore *given)
 		return false;
 	__sync_val_compare_and_swap(&found.slot->reported_boot_ns, given->adopted_boot_ns,
 				    given->reported_boot_ns);
-	record->flags &= ~PAIR_ADOPTED;
+	if (!given->is_adopted)
+		record->flags &= ~PAIR_ADOPTED;
 	return true;
 }
 

@@ -167,7 +167,7 @@ struct open_restore {
 	__u64 opened_boot_ns;
 	__u64 reported_boot_ns;
 	__u32 index;
-	__u32 reserved;
+	__u32 is_adopted; /* by that one too: the time stays a lower bound */
 };
 
 struct restore_arguments {

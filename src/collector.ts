@@ -3,7 +3,8 @@
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { bootNs } from './bpf/libc.ts';
-import { Tracer, hostNamespace } from './bpf/tracer.ts';
+import { hostNamespace } from './bpf/host-namespace.ts';
+import { Tracer } from './bpf/tracer.ts';
 import { findHierarchies, layoutOf, type CgroupHierarchy } from './containers/cgroup-mounts.ts';
 import { hostAttributes } from './containers/host.ts';
 import type { HostNamespaces } from './containers/namespaces.ts';
@@ -12,7 +13,9 @@ import { ContainerSide } from './container-side.ts';
 import type { Config } from './config/config.ts';
 import { kernelOptions, pumpOptions } from './config/options.ts';
 import type { Attributes } from './model/attributes.ts';
+import type { OpenFilesQuery } from './model/open-file-row.ts';
 import type { SlotCount } from './model/slot-counts.ts';
+import { OpenFileSide } from './open-files/open-file-side.ts';
 import { PumpThread } from './pump-thread.ts';
 import { summarize } from './telemetry/summary.ts';
 import type { Logger } from './telemetry/log.ts';
@@ -58,6 +61,7 @@ export class Collector {
   readonly #tracer: Tracer;
   readonly #pump: PumpThread;
   readonly #containers: ContainerSide;
+  readonly #openFiles: OpenFileSide;
   readonly #sink: RequestSink;
   readonly #timers: NodeJS.Timeout[] = [];
   #isDetached = false;
@@ -89,6 +93,15 @@ export class Collector {
       ...found,
       hostAttributes: host,
       sendToPump: (message) => this.#pump.send(message),
+    });
+    this.#openFiles = new OpenFileSide({
+      log: parts.log,
+      openFiles: tracer.openFiles,
+      held: config.spans.held,
+      stateFile: config.control.stateFile,
+      containers: () => this.#containers.list(),
+      drained: () => this.#pump.drained(),
+      hasPending: () => hasPending(tracer.counters.read()),
     });
   }
 
@@ -138,6 +151,11 @@ export class Collector {
     }));
   }
 
+  /** Yields the files that are open now, some at a time. */
+  openFiles(query: OpenFilesQuery): ReturnType<OpenFileSide['list']> {
+    return this.#openFiles.list(query);
+  }
+
   /** The running containers whose pressure is told. */
   pressed(): ReturnType<ContainerSide['withResources']> {
     return this.#containers.withResources();
@@ -170,11 +188,13 @@ export class Collector {
     for (const timer of this.#timers) clearInterval(timer);
     // First: what its owner no longer has is `lost`, and only the rest is still open.
     await this.#sweep();
+    await this.#openFiles.stop();
     this.#isDetached = true;
     this.#tracer.detach();
     await this.#pump.drained();
     // Records of a container that just began wait for its verdict.
     await this.#containers.finish(limits.metadataWaitMs + SETTLE_MARGIN_MS);
+    await this.#openFiles.saveLast();
     const kernel = this.#tracer.counters.read();
     const pending = kernel['opens_tracked'] - kernel['pairs_finished'];
     const until =
@@ -204,6 +224,7 @@ export class Collector {
       type: 'scope',
       verdict: { scopeLo: 0, scopeHi: 0, verdict: 'trace', slot: 0 },
     });
+    await this.#openFiles.begin();
     this.#tracer.attachGroups();
     await this.#containers.begin();
     this.#tracer.attachExec();
@@ -212,6 +233,7 @@ export class Collector {
     this.#tracer.proveAttached();
     this.#parts.log.debug('the programs see an open and a close');
     if (this.#parts.config.scope.adoptOpen) await this.#tracer.adoptFiles();
+    await this.#openFiles.start();
     this.#timers.push(
       setInterval(() => this.#containers.tick(), TICK_MS),
       setInterval(() => void this.#sweep(), SWEEP_EVERY_MS),
@@ -221,7 +243,7 @@ export class Collector {
   async #sweep(): Promise<void> {
     try {
       const kernel = this.#tracer.counters.read();
-      if (kernel['opens_tracked'] === kernel['pairs_finished']) return;
+      if (!hasPending(kernel)) return;
       await this.#tracer.sweepLost(bootNs());
     } catch (error) {
       this.#parts.log.warn('closes that were missed could not be looked for', { error });
@@ -230,7 +252,7 @@ export class Collector {
 
   #summarize(kernel: Record<string, number>): Record<string, number> {
     const shared = this.#pump.readCounters();
-    return summarize({ ...kernel, ...this.#containers.counts }, shared, {
+    return summarize({ ...kernel, ...this.#containers.counts, ...this.#openFiles.counts }, shared, {
       stillOpen: kernel['opens_tracked'] - kernel['pairs_finished'],
       ringUnread: Math.max(0, kernel['records_sent'] - shared.records_read),
       inFlight: this.#sink.inFlightSpans,
@@ -238,4 +260,8 @@ export class Collector {
       spoolRecovered: 0,
     });
   }
+}
+
+function hasPending(kernel: Readonly<Record<string, number>>): boolean {
+  return kernel['opens_tracked'] !== kernel['pairs_finished'];
 }

@@ -28,6 +28,8 @@ export interface RestoredOpen {
   readonly adopted: OpenIdentity;
   readonly openedBootNs: bigint;
   readonly reportedBootNs: bigint;
+  /** It was adopted then too: the time is still a lower bound. */
+  readonly isAdopted: boolean;
 }
 
 export interface HeldLook {
@@ -57,10 +59,13 @@ export class OpenFiles {
     this.#object.updateArray('identity_key', 0, value);
   }
 
-  /** Yields what tells the pending opens apart. */
-  async *identities(): AsyncGenerator<OpenIdentity, void, void> {
+  /** Yields what tells the pending opens apart, in portions. */
+  async *identities(): AsyncGenerator<readonly OpenIdentity[], void, void> {
     for await (const portion of portionsOf(this.#object, 'list_identities', 'slots')) {
-      for (let at = 0; at < portion.length; at += layout.OPEN_IDENTITY_BYTES) yield identityAt(portion, at);
+      const entries: OpenIdentity[] = [];
+      for (let at = 0; at < portion.length; at += layout.OPEN_IDENTITY_BYTES)
+        entries.push(identityAt(portion, at));
+      yield entries;
     }
   }
 
@@ -110,12 +115,13 @@ export class OpenFiles {
 
   #restorePortion(opens: readonly RestoredOpen[]): number {
     const value = Buffer.alloc(layout.RESTORES_MAX * layout.OPEN_RESTORE_BYTES);
-    opens.forEach(({ adopted, openedBootNs, reportedBootNs }, index) => {
+    opens.forEach(({ adopted, openedBootNs, reportedBootNs, isAdopted }, index) => {
       const at = index * layout.OPEN_RESTORE_BYTES;
       value.writeBigUInt64LE(adopted.openedBootNs, at + layout.OPEN_RESTORE_ADOPTED_BOOT_NS);
       value.writeBigUInt64LE(openedBootNs, at + layout.OPEN_RESTORE_OPENED_BOOT_NS);
       value.writeBigUInt64LE(reportedBootNs, at + layout.OPEN_RESTORE_REPORTED_BOOT_NS);
       value.writeUInt32LE(adopted.slotIndex, at + layout.OPEN_RESTORE_INDEX);
+      value.writeUInt32LE(isAdopted ? 1 : 0, at + layout.OPEN_RESTORE_IS_ADOPTED);
     });
     this.#object.updateArray('restores', 0, value);
     const given = Buffer.alloc(layout.RESTORE_ARGUMENTS_BYTES);

@@ -1,8 +1,7 @@
 // The kernel side as the main thread sees it: sizes, settings, load, attach, the policy map, counters,
 // adoption, sweeps. Owns every descriptor, link and mapping; the pump only gets addresses.
-import { stat } from 'node:fs/promises';
 import * as layout from '../model/record-layout.ts';
-import { BpfError, BpfObject } from './bpf-object.ts';
+import { BpfObject } from './bpf-object.ts';
 import { Btf, BTF_KIND_TYPEDEF } from './btf.ts';
 import { KernelCounters } from './kernel-counters.ts';
 import { runIterator } from './iterator.ts';
@@ -292,16 +291,4 @@ function powerOfTwo(least: number): number {
   let value = 1;
   while (value < least) value *= 2;
   return value;
-}
-
-/** Reads the inode of a namespace of the host: process 1's, or our own where that can't be read. */
-export async function hostNamespace(type: 'mnt' | 'pid'): Promise<number> {
-  for (const path of [`/proc/1/ns/${type}`, `/proc/self/ns/${type}`]) {
-    try {
-      return (await stat(path)).ino;
-    } catch {
-      // Without the right to look at process 1, our own namespace is the next best.
-    }
-  }
-  throw new BpfError(`reading the ${type} namespace`, 0);
 }

@@ -29,6 +29,7 @@ export interface Config {
     readonly namesMax: number;
     readonly minDurationMs: number;
     readonly failedOpens: readonly string[];
+    readonly held: { readonly afterMs: number; readonly everyMs: number };
   };
   readonly trace: {
     readonly groupBy: 'process' | 'container';
@@ -52,7 +53,7 @@ export interface Config {
     readonly metrics: { readonly otlp: boolean; readonly pressure: boolean };
     readonly logLevel: 'error' | 'warn' | 'info' | 'debug';
   };
-  readonly control: { readonly socket: string };
+  readonly control: { readonly socket: string; readonly stateFile: string | null };
   readonly limits: {
     readonly openFiles: number;
     readonly ring: number;

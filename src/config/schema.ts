@@ -138,14 +138,14 @@ export const KEYS: Readonly<Record<string, Key>> = {
     format: format.notYetBuilt(false),
   },
   'spans.held.after': {
-    doc: 'When an open file is reported (not built yet).',
+    doc: 'A file that is open for so long is reported by a `held` span; 0: never.',
     default: '5m',
-    format: format.notYetBuilt('5m'),
+    format: format.duration,
   },
   'spans.held.every': {
-    doc: 'How often after that (not built yet).',
+    doc: 'How often it is reported after that; 0: not again.',
     default: '1h',
-    format: format.notYetBuilt('1h'),
+    format: format.duration,
   },
   'sampling.ratio': {
     doc: 'Share of opens to trace (not built yet).',
@@ -251,8 +251,13 @@ export const KEYS: Readonly<Record<string, Key>> = {
     default: '/run/fdspan/control.sock',
     format: format.socketPath,
   },
+  'control.state_file': {
+    doc: 'Keeps since when files are open over a restart of fdspan, in this boot; null: nothing is kept.',
+    default: '/run/fdspan/open-files.state',
+    format: format.textOrNull,
+  },
   'limits.open_files': {
-    doc: 'Files that are open at once; 384 bytes of kernel memory each.',
+    doc: 'Files that are open at once; 448 bytes of kernel memory each.',
     default: 262144,
     format: format.integer(64, 16777216),
   },

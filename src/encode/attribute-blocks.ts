@@ -11,7 +11,7 @@ import type { SpanArena } from './span-arena.ts';
 const FLAG_VALUES_MAX = 512;
 
 const NAMESPACE_NAMES = ['mnt', 'pid', 'uts', 'net', 'ipc', 'user', 'cgroup'];
-const CLOSE_REASONS = [undefined, 'close', 'close_range', 'dup', 'exec', 'exit', 'stop', 'lost'];
+const CLOSE_REASONS = [undefined, 'close', 'close_range', 'dup', 'exec', 'exit', 'stop', 'lost', 'held'];
 /** By O_ACCMODE; 3 asks for neither (ioctl only). */
 const ACCESSES = ['read', 'write', 'read_write', 'none', 'path'];
 const O_PATH = 0o10000000;

@@ -17,6 +17,9 @@ export const COUNTER_NAMES = [
   'requests_sealed',
   'drains',
   'pump_stalls',
+  'held_spans_read',
+  'held_spans_encoded',
+  'held_spans_filtered',
   // Written by the main thread.
   'spans_accepted',
   'queue_full',

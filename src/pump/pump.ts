@@ -24,6 +24,9 @@ const RECORD_INVALID = counterIndex('record_invalid');
 const UNJUDGED_OVERFLOW = counterIndex('unjudged_overflow');
 const CONTAINER_DENIED = counterIndex('container_denied');
 const ENCODE_FAILED = counterIndex('encode_failed');
+const HELD_SPANS_READ = counterIndex('held_spans_read');
+const HELD_SPANS_ENCODED = counterIndex('held_spans_encoded');
+const HELD_SPANS_FILTERED = counterIndex('held_spans_filtered');
 const BYTES_ENCODED = counterIndex('bytes_encoded');
 const REQUESTS_SEALED = counterIndex('requests_sealed');
 const DRAINS = counterIndex('drains');
@@ -41,6 +44,8 @@ export class Pump {
   /** Indices of the free buffers. */
   private readonly freeBuffers: number[];
   private requestBegunMs = 0;
+  /** Spans of the open request that are no pair's. */
+  private otherSpans = 0;
   private clockMeasuredMs = 0;
   private isReplayDue = false;
   private isStalled = false;
@@ -119,6 +124,10 @@ export class Pump {
         this.postScopeRecord();
         continue;
       }
+      if (kind === layout.RECORD_PAIR && this.cursor.u8(layout.PAIR_RECORD_REASON) === layout.CLOSE_HELD) {
+        this.takeHeld();
+        continue;
+      }
       this.counters[RECORDS_READ] += 1;
       if (kind === layout.RECORD_PAIR) this.takePair();
       else this.counters[RECORD_INVALID] += 1;
@@ -137,6 +146,23 @@ export class Pump {
     const state = this.stages.scopes.find(lo, hi);
     if (state === UNKNOWN || state === WAITING) this.holdPair(lo, hi, state);
     else this.finishPair(state);
+  }
+
+  /** A report of a file that is still open. It waits for no verdict: another report follows, and the pair itself. */
+  private takeHeld(): void {
+    const { scopes, filter, request } = this.stages;
+    const lo = this.cursor.u32(layout.PAIR_RECORD_SCOPE);
+    const hi = this.cursor.u32(layout.PAIR_RECORD_SCOPE + 4);
+    const state = scopes.find(lo, hi);
+    this.counters[HELD_SPANS_READ] += 1;
+    if (request.spanCount === 0) this.requestBegunMs = Date.now();
+    if (state < 0 || filter.judge(this.cursor) !== KEEP || !request.add(this.cursor, state)) {
+      if (state === UNKNOWN) this.ask(lo, hi, state);
+      this.counters[HELD_SPANS_FILTERED] += 1;
+      return;
+    }
+    this.otherSpans += 1;
+    this.counters[HELD_SPANS_ENCODED] += 1;
   }
 
   private holdPair(lo: number, hi: number, state: number): void {
@@ -211,11 +237,13 @@ export class Pump {
   private seal(): boolean {
     const index = this.freeBuffers.pop();
     if (index === undefined) return false;
-    const spans = this.stages.request.spanCount;
+    const { otherSpans } = this;
+    const spans = this.stages.request.spanCount - otherSpans;
     const bytes = this.stages.sealInto(index);
+    this.otherSpans = 0;
     this.counters[REQUESTS_SEALED] += 1;
     this.counters[BYTES_ENCODED] += bytes;
-    this.stages.post({ type: 'request', index, bytes, spans });
+    this.stages.post({ type: 'request', index, bytes, spans, otherSpans });
     return true;
   }
 

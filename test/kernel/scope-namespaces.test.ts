@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { test, type TestContext } from 'node:test';
-import { hostNamespace, Tracer } from '../../src/bpf/tracer.ts';
+import { hostNamespace } from '../../src/bpf/host-namespace.ts';
+import { Tracer } from '../../src/bpf/tracer.ts';
 import { makeContainerGroup } from '../helpers/cgroup.ts';
 import { whyNoKernelTests } from '../helpers/collector-process.ts';
 import { startWorkload, type ExpectedSpan, type Workload } from '../helpers/workload.ts';
