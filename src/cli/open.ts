@@ -6,7 +6,7 @@ import { askLines } from '../telemetry/control-client.ts';
 import { ControlError } from '../telemetry/control-protocol.ts';
 import { cutEnd, escapeControls, escapeJsonControls, padEnd, padStart } from '../telemetry/terminal-text.ts';
 import type { AskIo } from './ask-collector.ts';
-import { escapeLines } from './command-io.ts';
+import { escapeLines, writeWhole } from './command-io.ts';
 import { exitCodeOfArguments, exitCodeOfControl, SOCKET_OPTIONS, socketPathOf } from './control-socket.ts';
 import { EXIT_OK, EXIT_USAGE } from './exit-codes.ts';
 import { durationText } from './tail-table.ts';
@@ -54,7 +54,7 @@ export async function open(args: readonly string[], io: AskIo): Promise<number> 
     const take = (line: unknown): void => void rows.push(...(line as readonly OpenFileRow[]));
     const total = (await askLines(socketPath, { command: 'open', ...query }, take)) as OpenFilesTotal;
     rows.sort((a, b) => b.open_ns - a.open_ns);
-    io.stdout.write(isJson ? jsonOf(rows) : openFilesText(rows));
+    await writeWhole(io.stdout, isJson ? jsonOf(rows) : openFilesText(rows));
     if (total.containers === 0)
       io.stderr.write(`fdspan open: no container has the name or id ${JSON.stringify(query.container)}\n`);
     return EXIT_OK;

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { whyNoKernelTests } from '../helpers/collector-process.ts';
 import { assertSameSpans, numberOf, type SeenSpan } from './compare-spans.ts';
-import { tracedRun, type OpenRun, type RunResult } from './traced-run.ts';
+import { tracedRun, type RunResult } from './traced-run.ts';
 
 const skip = whyNoKernelTests() ?? false;
 const DEADLINE_MS = 30_000;
