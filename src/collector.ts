@@ -12,6 +12,7 @@ import { chooseScope, type ScopeChoice } from './containers/scope-choice.ts';
 import { ContainerSide } from './container-side.ts';
 import type { Config } from './config/config.ts';
 import { kernelOptions, pumpOptions } from './config/options.ts';
+import { kernelFilters } from './kernel-filters.ts';
 import type { Attributes } from './model/attributes.ts';
 import type { OpenFilesQuery } from './model/open-file-row.ts';
 import type { SlotCount } from './model/slot-counts.ts';
@@ -26,12 +27,15 @@ const SWEEP_EVERY_MS = 60_000;
 const QUEUE_LOOK_MS = 10;
 /** A look-up that began just now ends by its own wait, not by the stop's. */
 const SETTLE_MARGIN_MS = 250;
+/** Reason: a slice's root waits 5 s for files that end after it; what the kernel tells of it must come before. */
+const EXPIRE_EVERY_MS = 2000;
+const NS_PER_MS = 1_000_000n;
 const FOR_EVER = 0xffff_ffff_ffff_ffffn;
 
 /** Where sealed requests go. */
 export interface RequestSink {
   /** Resolves when the bytes are no longer needed. */
-  enqueue(request: Uint8Array, spans: number): Promise<void> | void;
+  enqueue(request: Uint8Array, spans: number, processSpans: number, heldSpans: number): Promise<void> | void;
   flush(deadlineMs: number): Promise<void>;
   close(): void;
   readonly inFlightSpans: number;
@@ -76,9 +80,9 @@ export class Collector {
     this.scope = scope;
     this.hostAttributes = host;
     this.#pump = new PumpThread(pumpOptions(config, tracer.ring, parts.version), {
-      request: (bytes, spans) => {
+      request: (bytes, ...spans) => {
         parts.tap?.(bytes);
-        return this.#sink.enqueue(bytes, spans);
+        return this.#sink.enqueue(bytes, ...spans);
       },
       scopeRecord: (record) => this.#containers.takeRecord(record),
       scopeUnknown: (scope) => {
@@ -114,7 +118,9 @@ export class Collector {
     const scope = chooseScope(parts.config.scope, hierarchies, layoutOf(hierarchies));
     const hostNamespaces = { mnt: await hostNamespace('mnt'), pid: await hostNamespace('pid') };
     const host = await hostAttributes();
-    const tracer = new Tracer(await kernelOptions(parts.config, scope, hostNamespaces));
+    const tracer = new Tracer(
+      await kernelOptions(parts.config, scope, hostNamespaces, kernelFilters(parts.config)),
+    );
     const collector = new Collector(parts, { tracer, scope, host, hierarchies, hostNamespaces });
     try {
       await collector.#begin();
@@ -161,8 +167,10 @@ export class Collector {
     return this.#containers.withResources();
   }
 
-  /** Judges all containers by the rules of another configuration. */
+  /** Filters, and judges all containers, by the rules of another configuration. */
   async reload(config: Config): Promise<void> {
+    if (this.#isDetached) return;
+    await this.#tracer.changeFilters(kernelFilters(config));
     if (!this.#isDetached) await this.#containers.reload(config);
   }
 
@@ -202,6 +210,8 @@ export class Collector {
         ? FOR_EVER
         : this.#tracer.oldestBootNs(limits.stopSpans);
     const deadlineMs = Date.now() + limits.stopDeadlineMs;
+    // Every slice that is live has ended now.
+    this.#tracer.expireSlices(FOR_EVER);
     await this.#tracer.stopPending(until, () => this.#portionSent(deadlineMs));
     await this.#pump.stop();
     await this.#sink.flush(Math.max(0, deadlineMs - Date.now()));
@@ -237,7 +247,17 @@ export class Collector {
     this.#timers.push(
       setInterval(() => this.#containers.tick(), TICK_MS),
       setInterval(() => void this.#sweep(), SWEEP_EVERY_MS),
+      setInterval(() => this.#expireSlices(), EXPIRE_EVERY_MS),
     );
+  }
+
+  #expireSlices(): void {
+    const sliceNs = BigInt(this.#parts.config.trace.windowMs) * NS_PER_MS;
+    try {
+      this.#tracer.expireSlices(bootNs() - sliceNs);
+    } catch (error) {
+      this.#parts.log.warn('slices of traces could not be ended', { error });
+    }
   }
 
   async #sweep(): Promise<void> {

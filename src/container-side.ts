@@ -8,7 +8,7 @@ import type { FindMetadata } from './containers/container-judge.ts';
 import type { CgroupHierarchy } from './containers/cgroup-mounts.ts';
 import type { FoundScope } from './containers/found-scope.ts';
 import { Namespaces, type HostNamespaces } from './containers/namespaces.ts';
-import { PolicyTable } from './containers/policy-table.ts';
+import { kernelVerdict, PolicyTable } from './containers/policy-table.ts';
 import { RecentStates } from './containers/recent-states.ts';
 import { ContainerRegistry } from './containers/registry.ts';
 import type { RegistryVerdict } from './containers/registry-options.ts';
@@ -20,7 +20,6 @@ import type { Config } from './config/config.ts';
 import { runtimeSettings } from './config/options.ts';
 import { encodeResource } from './encode/resource.ts';
 import type { Attributes } from './model/attributes.ts';
-import * as layout from './model/record-layout.ts';
 import type { ToPump } from './model/pump-messages.ts';
 import { namespacesListener } from './namespaces-listener.ts';
 import { rulesOf } from './registry-rules.ts';
@@ -32,13 +31,6 @@ const START_WAIT_MS = 400;
 const RELOAD_MARGIN_MS = 2000;
 /** Reason: a pair of a group that went can come late only by what the ring and the waiting records hold. */
 const STRANGER_KEEP_MS = 30_000;
-
-const VERDICTS: Readonly<Record<RegistryVerdict, number>> = {
-  trace: layout.VERDICT_TRACE,
-  deny: layout.VERDICT_DENY,
-  ignore: layout.VERDICT_IGNORE,
-  unjudged: layout.VERDICT_UNJUDGED,
-};
 
 export interface ContainerSideParts {
   readonly config: Config;
@@ -284,7 +276,7 @@ export class ContainerSide {
   /** The kernel first: a group made inside of it meanwhile then inherits. */
   #tell(scope: bigint, verdict: RegistryVerdict, slot: number, container: bigint): void {
     const { log, sendToPump } = this.#parts;
-    if (!this.#policy.tell(scope, container, VERDICTS[verdict], verdict === 'ignore'))
+    if (!this.#policy.tell(scope, container, kernelVerdict(verdict, slot), verdict === 'ignore'))
       log.warn('the policy table is full: a container is not traced', { scope: String(scope) });
     if (verdict === 'unjudged') return;
     sendToPump({

@@ -1,4 +1,4 @@
-// Which namespaces are the host's.
+// Which namespaces the host's own processes are in.
 import { stat } from 'node:fs/promises';
 import { BpfError } from './bpf-object.ts';
 

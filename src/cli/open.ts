@@ -1,6 +1,6 @@
 // `fdspan open`: the files that are open now, by the running collector: who has them, since when, how large they are.
 import { parseArgs } from 'node:util';
-import { compilePathAutomaton } from '../filter/path-automaton.ts';
+import { compileGlobs } from '../filter/glob-table.ts';
 import type { OpenFileRow, OpenFilesQuery, OpenFilesTotal } from '../model/open-file-row.ts';
 import { askLines } from '../telemetry/control-client.ts';
 import { ControlError } from '../telemetry/control-protocol.ts';
@@ -73,7 +73,7 @@ function readArguments(args: readonly string[], env: NodeJS.ProcessEnv): OpenArg
   });
   const { path, container } = values;
   // Tried here, so that a wrong one is a mistake of usage.
-  if (path !== undefined) compilePathAutomaton([], [path]);
+  if (path !== undefined) compileGlobs([{ globs: [path], accepts: 1 }], []);
   return {
     socketPath: socketPathOf(values, env),
     query: { ...(path === undefined ? {} : { path }), ...(container === undefined ? {} : { container }) },

@@ -22,6 +22,13 @@ export interface Config {
     readonly excludeFilesystems: readonly string[];
     readonly exclude: readonly string[];
     readonly include: readonly string[];
+    /** Empty: all. */
+    readonly access: readonly string[];
+  };
+  readonly processes: {
+    readonly exclude: readonly string[];
+    /** Empty: all. */
+    readonly users: readonly { readonly first: number; readonly last: number }[];
   };
   readonly spans: {
     readonly attributes: 'lean' | 'standard' | 'full';

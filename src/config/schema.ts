@@ -100,13 +100,22 @@ export const KEYS: Readonly<Record<string, Key>> = {
     default: [],
     format: format.listOf(format.glob, 'globs'),
   },
+  'files.access': {
+    doc: 'Trace only opens for read, write, read_write, path or none (O_PATH; ioctl only); empty: all.',
+    default: [],
+    format: format.listOf(format.access, 'accesses'),
+  },
   'files.redact': { doc: 'Paths to redact (not built yet).', default: [], format: format.notYetBuilt([]) },
   'processes.exclude': {
-    doc: 'Process names to leave out (not built yet).',
+    doc: "Globs of executables' names (process.executable.name) to leave out.",
     default: [],
-    format: format.notYetBuilt([]),
+    format: format.listOf(format.glob, 'globs'),
   },
-  'processes.users': { doc: 'Users to trace (not built yet).', default: [], format: format.notYetBuilt([]) },
+  'processes.users': {
+    doc: 'Trace only these users of the host: names, numbers, ranges such as 1000-1999; empty: all.',
+    default: [],
+    format: format.users,
+  },
   'spans.attributes': {
     doc: 'How much a span carries.',
     default: 'standard',

@@ -18,15 +18,16 @@ export type ToPump =
 export type FromPump =
   | { readonly type: 'ready' }
   /**
-   * One sealed ExportTraceServiceRequest: the first `bytes` of the buffer with this index. `spans` are the pairs' own;
-   * `otherSpans`, such as held reports, are counted apart.
+   * One sealed ExportTraceServiceRequest: the first `bytes` of the buffer with this index. `spans` are those of pairs;
+   * `processSpans`, the roots of traces, and `heldSpans`, reports of open files, are counted apart.
    */
   | {
       readonly type: 'request';
       readonly index: number;
       readonly bytes: number;
       readonly spans: number;
-      readonly otherSpans: number;
+      readonly processSpans: number;
+      readonly heldSpans: number;
     }
   /** A record of the kernel about a scope, copied as it is (SCOPE_CREATED, _REMOVED or _DESCRIBED). */
   | { readonly type: 'scope-record'; readonly record: Uint8Array }
@@ -65,8 +66,8 @@ export interface PumpOptions {
   readonly attributes: 'lean' | 'standard' | 'full';
   readonly spanName: 'template' | 'operation';
   readonly spanNamesMax: number;
-  readonly minDurationNs: number;
-  readonly excludeGlobs: readonly string[];
-  readonly includeGlobs: readonly string[];
   readonly scopeVersion: string;
+  readonly traceGroupBy: 'process' | 'container';
+  readonly sliceMs: number;
+  readonly sliceSpansMax: number;
 }
