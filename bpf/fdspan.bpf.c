@@ -8,5 +8,6 @@
 #include "held.bpf.h"
 #include "processes.bpf.h"
 #include "sweeps.bpf.h"
+#include "io-totals.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

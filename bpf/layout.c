@@ -25,3 +25,6 @@ struct live_settings live_settings;
 struct walk_arguments walk_arguments;
 struct user_range user_range;
 struct filters filters_value;
+struct container_metrics container_metrics;
+struct metrics_settings metrics_settings;
+struct buckets_arguments buckets_arguments;

@@ -136,7 +136,7 @@ enum access {
 	ACCESS_WRITE = 1,
 	ACCESS_READ_WRITE = 2,
 	ACCESS_NONE = 3, /* ioctl only */
-	ACCESS_PATH = 4,
+	ACCESS_PATH = 4, /* O_PATH */
 };
 
 struct user_range {
@@ -232,6 +232,35 @@ struct open_restore {
 struct restore_arguments {
 	__u32 count; /* of the entries in the map `restores` */
 	__u32 restored; /* out */
+};
+
+/* A portion of the table of pending opens. */
+struct buckets_arguments {
+	__u32 first;
+	__u32 count;
+};
+
+#define FAILURE_CLASSES	 32 /* a power of two; 0: any errno that has none of its own */
+#define DURATION_BUCKETS 16 /* a power of two */
+#define METRICS_STRIPES	 4
+#define EARLY_METRICS	 1024
+
+/* What is counted for a container; everything only grows. */
+struct container_metrics {
+	__u64 opens[8]; /* by enum access; behind the filters, before sampling */
+	__u64 failures[FAILURE_CLASSES];
+	__u64 durations[DURATION_BUCKETS];
+	__u64 duration_ns; /* their sum */
+	__u64 files_met;   /* in passes over the table: a pass adds the files that are open */
+	__u64 reserved[6];
+};
+
+/* Set before load, constant after it (section .rodata.metrics). */
+struct metrics_settings {
+	__u64 duration_bounds[DURATION_BUCKETS]; /* ns, inclusive; the last has none */
+	__u8 failure_classes[ERRNO_WORDS * 64];	 /* by errno */
+	__u32 is_on;
+	__u32 stripes; /* of each slot: a power of two */
 };
 
 /* What the self-test does next, on the calling thread; in this order. */
@@ -403,9 +432,10 @@ enum kernel_counter {
 	COUNTER_PATH_EXCLUDED = 16,
 	COUNTER_PROCESS_EXCLUDED = 17, /* by its name or user */
 	COUNTER_TOO_SHORT = 18,
-	COUNTER_HELD_SPANS_SENT = 19,	 /* reports of files that are still open, apart from their pairs */
-	COUNTER_HELD_RING_FULL = 20,	 /* reports that the ring had no place for; made again later */
-	COUNTER_COUNT = 21,
+	COUNTER_METRICS_MISSED = 19,	 /* opens and ends that no container's metrics hold */
+	COUNTER_HELD_SPANS_SENT = 20,	 /* reports of files that are still open, apart from their pairs */
+	COUNTER_HELD_RING_FULL = 21,	 /* reports that the ring had no place for; made again later */
+	COUNTER_COUNT = 22,
 };
 
 _Static_assert(sizeof(struct pair_record) == 184, "pair_record is shared with user space");
@@ -418,6 +448,7 @@ _Static_assert(sizeof(struct open_identity) == 32, "open_identity is shared with
 _Static_assert(sizeof(struct open_restore) == 32, "open_restore is shared with user space");
 _Static_assert(offsetof(struct slice_record, scope) == offsetof(struct pair_record, scope),
 	       "both wait for the verdict of their scope");
+_Static_assert(sizeof(struct container_metrics) == 512, "eight cache lines");
 _Static_assert(sizeof(struct scope_policy) == 16, "scope_policy is shared with user space");
 
 #endif

@@ -4,6 +4,7 @@
 #define FDSPAN_TRACK_BPF_H
 
 #include "filter.bpf.h"
+#include "metrics.bpf.h"
 #include "short-path.bpf.h"
 
 static __always_inline struct pair_record *record_of(struct pending_open *slot)
@@ -82,6 +83,7 @@ static __always_inline bool end_pair(u64 file, struct found *found, u32 reason, 
 		slot->record.reason = reason; /* user space finds pending ones by reason 0 */
 		if (reason != CLOSE_LOST)
 			record->size_bytes = WORD(inode, WORD(file, file, f_inode), i_size);
+		count_duration(record);
 	}
 	if (reason == CLOSE_LOST)
 		count(COUNTER_PAIRS_LOST);
@@ -204,8 +206,10 @@ static __always_inline void track(struct opening *opening, u64 now)
 	struct glob_words globs;
 	u32 *pending, drop;
 
-	if (replace_existing(opening, now))
+	if (replace_existing(opening, now)) {
+		count_opened(opening);
 		return;
+	}
 	count(COUNTER_OPENS_IN_SCOPE);
 	if (is_unwanted_user(opening->task)) {
 		count_left_out(COUNTER_PROCESS_EXCLUDED);
@@ -214,6 +218,7 @@ static __always_inline void track(struct opening *opening, u64 now)
 	slice = slice_at_open(opening);
 	if (!take_slot(opening->file, &taken)) {
 		count(COUNTER_OPEN_TABLE_FULL);
+		count_opened(opening);
 		count_in_slice(slice, SLICE_DROPPED);
 		return;
 	}
@@ -235,6 +240,7 @@ static __always_inline void track(struct opening *opening, u64 now)
 		free_slot(taken.tag, slot);
 		return;
 	}
+	count_opened(opening);
 	count(COUNTER_OPENS_TRACKED);
 	count_in_slice(slice, SLICE_TRACKED);
 	pending = table_count(opening->files);

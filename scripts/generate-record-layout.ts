@@ -29,6 +29,9 @@ const STRUCTS = [
   'restore_arguments',
   'self_test_arguments',
   'pending_open',
+  'container_metrics',
+  'metrics_settings',
+  'buckets_arguments',
 ];
 
 function constants(): string[] {

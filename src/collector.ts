@@ -14,10 +14,13 @@ import type { Config } from './config/config.ts';
 import { kernelOptions, pumpOptions } from './config/options.ts';
 import { kernelFilters } from './kernel-filters.ts';
 import type { Attributes } from './model/attributes.ts';
+import type { CountedContainer } from './model/container-counts.ts';
 import type { OpenFilesQuery } from './model/open-file-row.ts';
 import type { SlotCount } from './model/slot-counts.ts';
-import { OpenFileSide } from './open-files/open-file-side.ts';
+import { hasPending, OpenFileSide } from './open-files/open-file-side.ts';
 import { PumpThread } from './pump-thread.ts';
+import type { RequestSink } from './request-sink.ts';
+import { TracedContainers } from './traced-containers.ts';
 import { summarize } from './telemetry/summary.ts';
 import type { Logger } from './telemetry/log.ts';
 
@@ -31,16 +34,6 @@ const SETTLE_MARGIN_MS = 250;
 const EXPIRE_EVERY_MS = 2000;
 const NS_PER_MS = 1_000_000n;
 const FOR_EVER = 0xffff_ffff_ffff_ffffn;
-
-/** Where sealed requests go. */
-export interface RequestSink {
-  /** Resolves when the bytes are no longer needed. */
-  enqueue(request: Uint8Array, spans: number, processSpans: number, heldSpans: number): Promise<void> | void;
-  flush(deadlineMs: number): Promise<void>;
-  close(): void;
-  readonly inFlightSpans: number;
-  readonly queuedBytes: number;
-}
 
 export interface CollectorParts {
   readonly config: Config;
@@ -66,9 +59,11 @@ export class Collector {
   readonly #pump: PumpThread;
   readonly #containers: ContainerSide;
   readonly #openFiles: OpenFileSide;
+  readonly #traced: TracedContainers;
   readonly #sink: RequestSink;
   readonly #timers: NodeJS.Timeout[] = [];
   #isDetached = false;
+  #lastCounted: CountedContainer[] | null = null;
   readonly scope: ScopeChoice;
   readonly hostAttributes: Attributes;
 
@@ -92,9 +87,11 @@ export class Collector {
       },
     });
     this.#sink = parts.makeSink(this.#pump.counters);
+    this.#traced = new TracedContainers(tracer.containerCounts, config.scope.host ? host : null);
     this.#containers = new ContainerSide({
       ...parts,
       ...found,
+      traced: this.#traced,
       hostAttributes: host,
       sendToPump: (message) => this.#pump.send(message),
     });
@@ -105,7 +102,7 @@ export class Collector {
       stateFile: config.control.stateFile,
       containers: () => this.#containers.list(),
       drained: () => this.#pump.drained(),
-      hasPending: () => hasPending(tracer.counters.read()),
+      counters: () => tracer.counters.read(),
     });
   }
 
@@ -167,7 +164,15 @@ export class Collector {
     return this.#containers.withResources();
   }
 
-  /** Filters, and judges all containers, by the rules of another configuration. */
+  /**
+   * What was counted for each container, and the last numbers of those that ended since the last call. After a stop, once:
+   * the last numbers of all.
+   */
+  async counted(): Promise<readonly CountedContainer[]> {
+    return this.#lastCounted?.splice(0) ?? (this.#isDetached ? [] : this.#traced.look());
+  }
+
+  /** Filters, and judges all containers by the rules of another configuration. */
   async reload(config: Config): Promise<void> {
     if (this.#isDetached) return;
     await this.#tracer.changeFilters(kernelFilters(config));
@@ -203,6 +208,7 @@ export class Collector {
     // Records of a container that just began wait for its verdict.
     await this.#containers.finish(limits.metadataWaitMs + SETTLE_MARGIN_MS);
     await this.#openFiles.saveLast();
+    this.#lastCounted = [...(await this.#traced.lastLook())];
     const kernel = this.#tracer.counters.read();
     const pending = kernel['opens_tracked'] - kernel['pairs_finished'];
     const until =
@@ -245,7 +251,7 @@ export class Collector {
     if (this.#parts.config.scope.adoptOpen) await this.#tracer.adoptFiles();
     await this.#openFiles.start();
     this.#timers.push(
-      setInterval(() => this.#containers.tick(), TICK_MS),
+      setInterval(() => this.#tick(), TICK_MS),
       setInterval(() => void this.#sweep(), SWEEP_EVERY_MS),
       setInterval(() => this.#expireSlices(), EXPIRE_EVERY_MS),
     );
@@ -260,6 +266,11 @@ export class Collector {
     }
   }
 
+  #tick(): void {
+    this.#containers.tick();
+    this.#traced.tick();
+  }
+
   async #sweep(): Promise<void> {
     try {
       const kernel = this.#tracer.counters.read();
@@ -272,16 +283,16 @@ export class Collector {
 
   #summarize(kernel: Record<string, number>): Record<string, number> {
     const shared = this.#pump.readCounters();
-    return summarize({ ...kernel, ...this.#containers.counts, ...this.#openFiles.counts }, shared, {
-      stillOpen: kernel['opens_tracked'] - kernel['pairs_finished'],
-      ringUnread: Math.max(0, kernel['records_sent'] - shared.records_read),
-      inFlight: this.#sink.inFlightSpans,
-      spooled: 0,
-      spoolRecovered: 0,
-    });
+    return summarize(
+      { ...kernel, ...this.#containers.counts, ...this.#openFiles.counts, ...this.#traced.counts },
+      shared,
+      {
+        stillOpen: kernel['opens_tracked'] - kernel['pairs_finished'],
+        ringUnread: Math.max(0, kernel['records_sent'] - shared.records_read),
+        inFlight: this.#sink.inFlightSpans,
+        spooled: 0,
+        spoolRecovered: 0,
+      },
+    );
   }
-}
-
-function hasPending(kernel: Readonly<Record<string, number>>): boolean {
-  return kernel['opens_tracked'] !== kernel['pairs_finished'];
 }

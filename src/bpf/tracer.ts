@@ -2,6 +2,7 @@
 // adoption, sweeps. Owns every descriptor, link and mapping; the pump only gets addresses.
 import * as layout from '../model/record-layout.ts';
 import { BpfObject } from './bpf-object.ts';
+import { ContainerCounts, prepareMetrics } from './container-counts.ts';
 import { KernelCounters } from './kernel-counters.ts';
 import {
   chooseHooks,
@@ -23,12 +24,15 @@ import { SELF_TEST_ATTEMPTS_MAX, selfTest } from './self-test.ts';
 import { encodeSettings, sliceSetsOf, SLICE_WAYS, startEntriesOf, type TracerOptions } from './settings.ts';
 
 const PAGE_BYTES = 4096;
+/** At the end of every system call: loaded only when it is asked for. */
+const IO_HOOK = 'io_exit';
 const UNHOOKED = [
   'adopt_files',
   'mark_files',
   'describe_tasks',
   'judge_scope',
   'sweep_pending',
+  'count_open_files',
   'expire_slices',
   'self_test',
   ...OPEN_FILES_PROGRAMS,
@@ -49,6 +53,8 @@ export class Tracer {
   readonly ring: RingMapping;
   readonly counters: KernelCounters;
   readonly openFiles: OpenFiles;
+  /** null where nothing is counted for each container. */
+  readonly containerCounts: ContainerCounts | null;
   readonly reads: Reads;
   /** Which optional hooks this kernel has. */
   readonly hooks: readonly string[];
@@ -66,16 +72,18 @@ export class Tracer {
   constructor(options: TracerOptions) {
     const kernel = openKernelBtf(options.btfPath);
     const isByGroups = options.scopeBy === 'cgroup';
+    const cpuCount = libbpf().numPossibleCpus() as number;
+    let stripes = 1;
     try {
       const hasGroups = options.byCgroup2 || options.cgroup1Controller !== null;
       this.#groupHooks = hasGroups ? GROUP_HOOKS : [];
-      this.hooks = chooseHooks(kernel, this.#groupHooks);
+      this.hooks = [...chooseHooks(kernel, this.#groupHooks), ...(options.hasIoTotals ? [IO_HOOK] : [])];
       this.#buckets = powerOfTwo(Math.ceil(options.openFilesMax / layout.BUCKET_TAGS));
       this.reads = chooseReads(options.reads, kernel);
       this.#object = new BpfObject(objectFile(this.reads), options.btfPath);
       const startEntries = startEntriesOf(options.pidMax);
       const unused = [...(isByGroups ? [NAMESPACE_ITERATOR] : []), ...(hasGroups ? [] : GROUP_HOOKS)];
-      for (const program of [...OPTIONAL_HOOKS.filter((hook) => !this.hooks.includes(hook)), ...unused]) {
+      for (const program of [...OPTIONAL_HOOKS, IO_HOOK].filter((hook) => !this.hooks.includes(hook)).concat(unused)) {
         this.#object.setAutoload(program, false);
       }
       this.#object.setMaxEntries('ring', options.ringBytes);
@@ -85,8 +93,9 @@ export class Tracer {
       this.#object.setMaxEntries('slices', sliceSetsOf(options.pidMax) * SLICE_WAYS);
       this.#object.setInitialValue(
         '.rodata.settings',
-        encodeSettings(options, kernel, this.#buckets, startEntries, libbpf().numPossibleCpus() as number),
+        encodeSettings(options, kernel, this.#buckets, startEntries, cpuCount),
       );
+      stripes = prepareMetrics(this.#object, options.metrics, cpuCount);
     } finally {
       kernel.close();
     }
@@ -97,21 +106,15 @@ export class Tracer {
     this.#filters.begin(options.filters);
     this.counters = new KernelCounters(this.#object, hooked);
     this.openFiles = new OpenFiles(this.#object, this.#buckets);
+    const slotsMax = options.metrics?.slotsMax;
+    this.containerCounts =
+      slotsMax === undefined ? null : new ContainerCounts(this.#object, slotsMax, stripes, this.#buckets);
     this.ring = mapRing(this.#object.mapFd('ring'), options.ringBytes);
   }
 
-  /**
-   * Returns the boot time (ns) until which the `count` oldest pending opens were opened. Mapped for the look only: every
-   * page of the table would count as fdspan's memory. After {@link detach}, when the table stands still.
-   */
+  /** Returns until when (boot ns) the `count` oldest pending opens were opened. After {@link detach}: the table stands still. */
   oldestBootNs(count: number): bigint {
-    const bytes = this.#buckets * layout.BUCKET_TAGS * layout.SLOT_BYTES;
-    const address = mapShared(this.#object.mapFd('slots'), bytes, 0, false);
-    try {
-      return oldestBootNs({ address, bytes }, count);
-    } finally {
-      unmap(address, bytes);
-    }
+    return oldestBootNs(this.#object.mapFd('slots'), this.#buckets * layout.BUCKET_TAGS, count);
   }
 
   /** Steps that the verifier took for each program; 0 where the kernel (before 5.16) doesn't tell. */
@@ -246,6 +249,7 @@ export class Tracer {
   /** Unmaps and frees. The pump must have ended: a read after it is a SIGSEGV. */
   close(): void {
     this.#filters.close();
+    this.containerCounts?.close();
     unmap(this.ring.consumerAddress, PAGE_BYTES);
     unmap(this.ring.producerAddress, PAGE_BYTES + 2 * this.ring.ringBytes);
     this.#object.close();

@@ -64,6 +64,8 @@ export interface PumpOptions {
   readonly containersMax: number;
   readonly waitingRecordsMax: number;
   readonly attributes: 'lean' | 'standard' | 'full';
+  /** Whether the kernel adds bytes and calls to the pairs. */
+  readonly hasIoTotals?: boolean;
   readonly spanName: 'template' | 'operation';
   readonly spanNamesMax: number;
   readonly scopeVersion: string;

@@ -27,8 +27,8 @@ export interface OpenFileSideParts {
   readonly containers: () => readonly ListingContainer[];
   /** Resolves when the pump has read all that the ring held. */
   readonly drained: () => Promise<void>;
-  /** Whether any file is open, as the counters tell. */
-  readonly hasPending: () => boolean;
+  /** The kernel's, by name. */
+  readonly counters: () => Readonly<Record<string, number>>;
   readonly log: Logger;
 }
 
@@ -44,12 +44,12 @@ export class OpenFileSide {
   #leftOut = 0;
 
   constructor(parts: OpenFileSideParts) {
-    const { openFiles, held, drained, hasPending, log } = parts;
+    const { openFiles, held, drained, counters, log } = parts;
     this.#parts = parts;
     this.#reports = new HeldReports({
       ...held,
       bootNs,
-      report: async (look) => (hasPending() ? openFiles.report(look, drained) : FOR_EVER),
+      report: async (look) => (hasPending(counters()) ? openFiles.report(look, drained) : FOR_EVER),
       onError: (error) => log.warn('open files could not be reported', { error }),
     });
   }
@@ -160,4 +160,9 @@ function restoredOf(adopted: OpenIdentity, known: KnownTimes): RestoredOpen[] {
   const isPlausible =
     openedBootNs > 0n && openedBootNs <= reportedBootNs && reportedBootNs <= adopted.openedBootNs;
   return isPlausible ? [{ adopted, ...time }] : [];
+}
+
+/** Whether any file is open, by the kernel's counters. */
+export function hasPending(counters: Readonly<Record<string, number>>): boolean {
+  return counters['opens_tracked'] !== counters['pairs_finished'];
 }

@@ -107,6 +107,7 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
     'control.socket': join(folder, 'control.sock'),
     'control.state_file': join(folder, 'open-files.state'),
     'telemetry.metrics.otlp': 'false',
+    'telemetry.metrics.containers': 'false',
     ...(options.containerIds === null ? {} : { 'containers.allow': allowing(options.containerIds) }),
     ...options.set,
   };

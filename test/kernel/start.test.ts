@@ -26,7 +26,7 @@ const skip = whyNoKernelTests() ?? false;
  * each branch passes every other test until the kernel refuses it at 1,000,000.
  */
 const VERIFIER_STEPS_MAX = 100_000;
-const VERIFIER_STEPS_ALL_MAX = 250_000;
+const VERIFIER_STEPS_ALL_MAX = 350_000;
 
 /** Loaded with small maps, and nothing attached; nothing is in scope. */
 function loadTracer(context: TestContext, options: Partial<TracerOptions> = {}): Tracer {
@@ -74,7 +74,11 @@ for (const reads of ['cast', 'probe'] as const)
     `reads by ${reads}: the verifier takes no more than its steps for each program`,
     { skip },
     (context) => {
-      const tracer = loadTracer(context, { reads });
+      const tracer = loadTracer(context, {
+        reads,
+        hasIoTotals: true,
+        metrics: { slotsMax: 2, durationBoundsNs: [1n], failureErrnos: [1] },
+      });
       const shown = shownSteps();
       if (shown.length === 0) {
         context.skip('this kernel does not tell the steps of its verifier (Linux 5.16 does)');
