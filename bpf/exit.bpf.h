@@ -33,6 +33,7 @@ static __always_inline void exit_failed(struct opening *opening, struct pt_regs 
 	s32 dirfd = AT_FDCWD;
 	u64 path = ARGUMENT_0(regs);
 
+	count_failed(opening);
 	if (!is_told_error(-opening->fd, opening->open_flags))
 		return;
 	if (number == NR_OPENAT || number == NR_OPENAT2) {

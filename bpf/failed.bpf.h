@@ -153,7 +153,7 @@ static __always_inline void tell_failed(struct opening *opening, s32 dirfd, u64 
 	drop = judge_names(taken.slot, &globs);
 	if (drop) {
 		count_left_out(drop);
-		count_in_slice(slice, SLICE_FILTERED);
+		count_in_slice(slice, SLICE_LEFT_OUT);
 	} else {
 		count(COUNTER_OPENS_TRACKED);
 		count_in_slice(slice, SLICE_TRACKED);

@@ -4,6 +4,7 @@
 #define FDSPAN_TRACK_BPF_H
 
 #include "filter.bpf.h"
+#include "metrics.bpf.h"
 #include "short-path.bpf.h"
 
 static __always_inline struct pair_record *record_of(struct pending_open *slot)
@@ -57,7 +58,7 @@ __noinline int send_pair(struct pending_open *slot)
 	}
 	if (is_too_short(record)) {
 		count(COUNTER_TOO_SHORT);
-		count_in_slice(slice_of_record(record), SLICE_FILTERED);
+		count_in_slice(slice_of_record(record), SLICE_LEFT_OUT);
 		return 0;
 	}
 	error = send(record, bytes);
@@ -83,6 +84,7 @@ static __always_inline bool end_pair(u64 file, struct found *found, u32 reason, 
 		slot->record.reason = reason; /* user space finds pending ones by reason 0 */
 		if (reason != CLOSE_LOST)
 			record->size_bytes = WORD(inode, WORD(file, file, f_inode), i_size);
+		count_duration(record);
 	}
 	if (reason == CLOSE_LOST)
 		count(COUNTER_PAIRS_LOST);
@@ -188,6 +190,7 @@ static __always_inline bool replace_existing(const struct opening *opening, u64 
 	    existing.slot->files == opening->files) {
 		record->flags &= ~PAIR_ADOPTED;
 		record->opened_boot_ns = opening->opened_boot_ns;
+		existing.slot->reported_boot_ns = opening->opened_boot_ns;
 		record->open_duration_ns = opening->duration_ns;
 		return true;
 	}
@@ -204,8 +207,10 @@ static __always_inline void track(struct opening *opening, u64 now)
 	struct glob_words globs;
 	u32 *pending, drop;
 
-	if (replace_existing(opening, now))
+	if (replace_existing(opening, now)) {
+		count_opened(opening);
 		return;
+	}
 	count(COUNTER_OPENS_IN_SCOPE);
 	if (is_unwanted_user(opening->task)) {
 		count_left_out(COUNTER_PROCESS_EXCLUDED);
@@ -214,6 +219,7 @@ static __always_inline void track(struct opening *opening, u64 now)
 	slice = slice_at_open(opening);
 	if (!take_slot(opening->file, &taken)) {
 		count(COUNTER_OPEN_TABLE_FULL);
+		count_opened(opening);
 		count_in_slice(slice, SLICE_DROPPED);
 		return;
 	}
@@ -222,6 +228,7 @@ static __always_inline void track(struct opening *opening, u64 now)
 	slot->files = opening->files;
 	/* Just seen in its table: a sweep that marks now must not take it for a lost one. */
 	slot->epoch = current_epoch();
+	slot->reported_boot_ns = opening->opened_boot_ns;
 	own_only(slot, opening->fd);
 	begin_record(&slot->record, opening);
 	fill_file(&slot->record, opening->file, opening->open_flags);
@@ -230,10 +237,11 @@ static __always_inline void track(struct opening *opening, u64 now)
 	drop = judge_names(slot, &globs);
 	if (drop) {
 		count_left_out(drop);
-		count_in_slice(slice, SLICE_FILTERED);
+		count_in_slice(slice, SLICE_LEFT_OUT);
 		free_slot(taken.tag, slot);
 		return;
 	}
+	count_opened(opening);
 	count(COUNTER_OPENS_TRACKED);
 	count_in_slice(slice, SLICE_TRACKED);
 	pending = table_count(opening->files);

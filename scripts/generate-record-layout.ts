@@ -22,8 +22,16 @@ const STRUCTS = [
   'judge_arguments',
   'sweep_arguments',
   'expire_arguments',
+  'held_arguments',
+  'open_file',
+  'open_identity',
+  'open_restore',
+  'restore_arguments',
   'self_test_arguments',
   'pending_open',
+  'container_metrics',
+  'metrics_settings',
+  'buckets_arguments',
 ];
 
 function constants(): string[] {

@@ -14,8 +14,13 @@ import type { Config } from './config/config.ts';
 import { kernelOptions, pumpOptions } from './config/options.ts';
 import { kernelFilters } from './kernel-filters.ts';
 import type { Attributes } from './model/attributes.ts';
+import type { CountedContainer } from './model/container-counts.ts';
+import type { OpenFilesQuery } from './model/open-file-row.ts';
 import type { SlotCount } from './model/slot-counts.ts';
+import { hasPending, OpenFileSide } from './open-files/open-file-side.ts';
 import { PumpThread } from './pump-thread.ts';
+import type { RequestSink } from './request-sink.ts';
+import { TracedContainers } from './traced-containers.ts';
 import { summarize } from './telemetry/summary.ts';
 import type { Logger } from './telemetry/log.ts';
 
@@ -29,16 +34,6 @@ const SETTLE_MARGIN_MS = 250;
 const EXPIRE_EVERY_MS = 2000;
 const NS_PER_MS = 1_000_000n;
 const FOR_EVER = 0xffff_ffff_ffff_ffffn;
-
-/** Where sealed requests go. */
-export interface RequestSink {
-  /** Resolves when the bytes are no longer needed. */
-  enqueue(request: Uint8Array, spans: number, processSpans: number): Promise<void> | void;
-  flush(deadlineMs: number): Promise<void>;
-  close(): void;
-  readonly inFlightSpans: number;
-  readonly queuedBytes: number;
-}
 
 export interface CollectorParts {
   readonly config: Config;
@@ -63,9 +58,12 @@ export class Collector {
   readonly #tracer: Tracer;
   readonly #pump: PumpThread;
   readonly #containers: ContainerSide;
+  readonly #openFiles: OpenFileSide;
+  readonly #traced: TracedContainers;
   readonly #sink: RequestSink;
   readonly #timers: NodeJS.Timeout[] = [];
   #isDetached = false;
+  #lastCounted: CountedContainer[] | null = null;
   readonly scope: ScopeChoice;
   readonly hostAttributes: Attributes;
 
@@ -77,9 +75,9 @@ export class Collector {
     this.scope = scope;
     this.hostAttributes = host;
     this.#pump = new PumpThread(pumpOptions(config, tracer.ring, parts.version), {
-      request: (bytes, spans, processSpans) => {
+      request: (bytes, ...spans) => {
         parts.tap?.(bytes);
-        return this.#sink.enqueue(bytes, spans, processSpans);
+        return this.#sink.enqueue(bytes, ...spans);
       },
       scopeRecord: (record) => this.#containers.takeRecord(record),
       scopeUnknown: (scope) => {
@@ -89,11 +87,22 @@ export class Collector {
       },
     });
     this.#sink = parts.makeSink(this.#pump.counters);
+    this.#traced = new TracedContainers(tracer.containerCounts, config.scope.host ? host : null);
     this.#containers = new ContainerSide({
       ...parts,
       ...found,
+      traced: this.#traced,
       hostAttributes: host,
       sendToPump: (message) => this.#pump.send(message),
+    });
+    this.#openFiles = new OpenFileSide({
+      log: parts.log,
+      openFiles: tracer.openFiles,
+      held: config.spans.held,
+      stateFile: config.control.stateFile,
+      containers: () => this.#containers.list(),
+      drained: () => this.#pump.drained(),
+      counters: () => tracer.counters.read(),
     });
   }
 
@@ -145,12 +154,25 @@ export class Collector {
     }));
   }
 
+  /** Yields the files that are open now, some at a time. */
+  openFiles(query: OpenFilesQuery): ReturnType<OpenFileSide['list']> {
+    return this.#openFiles.list(query);
+  }
+
   /** The running containers whose pressure is told. */
   pressed(): ReturnType<ContainerSide['withResources']> {
     return this.#containers.withResources();
   }
 
-  /** Filters, and judges all containers, by the rules of another configuration. */
+  /**
+   * What was counted for each container, and the last numbers of those that ended since the last call. After a stop, once:
+   * the last numbers of all.
+   */
+  async counted(): Promise<readonly CountedContainer[]> {
+    return this.#lastCounted?.splice(0) ?? (this.#isDetached ? [] : this.#traced.look());
+  }
+
+  /** Filters, and judges all containers by the rules of another configuration. */
   async reload(config: Config): Promise<void> {
     if (this.#isDetached) return;
     await this.#tracer.filters.change(kernelFilters(config));
@@ -179,11 +201,14 @@ export class Collector {
     for (const timer of this.#timers) clearInterval(timer);
     // First: what its owner no longer has is `lost`, and only the rest is still open.
     await this.#sweep();
+    await this.#openFiles.stop();
     this.#isDetached = true;
     this.#tracer.detach();
     await this.#pump.drained();
     // Records of a container that just began wait for its verdict.
     await this.#containers.finish(limits.metadataWaitMs + SETTLE_MARGIN_MS);
+    await this.#openFiles.saveLast();
+    this.#lastCounted = [...(await this.#traced.lastLook())];
     const kernel = this.#tracer.counters.read();
     const pending = kernel['opens_tracked'] - kernel['pairs_finished'];
     const until =
@@ -215,6 +240,7 @@ export class Collector {
       type: 'scope',
       verdict: { scopeLo: 0, scopeHi: 0, verdict: 'trace', slot: 0 },
     });
+    await this.#openFiles.begin();
     this.#tracer.attachGroups();
     await this.#containers.begin();
     this.#tracer.attachExec();
@@ -223,8 +249,9 @@ export class Collector {
     this.#tracer.proveAttached();
     this.#parts.log.debug('the programs see an open and a close');
     if (this.#parts.config.scope.adoptOpen) await this.#tracer.adoptFiles();
+    await this.#openFiles.start();
     this.#timers.push(
-      setInterval(() => this.#containers.tick(), TICK_MS),
+      setInterval(() => this.#tick(), TICK_MS),
       setInterval(() => void this.#sweep(), SWEEP_EVERY_MS),
       setInterval(() => this.#expireSlices(), EXPIRE_EVERY_MS),
     );
@@ -239,10 +266,15 @@ export class Collector {
     }
   }
 
+  #tick(): void {
+    this.#containers.tick();
+    this.#traced.tick();
+  }
+
   async #sweep(): Promise<void> {
     try {
       const kernel = this.#tracer.counters.read();
-      if (kernel['opens_tracked'] === kernel['pairs_finished']) return;
+      if (!hasPending(kernel)) return;
       await this.#tracer.sweepLost(bootNs());
     } catch (error) {
       this.#parts.log.warn('closes that were missed could not be looked for', { error });
@@ -251,12 +283,16 @@ export class Collector {
 
   #summarize(kernel: Record<string, number>): Record<string, number> {
     const shared = this.#pump.readCounters();
-    return summarize({ ...kernel, ...this.#containers.counts }, shared, {
-      stillOpen: kernel['opens_tracked'] - kernel['pairs_finished'],
-      ringUnread: Math.max(0, kernel['records_sent'] - shared.records_read),
-      inFlight: this.#sink.inFlightSpans,
-      spooled: 0,
-      spoolRecovered: 0,
-    });
+    return summarize(
+      { ...kernel, ...this.#containers.counts, ...this.#openFiles.counts, ...this.#traced.counts },
+      shared,
+      {
+        stillOpen: kernel['opens_tracked'] - kernel['pairs_finished'],
+        ringUnread: Math.max(0, kernel['records_sent'] - shared.records_read),
+        inFlight: this.#sink.inFlightSpans,
+        spooled: 0,
+        spoolRecovered: 0,
+      },
+    );
   }
 }

@@ -23,6 +23,7 @@ import type { Attributes } from './model/attributes.ts';
 import type { ToPump } from './model/pump-messages.ts';
 import { namespacesListener } from './namespaces-listener.ts';
 import { rulesOf } from './registry-rules.ts';
+import type { TracedContainers } from './traced-containers.ts';
 import type { Logger } from './telemetry/log.ts';
 
 /** Reason: a start takes 1 s at most; containers whose runtime is slower are traced, and judged when it answers. */
@@ -43,6 +44,7 @@ export interface ContainerSideParts {
   readonly hostNamespaces: HostNamespaces;
   readonly hostAttributes: Attributes;
   readonly sendToPump: (message: ToPump) => void;
+  readonly traced: TracedContainers;
 }
 
 export class ContainerSide {
@@ -56,8 +58,6 @@ export class ContainerSide {
   /** Scopes that the pump asked about after their group went, and when: it forgets them again. */
   readonly #strangers = new Map<bigint, number>();
   readonly #scans: TreeScans;
-  /** Of traced containers, by slot; only where metrics are sent for them. */
-  readonly #attributes = new Map<number, Attributes>();
   /** Until the event loop's next turn. */
   readonly #records: Uint8Array[] = [];
   #recordsLost = 0;
@@ -101,16 +101,17 @@ export class ContainerSide {
       ...proofs,
       listener: {
         container: (update, attributes) => {
-          if (config.telemetry.metrics.pressure) this.#attributes.set(update.slot, attributes);
+          parts.traced.changed(update.slot, attributes);
           sendToPump({ type: 'container', update });
         },
         containerGone: (slot) => {
-          this.#attributes.delete(slot);
+          parts.traced.gone(slot);
           sendToPump({ type: 'container-gone', slot });
         },
         scope: (scope, verdict, slot, container) => this.#tell(scope, verdict, slot, container),
         scopeGone: (scope) => {
           this.#policy.forget(scope);
+          parts.traced.judged(scope, null);
           sendToPump({ type: 'scope-gone', ...wordsOf(scope) });
         },
         containersFull: (max) =>
@@ -149,10 +150,10 @@ export class ContainerSide {
     return this.#registry.list();
   }
 
-  /** The traced containers that run in a v2 group of their own, with their resource; none without pressure metrics. */
+  /** The traced containers that run in a v2 group of their own, with their resource. */
   withResources(): { readonly cgroupPath: string; readonly attributes: Attributes }[] {
     return this.list().flatMap(({ slot, isRunning, cgroupVersion, cgroupPath }) => {
-      const attributes = this.#attributes.get(slot);
+      const attributes = this.#parts.traced.attributesOf(slot);
       return attributes !== undefined && isRunning && cgroupVersion === 'v2'
         ? [{ cgroupPath, attributes }]
         : [];
@@ -247,6 +248,7 @@ export class ContainerSide {
     if (this.#registry.hasScope(scope)) return;
     if (!scopes.has(scope)) {
       this.#policy.forget(scope);
+      this.#parts.traced.judged(scope, null);
       this.#strangers.set(scope, Date.now());
     }
     const verdict = { ...wordsOf(scope), verdict: 'ignore', slot: 0 } as const;
@@ -279,6 +281,7 @@ export class ContainerSide {
     if (!this.#policy.tell(scope, container, kernelVerdict(verdict, slot), verdict === 'ignore'))
       log.warn('the policy table is full: a container is not traced', { scope: String(scope) });
     if (verdict === 'unjudged') return;
+    this.#parts.traced.judged(container, verdict === 'trace' ? slot : null);
     sendToPump({
       type: 'scope',
       verdict: { ...wordsOf(scope), verdict: verdict === 'trace' ? 'trace' : 'ignore', slot },

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import * as layout from '../model/record-layout.ts';
 import type { Btf } from './btf.ts';
 import type { FilterOptions } from './live-filters.ts';
+import type { MetricsOptions } from './container-counts.ts';
 import type { Reads } from './object-file.ts';
 
 export interface TracerOptions {
@@ -31,6 +32,10 @@ export interface TracerOptions {
   /** How long one slice of a trace lasts, and how many opens make it shorter. */
   readonly sliceNs: bigint;
   readonly sliceOpensMax: number;
+  /** Bytes and calls through each file are added to its pair; left out: they aren't. */
+  readonly hasIoTotals?: boolean;
+  /** Left out: nothing is counted for each container. */
+  readonly metrics?: MetricsOptions | undefined;
 }
 
 /** Reason: 32 bytes each; threads whose ids differ by more than this share an entry, and a start may be missed. */

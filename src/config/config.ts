@@ -36,6 +36,8 @@ export interface Config {
     readonly namesMax: number;
     readonly minDurationMs: number;
     readonly failedOpens: readonly string[];
+    readonly held: { readonly afterMs: number; readonly everyMs: number };
+    readonly ioTotals: boolean;
   };
   readonly trace: {
     readonly groupBy: 'process' | 'container';
@@ -56,10 +58,10 @@ export interface Config {
   };
   readonly resource: Readonly<Record<string, string>>;
   readonly telemetry: {
-    readonly metrics: { readonly otlp: boolean; readonly pressure: boolean };
+    readonly metrics: { readonly otlp: boolean; readonly containers: boolean; readonly pressure: boolean };
     readonly logLevel: 'error' | 'warn' | 'info' | 'debug';
   };
-  readonly control: { readonly socket: string };
+  readonly control: { readonly socket: string; readonly stateFile: string | null };
   readonly limits: {
     readonly openFiles: number;
     readonly ring: number;

@@ -8,6 +8,7 @@ import type { RingMapping } from '../bpf/tracer.ts';
 import type { HostNamespaces } from '../containers/namespaces.ts';
 import type { RuntimeSettings, SocketSetting } from '../containers/runtime-sources.ts';
 import type { ScopeChoice } from '../containers/scope-choice.ts';
+import { DURATION_BOUNDS_S, FAILURE_NAMES } from '../model/container-counts.ts';
 import type { PumpSettings } from '../pump-thread.ts';
 import type { Config } from './config.ts';
 import { magicOf } from './file-systems.ts';
@@ -55,6 +56,17 @@ export async function kernelOptions(
     traceGroupBy: config.trace.groupBy,
     sliceNs: BigInt(config.trace.windowMs) * 1_000_000n,
     sliceOpensMax: config.trace.spansMax,
+    hasIoTotals: config.spans.ioTotals,
+    metrics: config.telemetry.metrics.containers ? metricsOptions(config) : undefined,
+  };
+}
+
+/** One slot more than containers: the host's. */
+function metricsOptions({ limits }: Config): TracerOptions['metrics'] {
+  return {
+    slotsMax: limits.containers + 1,
+    durationBoundsNs: DURATION_BOUNDS_S.map((seconds) => BigInt(Math.round(seconds * 1e9))),
+    failureErrnos: FAILURE_NAMES.map((name) => osConstants.errno[name]),
   };
 }
 
@@ -87,6 +99,7 @@ export function pumpOptions(config: Config, ring: RingMapping, version: string):
     containersMax: config.limits.containers,
     waitingRecordsMax: config.limits.waitingRecords,
     attributes: config.spans.attributes,
+    hasIoTotals: config.spans.ioTotals,
     spanName: config.spans.name,
     spanNamesMax: config.spans.namesMax,
     scopeVersion: version,

@@ -14,7 +14,7 @@ const FLAG_VALUES_MAX = 512;
 const NAMESPACE_NAMES = ['mnt', 'pid', 'uts', 'net', 'ipc', 'user', 'cgroup'];
 /** By enum slice_end; undefined: the root was sent when the slice's time was up. */
 const SLICE_ENDS = [undefined, 'rolled', 'exec', 'exit', 'replaced'];
-const CLOSE_REASONS = [undefined, 'close', 'close_range', 'dup', 'exec', 'exit', 'stop', 'lost'];
+const CLOSE_REASONS = [undefined, 'close', 'close_range', 'dup', 'exec', 'exit', 'stop', 'lost', 'held'];
 /** By O_ACCMODE; 3 asks for neither (ioctl only). */
 const ACCESSES = ['read', 'write', 'read_write', 'none', 'path'];
 const O_PATH = 0o10000000;
@@ -29,6 +29,10 @@ export class AttributeBlocks {
   readonly device = this.addText('fdspan.file.device');
   readonly fd = this.addInt32('fdspan.fd');
   readonly size = this.addInt64('file.size');
+  readonly ioReadBytes = this.addInt64('fdspan.io.read.bytes');
+  readonly ioReadCalls = this.addInt64('fdspan.io.read.calls');
+  readonly ioWriteBytes = this.addInt64('fdspan.io.write.bytes');
+  readonly ioWriteCalls = this.addInt64('fdspan.io.write.calls');
   readonly isTruncated = this.addBoolean('fdspan.file.path.truncated');
   readonly isEscaped = this.addBoolean('fdspan.file.path.escaped');
   readonly isRenamed = this.addBoolean('fdspan.file.path.renamed');
@@ -56,7 +60,6 @@ export class AttributeBlocks {
     this.addInt32(`fdspan.files.${access}`),
   );
   readonly filesFailed = this.addInt32('fdspan.files.failed');
-  readonly filesFiltered = this.addInt32('fdspan.files.filtered');
   readonly opens = this.addInt32('fdspan.opens');
   readonly opensUnsampled = this.addInt32('fdspan.opens.unsampled');
   readonly opensDropped = this.addInt32('fdspan.opens.dropped');

@@ -21,9 +21,14 @@ const PARENT_ID_AT = 34;
 const START_AT = 45;
 const END_AT = 54;
 const FD_NONE = 0;
+/** The operations that names begin with, as words: `open` and `held`. */
+const OPEN = 0x6e65706f;
+const HELD = 0x646c6568;
 
 export interface SpanEncoderOptions {
   readonly attributes: 'lean' | 'standard' | 'full';
+  /** Whether the kernel adds bytes and calls to the pairs. */
+  readonly hasIoTotals?: boolean;
   readonly spanName: 'template' | 'operation';
   readonly spanNamesMax: number;
   readonly containersMax: number;
@@ -39,6 +44,7 @@ export class SpanEncoder {
   private readonly isStandard: boolean;
   private readonly isFull: boolean;
   private readonly isNamed: boolean;
+  private readonly hasIoTotals: boolean;
   private readonly ids: SpanIds;
 
   constructor(options: SpanEncoderOptions, arena: SpanArena, blocks: AttributeBlocks) {
@@ -46,6 +52,7 @@ export class SpanEncoder {
     this.blocks = blocks;
     this.isFull = options.attributes === 'full';
     this.isStandard = options.attributes !== 'lean';
+    this.hasIoTotals = options.hasIoTotals === true;
     this.isNamed = options.spanName === 'template';
     this.names = new SpanNames(options.containersMax + 1, options.spanNamesMax);
     this.ids = new SpanIds();
@@ -103,6 +110,7 @@ export class SpanEncoder {
       const size = layout.PAIR_RECORD_SIZE_BYTES;
       blocks.writeInt64(arena, blocks.size, cursor.i32(size), cursor.i32(size + 4));
     }
+    if (this.hasIoTotals && fd >= 0) this.writeIoTotals(cursor);
     this.writeNamespaces(cursor, slot, namespaces);
     arena.patchLength(begin + LENGTH_AT, arena.position - begin - 4);
   }
@@ -130,7 +138,7 @@ export class SpanEncoder {
     const end = arena.position;
     blocks.endText(arena, blocks.path, begin);
     if (arena.wasEscaped && this.isStandard) blocks.write(arena, blocks.isEscaped);
-    this.writeName(slot, begin, end);
+    this.writeName(slot, begin, end, cursor.u8(layout.PAIR_RECORD_REASON) === layout.CLOSE_HELD);
     if (!this.isFull) return;
     let directoryEnd = end;
     while (directoryEnd > begin && arena.bytes[directoryEnd - 1] !== 0x2f) directoryEnd -= 1;
@@ -138,14 +146,11 @@ export class SpanEncoder {
     this.writeText(blocks.directory, arena.bytes, begin, Math.max(1, directoryEnd - begin - 1));
   }
 
-  private writeName(slot: number, pathBegin: number, pathEnd: number): void {
+  private writeName(slot: number, pathBegin: number, pathEnd: number, isHeld: boolean): void {
     const { arena } = this;
     const begin = arena.position;
     arena.bytes[begin] = 0x2a;
-    arena.bytes[begin + 4] = 0x6f;
-    arena.bytes[begin + 5] = 0x70;
-    arena.bytes[begin + 6] = 0x65;
-    arena.bytes[begin + 7] = 0x6e;
+    arena.patchFixed32(begin + 4, isHeld ? HELD : OPEN);
     arena.position = begin + 8;
     if (this.isNamed) this.names.write(arena, slot, pathBegin, pathEnd);
     arena.patchLength(begin + 1, arena.position - begin - 4);
@@ -188,6 +193,16 @@ export class SpanEncoder {
     arena.bytes[arena.position++] = 0x3a;
     arena.decimal(device & 0xfffff);
     blocks.endText(arena, blocks.device, begin);
+  }
+
+  private writeIoTotals(cursor: RecordCursor): void {
+    const { arena, blocks } = this;
+    const read = layout.PAIR_RECORD_BYTES_READ;
+    const written = layout.PAIR_RECORD_BYTES_WRITTEN;
+    blocks.writeInt64(arena, blocks.ioReadBytes, cursor.i32(read), cursor.i32(read + 4));
+    blocks.writeInt64(arena, blocks.ioReadCalls, cursor.i32(layout.PAIR_RECORD_READS), 0);
+    blocks.writeInt64(arena, blocks.ioWriteBytes, cursor.i32(written), cursor.i32(written + 4));
+    blocks.writeInt64(arena, blocks.ioWriteCalls, cursor.i32(layout.PAIR_RECORD_WRITES), 0);
   }
 
   private writeNamespaces(cursor: RecordCursor, slot: number, namespaces: Uint32Array): void {

@@ -39,7 +39,6 @@ export interface PumpStages {
     readonly evictedCount: number;
     readonly oldest: number;
     add(cursor: RecordCursor, slot: number, trace: TraceCursor, offsetLo: number, offsetHi: number): void;
-    countDropped(cursor: RecordCursor): void;
     endSlice(cursor: RecordCursor): void;
     due(nowBootMs: number): number;
     ofSlot(slot: number): number;
@@ -49,6 +48,7 @@ export interface PumpStages {
   readonly request: {
     readonly spanCount: number;
     readonly rootCount: number;
+    readonly heldCount: number;
     /** When the first span was added, by the wall clock. */
     readonly begunMs: number;
     readonly encoder: { readonly names: { reset(slot: number): void } };

@@ -4,6 +4,7 @@ import { counterIndex, gaugeIndex } from '../model/counters.ts';
 import type { PumpOptions, ToPump } from '../model/pump-messages.ts';
 import { RecordCursor } from '../model/record-cursor.ts';
 import type { PumpStages } from './pump-stages.ts';
+import { HeldReader } from './held-reader.ts';
 import { RootSender } from './root-sender.ts';
 import { TraceCursor } from '../model/trace-cursor.ts';
 import { SlotCounts } from '../model/slot-counts.ts';
@@ -42,6 +43,7 @@ export class Pump {
   private readonly cursor = new RecordCursor();
   private readonly trace = new TraceCursor();
   private readonly roots: RootSender;
+  private readonly held: HeldReader;
   /** Indices of the free buffers. */
   private readonly freeBuffers: number[];
   private clockMeasuredMs = 0;
@@ -58,6 +60,8 @@ export class Pump {
     this.requestAgeMaxMs = options.requestAgeMaxMs;
     this.freeBuffers = [...options.buffers.keys()];
     this.roots = new RootSender(stages, this.counters, () => this.makeRoom());
+    const slotOf = (lo: number, hi: number): number => stages.scopes.find(lo, hi);
+    this.held = new HeldReader(this.counters, slotOf, (slot) => this.encode(slot));
   }
 
   /** Runs until a `stop` message was obeyed. */
@@ -124,13 +128,14 @@ export class Pump {
       }
       const kind = check(this.cursor);
       if (kind === layout.RECORD_SLICE_ENDED) {
-        this.endSlice();
+        this.takeSlice();
         continue;
       }
       if (kind > layout.RECORD_PAIR) {
         this.postScopeRecord();
         continue;
       }
+      if (kind === layout.RECORD_PAIR && this.held.take(this.cursor)) continue;
       this.counters[RECORDS_READ] += 1;
       if (kind === layout.RECORD_PAIR) this.takePair();
       else this.counters[RECORD_INVALID] += 1;
@@ -143,21 +148,21 @@ export class Pump {
     ring.release();
   }
 
-  private endSlice(): void {
-    this.stages.traces.endSlice(this.cursor);
-    const filtered = this.cursor.u32(layout.SLICE_RECORD_FILTERED);
-    if (filtered === 0) return;
-    const lo = this.cursor.u32(layout.SLICE_RECORD_SCOPE);
-    const slot = this.stages.scopes.find(lo, this.cursor.u32(layout.SLICE_RECORD_SCOPE + 4));
-    if (slot >= 0) this.slotCounts.countFiltered(slot, filtered);
-  }
-
   private takePair(): void {
     const lo = this.cursor.u32(layout.PAIR_RECORD_SCOPE);
     const hi = this.cursor.u32(layout.PAIR_RECORD_SCOPE + 4);
     const state = this.stages.scopes.find(lo, hi);
     if (state === UNKNOWN || state === WAITING) this.holdPair(lo, hi, state);
     else this.finishPair(state);
+  }
+
+  /** What the kernel tells of a slice waits behind the slice's pairs. */
+  private takeSlice(): void {
+    const lo = this.cursor.u32(layout.SLICE_RECORD_SCOPE);
+    const state = this.stages.scopes.find(lo, this.cursor.u32(layout.SLICE_RECORD_SCOPE + 4));
+    if (state === WAITING) return void this.stages.waiting.add(this.cursor);
+    this.stages.traces.endSlice(this.cursor);
+    this.slotCounts.countFiltered(state, this.cursor.u32(layout.SLICE_RECORD_FILTERED));
   }
 
   private holdPair(lo: number, hi: number, state: number): void {
@@ -174,16 +179,19 @@ export class Pump {
   }
 
   private finishPair(state: number): void {
-    const { request, traces, clock } = this.stages;
     if (state === IGNORED) {
       this.counters[CONTAINER_DENIED] += 1;
-      traces.countDropped(this.cursor);
       return;
     }
     this.slotCounts.countSpan(state);
+    this.counters[this.encode(state) ? SPANS_ENCODED : ENCODE_FAILED] += 1;
+  }
+
+  private encode(slot: number): boolean {
+    const { request, traces, clock } = this.stages;
     if (traces.isFull) this.roots.evict();
-    traces.add(this.cursor, state, this.trace, clock.offsetLo, clock.offsetHi);
-    this.counters[request.add(this.cursor, state, this.trace) ? SPANS_ENCODED : ENCODE_FAILED] += 1;
+    traces.add(this.cursor, slot, this.trace, clock.offsetLo, clock.offsetHi);
+    return request.add(this.cursor, slot, this.trace);
   }
 
   /** Goes through the waiting records; when it stalls, the rest stays and the replay stays due. */
@@ -192,7 +200,7 @@ export class Pump {
     waiting.startReplay();
     this.isReplayDue = false;
     while (waiting.next(this.cursor)) {
-      this.stages.check(this.cursor);
+      const kind = this.stages.check(this.cursor);
       const lo = this.cursor.u32(layout.PAIR_RECORD_SCOPE);
       const hi = this.cursor.u32(layout.PAIR_RECORD_SCOPE + 4);
       const state = scopes.find(lo, hi);
@@ -205,7 +213,8 @@ export class Pump {
         this.isReplayDue = true;
         break;
       }
-      this.finishPair(state);
+      if (kind === layout.RECORD_PAIR) this.finishPair(state);
+      else this.takeSlice();
       waiting.take();
     }
     waiting.endReplay();
@@ -215,8 +224,8 @@ export class Pump {
     const { waiting } = this.stages;
     waiting.startReplay();
     while (waiting.next(this.cursor)) {
+      if (this.stages.check(this.cursor) === layout.RECORD_PAIR) this.counters[UNJUDGED_OVERFLOW] += 1;
       waiting.take();
-      this.counters[UNJUDGED_OVERFLOW] += 1;
     }
     waiting.endReplay();
     this.counters[WAITING_GAUGE] = 0;
@@ -232,12 +241,12 @@ export class Pump {
   private seal(): boolean {
     const index = this.freeBuffers.pop();
     if (index === undefined) return false;
-    const processSpans = this.stages.request.rootCount;
-    const spans = this.stages.request.spanCount - processSpans;
+    const { spanCount, rootCount: processSpans, heldCount: heldSpans } = this.stages.request;
+    const spans = spanCount - processSpans - heldSpans;
     const bytes = this.stages.sealInto(index);
     this.counters[REQUESTS_SEALED] += 1;
     this.counters[BYTES_ENCODED] += bytes;
-    this.stages.post({ type: 'request', index, bytes, spans, processSpans });
+    this.stages.post({ type: 'request', index, bytes, spans, processSpans, heldSpans });
     return true;
   }
 

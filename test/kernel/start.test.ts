@@ -13,7 +13,8 @@ import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { NOTHING_WANTED } from '../../src/bpf/live-filters.ts';
 import type { TracerOptions } from '../../src/bpf/settings.ts';
-import { KernelUnfitError, Tracer } from '../../src/bpf/tracer.ts';
+import { KernelUnfitError } from '../../src/bpf/kernel-hooks.ts';
+import { Tracer } from '../../src/bpf/tracer.ts';
 import { VERDICT_TRACE } from '../../src/model/record-layout.ts';
 import { findHierarchy, makeContainerGroup } from '../helpers/cgroup.ts';
 import { startCollector, whyNoKernelTests } from '../helpers/collector-process.ts';
@@ -25,7 +26,7 @@ const skip = whyNoKernelTests() ?? false;
  * each branch passes every other test until the kernel refuses it at 1,000,000.
  */
 const VERIFIER_STEPS_MAX = 100_000;
-const VERIFIER_STEPS_ALL_MAX = 250_000;
+const VERIFIER_STEPS_ALL_MAX = 350_000;
 
 /** Loaded with small maps, and nothing attached; nothing is in scope. */
 function loadTracer(context: TestContext, options: Partial<TracerOptions> = {}): Tracer {
@@ -73,7 +74,11 @@ for (const reads of ['cast', 'probe'] as const)
     `reads by ${reads}: the verifier takes no more than its steps for each program`,
     { skip },
     (context) => {
-      const tracer = loadTracer(context, { reads });
+      const tracer = loadTracer(context, {
+        reads,
+        hasIoTotals: true,
+        metrics: { slotsMax: 2, durationBoundsNs: [1n], failureErrnos: [1] },
+      });
       const shown = shownSteps();
       if (shown.length === 0) {
         context.skip('this kernel does not tell the steps of its verifier (Linux 5.16 does)');
