@@ -6,12 +6,14 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { whyNoKernelTests } from '../helpers/collector-process.ts';
 import { measureCollectorCost } from './collector-cost.ts';
+import { measureHeldCost } from './held-cost.ts';
 import { measureKernelCost } from './kernel-cost.ts';
 import { tableOf, type BenchResult } from './row.ts';
 
 const PARTS: Readonly<Record<string, (rounds: number) => Promise<BenchResult>>> = {
   kernel: measureKernelCost,
   collector: measureCollectorCost,
+  held: measureHeldCost,
 };
 
 const { values, positionals } = parseArgs({

@@ -58,6 +58,12 @@ test(
     const expected = result.workload.expected.map((span) => ({ ...span, isAdopted: false }));
     assertSameSpans(expected, whole, result);
     for (const [path, reports] of reportsByPath(result.spans)) {
+      for (const span of reports)
+        assert.equal(
+          numberOf(span, 'fdspan.held.duration_ns'),
+          Number(span.endUnixNs - reports[0].startUnixNs),
+          'each tells for how long the file is open',
+        );
       const own = whole.find(({ attributes }) => attributes['file.path'] === path)!;
       assert.equal(
         reports[0].startUnixNs / 1_000_000n,
