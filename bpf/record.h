@@ -29,6 +29,7 @@ enum close_reason {
 	CLOSE_EXIT = 5,
 	CLOSE_STOP = 6,
 	CLOSE_LOST = 7,
+	CLOSE_HELD = 8, /* still open: a report, apart from the pair */
 };
 
 enum pair_flag {
@@ -181,6 +182,58 @@ struct expire_arguments {
 	__u64 begun_until_boot_ns; /* slices begun until then have ended */
 };
 
+/* The part of the table that one run looks at, and what it found. */
+struct held_arguments {
+	__u64 after_ns; /* from the open to the first report */
+	__u64 every_ns; /* from one report to the next; 0: there is no second */
+	__u32 first_bucket;
+	__u32 buckets;
+	__u32 reports_max; /* made by one run; `next_bucket` is then where the next run goes on */
+	__u32 next_bucket; /* out */
+	__u64 due_boot_ns; /* out: when the next report of those looked at is due; ~0: never */
+	__u32 is_full;	   /* out: the ring had no place; the run ended */
+	__u32 reserved;
+};
+
+/* One pending open, in front of its record, in the map `slots`. */
+#define OWNED_DESCRIPTORS 4
+#define RESTORES_MAX	  1024 /* of one run */
+#define SLOT_TAIL_BYTES	  200
+#define SLOT_BYTES	  448
+#define BUCKET_TAGS	  8
+
+/* What list_open_files gives of each pending open, before its record and names as in the ring. */
+struct open_file {
+	__u32 length; /* bytes of all of it, a multiple of 8 */
+	__u32 generation;
+	__u32 is_many; /* it has more descriptors than these */
+	__u32 is_deleted; /* now */
+	__u64 descriptors[OWNED_DESCRIPTORS]; /* generation << 32 | number; other generations: none */
+};
+
+/* What tells an open file from all others of this boot; the same for the next fdspan, given the same key. */
+struct open_identity {
+	__u64 identity;
+	__u64 opened_boot_ns;
+	__u64 reported_boot_ns;
+	__u32 index; /* of its slot */
+	__u32 flags; /* enum pair_flag */
+};
+
+/* What an earlier fdspan knew of an adopted file. */
+struct open_restore {
+	__u64 adopted_boot_ns; /* as listed: of another file in this slot it differs */
+	__u64 opened_boot_ns;
+	__u64 reported_boot_ns;
+	__u32 index;
+	__u32 is_adopted; /* by that one too: the time stays a lower bound */
+};
+
+struct restore_arguments {
+	__u32 count; /* of the entries in the map `restores` */
+	__u32 restored; /* out */
+};
+
 /* A portion of the table of pending opens. */
 struct buckets_arguments {
 	__u32 first;
@@ -240,12 +293,6 @@ struct walk_arguments {
 	__u32 reserved;
 };
 
-/* One pending open, in front of its record, in the map `slots`. */
-#define OWNED_DESCRIPTORS 4
-#define SLOT_TAIL_BYTES	  200
-#define SLOT_BYTES	  448
-#define BUCKET_TAGS	  8
-
 enum namespace_index {
 	NS_MNT = 0,
 	NS_PID = 1,
@@ -276,7 +323,7 @@ struct pair_record {
 	__u64 scope;	      /* of the container */
 	__u64 opened_boot_ns; /* entry of the open call */
 	__u64 closed_boot_ns;
-	__u64 open_duration_ns; /* time in the open call; 0 when its start was missed */
+	__u64 open_duration_ns; /* time in the open call, 0 when its start was missed; CLOSE_HELD: since it */
 	__u64 execution;	 /* hash of the process execution, or of the container: what traces are made of */
 	__u64 slice_begun_boot_ns; /* of the slice that the open is in */
 	__u64 inode;
@@ -313,7 +360,7 @@ enum slice_end {
 	SLICE_REPLACED = 4, /* its place in the table was needed */
 };
 
-/* What only the kernel knows of a slice of which a file was tracked. Its opens may end later. */
+/* What only the kernel knows of a slice of which a file was tracked or left out by a filter. Its opens may end later. */
 struct slice_record {
 	__u8 kind;
 	__u8 reason; /* enum slice_end */
@@ -323,10 +370,12 @@ struct slice_record {
 	__u64 execution;
 	__u64 begun_boot_ns;
 	__u64 ended_boot_ns;
-	__u32 opens;	 /* in scope */
+	__u32 opens;	 /* in scope, behind the filters */
 	__u32 unsampled; /* of them */
 	__u32 dropped;	 /* of them: no place in the table or the ring */
 	__s32 exit_code; /* SLICE_EXIT: as wait(2) gives it */
+	__u32 filtered;	 /* left out by globs, or too short */
+	__u32 reserved2;
 };
 
 /* A new control group. The path (path_bytes, from the hierarchy's root) follows. */
@@ -386,14 +435,19 @@ enum kernel_counter {
 	COUNTER_PROCESS_EXCLUDED = 17, /* by its name or user */
 	COUNTER_TOO_SHORT = 18,
 	COUNTER_METRICS_MISSED = 19,	 /* opens and ends that no container's metrics hold */
-	COUNTER_COUNT = 20,
+	COUNTER_HELD_SPANS_SENT = 20,	 /* reports of files that are still open, apart from their pairs */
+	COUNTER_HELD_RING_FULL = 21,	 /* reports that the ring had no place for; made again later */
+	COUNTER_COUNT = 22,
 };
 
 _Static_assert(sizeof(struct pair_record) == 184, "pair_record is shared with user space");
 _Static_assert(sizeof(struct scope_created_record) == 32, "scope_created_record is shared");
 _Static_assert(sizeof(struct scope_removed_record) == 16, "scope_removed_record is shared");
 _Static_assert(sizeof(struct scope_described_record) == 136, "scope_described_record is shared");
-_Static_assert(sizeof(struct slice_record) == 56, "slice_record is shared with user space");
+_Static_assert(sizeof(struct slice_record) == 64, "slice_record is shared with user space");
+_Static_assert(sizeof(struct open_file) % 8 == 0, "the record that follows is aligned");
+_Static_assert(sizeof(struct open_identity) == 32, "open_identity is shared with user space");
+_Static_assert(sizeof(struct open_restore) == 32, "open_restore is shared with user space");
 _Static_assert(offsetof(struct slice_record, scope) == offsetof(struct pair_record, scope),
 	       "both wait for the verdict of their scope");
 _Static_assert(sizeof(struct container_metrics) == 512, "eight cache lines");

@@ -58,6 +58,7 @@ __noinline int send_pair(struct pending_open *slot)
 	}
 	if (is_too_short(record)) {
 		count(COUNTER_TOO_SHORT);
+		count_in_slice(slice_of_record(record), SLICE_LEFT_OUT);
 		return 0;
 	}
 	error = send(record, bytes);
@@ -189,6 +190,7 @@ static __always_inline bool replace_existing(const struct opening *opening, u64 
 	    existing.slot->files == opening->files) {
 		record->flags &= ~PAIR_ADOPTED;
 		record->opened_boot_ns = opening->opened_boot_ns;
+		existing.slot->reported_boot_ns = opening->opened_boot_ns;
 		record->open_duration_ns = opening->duration_ns;
 		return true;
 	}
@@ -226,6 +228,7 @@ static __always_inline void track(struct opening *opening, u64 now)
 	slot->files = opening->files;
 	/* Just seen in its table: a sweep that marks now must not take it for a lost one. */
 	slot->epoch = current_epoch();
+	slot->reported_boot_ns = opening->opened_boot_ns;
 	own_only(slot, opening->fd);
 	begin_record(&slot->record, opening);
 	fill_file(&slot->record, opening->file, opening->open_flags);

@@ -15,8 +15,11 @@ import { kernelOptions, pumpOptions } from './config/options.ts';
 import { kernelFilters } from './kernel-filters.ts';
 import type { Attributes } from './model/attributes.ts';
 import type { CountedContainer } from './model/container-counts.ts';
+import type { OpenFilesQuery } from './model/open-file-row.ts';
 import type { SlotCount } from './model/slot-counts.ts';
+import { hasPending, OpenFileSide } from './open-files/open-file-side.ts';
 import { PumpThread } from './pump-thread.ts';
+import type { RequestSink } from './request-sink.ts';
 import { TracedContainers } from './traced-containers.ts';
 import { summarize } from './telemetry/summary.ts';
 import type { Logger } from './telemetry/log.ts';
@@ -31,16 +34,6 @@ const SETTLE_MARGIN_MS = 250;
 const EXPIRE_EVERY_MS = 2000;
 const NS_PER_MS = 1_000_000n;
 const FOR_EVER = 0xffff_ffff_ffff_ffffn;
-
-/** Where sealed requests go. */
-export interface RequestSink {
-  /** Resolves when the bytes are no longer needed. */
-  enqueue(request: Uint8Array, spans: number, processSpans: number): Promise<void> | void;
-  flush(deadlineMs: number): Promise<void>;
-  close(): void;
-  readonly inFlightSpans: number;
-  readonly queuedBytes: number;
-}
 
 export interface CollectorParts {
   readonly config: Config;
@@ -65,6 +58,7 @@ export class Collector {
   readonly #tracer: Tracer;
   readonly #pump: PumpThread;
   readonly #containers: ContainerSide;
+  readonly #openFiles: OpenFileSide;
   readonly #traced: TracedContainers;
   readonly #sink: RequestSink;
   readonly #timers: NodeJS.Timeout[] = [];
@@ -81,9 +75,9 @@ export class Collector {
     this.scope = scope;
     this.hostAttributes = host;
     this.#pump = new PumpThread(pumpOptions(config, tracer.ring, parts.version), {
-      request: (bytes, spans, processSpans) => {
+      request: (bytes, ...spans) => {
         parts.tap?.(bytes);
-        return this.#sink.enqueue(bytes, spans, processSpans);
+        return this.#sink.enqueue(bytes, ...spans);
       },
       scopeRecord: (record) => this.#containers.takeRecord(record),
       scopeUnknown: (scope) => {
@@ -100,6 +94,15 @@ export class Collector {
       traced: this.#traced,
       hostAttributes: host,
       sendToPump: (message) => this.#pump.send(message),
+    });
+    this.#openFiles = new OpenFileSide({
+      log: parts.log,
+      openFiles: tracer.openFiles,
+      held: config.spans.held,
+      stateFile: config.control.stateFile,
+      containers: () => this.#containers.list(),
+      drained: () => this.#pump.drained(),
+      counters: () => tracer.counters.read(),
     });
   }
 
@@ -151,6 +154,11 @@ export class Collector {
     }));
   }
 
+  /** Yields the files that are open now, some at a time. */
+  openFiles(query: OpenFilesQuery): ReturnType<OpenFileSide['list']> {
+    return this.#openFiles.list(query);
+  }
+
   /** The running containers whose pressure is told. */
   pressed(): ReturnType<ContainerSide['withResources']> {
     return this.#containers.withResources();
@@ -167,7 +175,7 @@ export class Collector {
   /** Filters, and judges all containers by the rules of another configuration. */
   async reload(config: Config): Promise<void> {
     if (this.#isDetached) return;
-    await this.#tracer.changeFilters(kernelFilters(config));
+    await this.#tracer.filters.change(kernelFilters(config));
     if (!this.#isDetached) await this.#containers.reload(config);
   }
 
@@ -193,11 +201,13 @@ export class Collector {
     for (const timer of this.#timers) clearInterval(timer);
     // First: what its owner no longer has is `lost`, and only the rest is still open.
     await this.#sweep();
+    await this.#openFiles.stop();
     this.#isDetached = true;
     this.#tracer.detach();
     await this.#pump.drained();
     // Records of a container that just began wait for its verdict.
     await this.#containers.finish(limits.metadataWaitMs + SETTLE_MARGIN_MS);
+    await this.#openFiles.saveLast();
     this.#lastCounted = [...(await this.#traced.lastLook())];
     const kernel = this.#tracer.counters.read();
     const pending = kernel['opens_tracked'] - kernel['pairs_finished'];
@@ -230,6 +240,7 @@ export class Collector {
       type: 'scope',
       verdict: { scopeLo: 0, scopeHi: 0, verdict: 'trace', slot: 0 },
     });
+    await this.#openFiles.begin();
     this.#tracer.attachGroups();
     await this.#containers.begin();
     this.#tracer.attachExec();
@@ -238,6 +249,7 @@ export class Collector {
     this.#tracer.proveAttached();
     this.#parts.log.debug('the programs see an open and a close');
     if (this.#parts.config.scope.adoptOpen) await this.#tracer.adoptFiles();
+    await this.#openFiles.start();
     this.#timers.push(
       setInterval(() => this.#tick(), TICK_MS),
       setInterval(() => void this.#sweep(), SWEEP_EVERY_MS),
@@ -262,7 +274,7 @@ export class Collector {
   async #sweep(): Promise<void> {
     try {
       const kernel = this.#tracer.counters.read();
-      if (kernel['opens_tracked'] === kernel['pairs_finished']) return;
+      if (!hasPending(kernel)) return;
       await this.#tracer.sweepLost(bootNs());
     } catch (error) {
       this.#parts.log.warn('closes that were missed could not be looked for', { error });
@@ -272,7 +284,7 @@ export class Collector {
   #summarize(kernel: Record<string, number>): Record<string, number> {
     const shared = this.#pump.readCounters();
     return summarize(
-      { ...kernel, ...this.#containers.counts, metrics_containers_lost: this.#traced.lost },
+      { ...kernel, ...this.#containers.counts, ...this.#openFiles.counts, ...this.#traced.counts },
       shared,
       {
         stillOpen: kernel['opens_tracked'] - kernel['pairs_finished'],

@@ -14,9 +14,10 @@ import {
 } from './kernel-hooks.ts';
 import { runIterator } from './iterator.ts';
 import { libbpf } from './libbpf.ts';
-import { LiveFilters, type FilterOptions } from './live-filters.ts';
+import { LiveFilters } from './live-filters.ts';
 import { mapShared, unmap } from './libc.ts';
 import { chooseReads, objectFile, type Reads } from './object-file.ts';
+import { OPEN_FILES_PROGRAMS, OpenFiles } from './open-files.ts';
 import { oldestBootNs } from './pending-opens.ts';
 import { readProgramInfo } from './program-info.ts';
 import { SELF_TEST_ATTEMPTS_MAX, selfTest } from './self-test.ts';
@@ -34,6 +35,7 @@ const UNHOOKED = [
   'count_open_files',
   'expire_slices',
   'self_test',
+  ...OPEN_FILES_PROGRAMS,
 ];
 const NAMESPACE_ITERATOR = 'list_namespaces';
 const SCOPE_BYTES = 8;
@@ -50,13 +52,15 @@ export interface RingMapping {
 export class Tracer {
   readonly ring: RingMapping;
   readonly counters: KernelCounters;
+  readonly openFiles: OpenFiles;
   /** null where nothing is counted for each container. */
   readonly containerCounts: ContainerCounts | null;
   readonly reads: Reads;
   /** Which optional hooks this kernel has. */
   readonly hooks: readonly string[];
+  /** What is left out, from the next open or close on. */
+  readonly filters: LiveFilters;
   readonly #object: BpfObject;
-  readonly #filters: LiveFilters;
   /** All that are loaded. */
   readonly #programs: readonly string[];
   readonly #groupHooks: readonly string[];
@@ -99,9 +103,10 @@ export class Tracer {
     const hooked = [...this.hooks, ...this.#groupHooks];
     this.#programs = [...hooked, ...UNHOOKED, ...(isByGroups ? [] : [NAMESPACE_ITERATOR])];
     this.#object.load(this.#programs);
-    this.#filters = new LiveFilters(this.#object);
-    this.#filters.begin(options.filters);
+    this.filters = new LiveFilters(this.#object);
+    this.filters.begin(options.filters);
     this.counters = new KernelCounters(this.#object, hooked);
+    this.openFiles = new OpenFiles(this.#object, this.#buckets);
     const slotsMax = options.metrics?.slotsMax;
     this.containerCounts =
       slotsMax === undefined ? null : new ContainerCounts(this.#object, slotsMax, stripes, this.#buckets);
@@ -232,11 +237,6 @@ export class Tracer {
     }
   }
 
-  /** Changes what is left out, from the next open or close on. */
-  changeFilters(options: FilterOptions): Promise<void> {
-    return this.#filters.change(options);
-  }
-
   /** From here on no program runs; pairs that are open stay in the table. */
   detach(): void {
     this.#object.detach();
@@ -244,7 +244,7 @@ export class Tracer {
 
   /** Unmaps and frees. The pump must have ended: a read after it is a SIGSEGV. */
   close(): void {
-    this.#filters.close();
+    this.filters.close();
     this.containerCounts?.close();
     unmap(this.ring.consumerAddress, PAGE_BYTES);
     unmap(this.ring.producerAddress, PAGE_BYTES + 2 * this.ring.ringBytes);

@@ -4,6 +4,7 @@ import { counterIndex, gaugeIndex } from '../model/counters.ts';
 import type { PumpOptions, ToPump } from '../model/pump-messages.ts';
 import { RecordCursor } from '../model/record-cursor.ts';
 import type { PumpStages } from './pump-stages.ts';
+import { HeldReader } from './held-reader.ts';
 import { RootSender } from './root-sender.ts';
 import { TraceCursor } from '../model/trace-cursor.ts';
 import { SlotCounts } from '../model/slot-counts.ts';
@@ -42,6 +43,7 @@ export class Pump {
   private readonly cursor = new RecordCursor();
   private readonly trace = new TraceCursor();
   private readonly roots: RootSender;
+  private readonly held: HeldReader;
   /** Indices of the free buffers. */
   private readonly freeBuffers: number[];
   private clockMeasuredMs = 0;
@@ -58,6 +60,8 @@ export class Pump {
     this.requestAgeMaxMs = options.requestAgeMaxMs;
     this.freeBuffers = [...options.buffers.keys()];
     this.roots = new RootSender(stages, this.counters, () => this.makeRoom());
+    const slotOf = (lo: number, hi: number): number => stages.scopes.find(lo, hi);
+    this.held = new HeldReader(this.counters, slotOf, (slot) => this.encode(slot));
   }
 
   /** Runs until a `stop` message was obeyed. */
@@ -131,6 +135,7 @@ export class Pump {
         this.postScopeRecord();
         continue;
       }
+      if (kind === layout.RECORD_PAIR && this.held.take(this.cursor)) continue;
       this.counters[RECORDS_READ] += 1;
       if (kind === layout.RECORD_PAIR) this.takePair();
       else this.counters[RECORD_INVALID] += 1;
@@ -154,9 +159,10 @@ export class Pump {
   /** What the kernel tells of a slice waits behind the slice's pairs. */
   private takeSlice(): void {
     const lo = this.cursor.u32(layout.SLICE_RECORD_SCOPE);
-    const hi = this.cursor.u32(layout.SLICE_RECORD_SCOPE + 4);
-    if (this.stages.scopes.find(lo, hi) === WAITING) this.stages.waiting.add(this.cursor);
-    else this.stages.traces.endSlice(this.cursor);
+    const state = this.stages.scopes.find(lo, this.cursor.u32(layout.SLICE_RECORD_SCOPE + 4));
+    if (state === WAITING) return void this.stages.waiting.add(this.cursor);
+    this.stages.traces.endSlice(this.cursor);
+    this.slotCounts.countFiltered(state, this.cursor.u32(layout.SLICE_RECORD_FILTERED));
   }
 
   private holdPair(lo: number, hi: number, state: number): void {
@@ -173,15 +179,19 @@ export class Pump {
   }
 
   private finishPair(state: number): void {
-    const { request, traces, clock } = this.stages;
     if (state === IGNORED) {
       this.counters[CONTAINER_DENIED] += 1;
       return;
     }
     this.slotCounts.countSpan(state);
+    this.counters[this.encode(state) ? SPANS_ENCODED : ENCODE_FAILED] += 1;
+  }
+
+  private encode(slot: number): boolean {
+    const { request, traces, clock } = this.stages;
     if (traces.isFull) this.roots.evict();
-    traces.add(this.cursor, state, this.trace, clock.offsetLo, clock.offsetHi);
-    this.counters[request.add(this.cursor, state, this.trace) ? SPANS_ENCODED : ENCODE_FAILED] += 1;
+    traces.add(this.cursor, slot, this.trace, clock.offsetLo, clock.offsetHi);
+    return request.add(this.cursor, slot, this.trace);
   }
 
   /** Goes through the waiting records; when it stalls, the rest stays and the replay stays due. */
@@ -204,7 +214,7 @@ export class Pump {
         break;
       }
       if (kind === layout.RECORD_PAIR) this.finishPair(state);
-      else this.stages.traces.endSlice(this.cursor);
+      else this.takeSlice();
       waiting.take();
     }
     waiting.endReplay();
@@ -231,12 +241,12 @@ export class Pump {
   private seal(): boolean {
     const index = this.freeBuffers.pop();
     if (index === undefined) return false;
-    const processSpans = this.stages.request.rootCount;
-    const spans = this.stages.request.spanCount - processSpans;
+    const { spanCount, rootCount: processSpans, heldCount: heldSpans } = this.stages.request;
+    const spans = spanCount - processSpans - heldSpans;
     const bytes = this.stages.sealInto(index);
     this.counters[REQUESTS_SEALED] += 1;
     this.counters[BYTES_ENCODED] += bytes;
-    this.stages.post({ type: 'request', index, bytes, spans, processSpans });
+    this.stages.post({ type: 'request', index, bytes, spans, processSpans, heldSpans });
     return true;
   }
 
