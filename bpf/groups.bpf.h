@@ -11,18 +11,17 @@ static __always_inline void describe_scope(struct scope_policy *own, u64 task)
 {
 	struct scope_policy *scope = policy_of_scope(own->container);
 	u32 namespace = mount_namespace_of_task(task);
-	bool is_host = namespace == settings.host_mnt_ns;
-	bool is_host_program = mount_namespace_of_executable(task) == settings.host_mnt_ns;
 
 	if (!own->container)
 		return; /* the host itself */
 	if (!scope)
 		scope = own;
 	/*
-	 * A host program in the container's mounts is the runtime. So is any other in the host's: runc executes a copy of
-	 * itself, from memory or a mount of its own, and may be in the container's group by then.
+	 * A program from outside in the container's mounts is the runtime: the host's, or the outer container's where this
+	 * one is nested. So is one from no mount of the container's: runc executes a copy of itself, from memory or a mount
+	 * of its own, and may be in the container's group by then.
 	 */
-	if (scope->described || is_host != is_host_program)
+	if (scope->described || namespace != mount_namespace_of_executable(task))
 		return;
 	if (__sync_val_compare_and_swap(&scope->described, 0, namespace))
 		return;
@@ -189,7 +188,12 @@ int judge_scope(struct judge_arguments *arguments)
 			(u64 *)((struct policy_entry *)((void *)found -
 							offsetof(struct policy_entry, policy)));
 
+		bool has_moved = found->container != given.container;
+
 		found->container = given.container;
+		/* It was made inside of another container, and given that one's description. */
+		if (has_moved)
+			found->described = 0;
 		found->verdict = given.verdict;
 		/* Freed and taken by another scope meanwhile: that one is judged anew, its record is on the way. */
 		if (*holder != scope) {

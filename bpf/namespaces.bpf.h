@@ -20,13 +20,18 @@ static __always_inline u64 scope_of_group2(u64 groups)
 	return cgroup_id(WORD(css_set, groups, dfl_cgrp));
 }
 
-static __always_inline u64 scope_of_group1(u64 groups)
+/* The group in the chosen v1 hierarchy. */
+static __always_inline u64 group1_of(u64 groups)
 {
 	u64 state = read_word(ADDRESS(css_set, groups, subsys) +
 			      (u64)settings.cgroup1_subsys * sizeof(u64));
 
-	return cgroup_id(WORD(cgroup_subsys_state, state, cgroup)) | (u64)SCOPE_CGROUP1
-									     << SCOPE_KIND_SHIFT;
+	return WORD(cgroup_subsys_state, state, cgroup);
+}
+
+static __always_inline u64 scope_of_group1(u64 groups)
+{
+	return cgroup_id(group1_of(groups)) | (u64)SCOPE_CGROUP1 << SCOPE_KIND_SHIFT;
 }
 
 static __always_inline u32 mount_namespace_of_task(u64 task)

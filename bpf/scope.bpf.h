@@ -10,17 +10,26 @@ static struct scope_policy host_policy = { .container = 0,
 					   .verdict = VERDICT_TRACE,
 					   .described = 1 }; /* 1: traced in every phase */
 
-/* The v2 group is asked first; where it is no container's (v1 and hybrid hosts), that of the chosen v1 hierarchy is. */
+/*
+ * The v2 group is asked first; where it is no container's (v1 and hybrid hosts), that of the chosen v1 hierarchy is. So is
+ * one that lies deeper: a runtime inside of a container may find the v1 hierarchies only.
+ */
 static __always_inline struct scope_policy *policy_of_groups(u64 task)
 {
 	u64 groups = WORD(task_struct, task, cgroups);
 	struct scope_policy *found = NULL;
+	struct scope_policy *other;
 
 	if (settings.by_cgroup2)
 		found = policy_of_scope(scope_of_group2(groups));
-	if ((!found || found->verdict == VERDICT_IGNORE) && settings.cgroup1_subsys >= 0)
-		found = policy_of_scope(scope_of_group1(groups));
-	return found;
+	if (settings.cgroup1_subsys < 0)
+		return found;
+	if (found && found->verdict != VERDICT_IGNORE &&
+	    READ(cgroup, WORD(css_set, groups, dfl_cgrp), level) >=
+		    READ(cgroup, group1_of(groups), level))
+		return found;
+	other = policy_of_scope(scope_of_group1(groups));
+	return other && other->verdict != VERDICT_IGNORE ? other : found;
 }
 
 /*

@@ -1,0 +1,109 @@
+// Containers in containers: what the inner one opens is the inner one's, which names the outer one as its parent; what
+// the outer one opens beside it stays the outer one's.
+import assert from 'node:assert/strict';
+import { setTimeout as delay } from 'node:timers/promises';
+import { test } from 'node:test';
+import { startCollector, whyNoKernelTests } from '../helpers/collector-process.ts';
+import { startDocker, whyNoDocker } from '../helpers/docker.ts';
+import { startOuterContainer, type OuterContainer } from '../helpers/nested-docker.ts';
+import { startReceiver, type OtlpReceiver } from '../helpers/otlp-receiver.ts';
+import { OPENS, script, scriptAtOnce } from './matrix/cell.ts';
+import { onlyAsk, twoNames } from './matrix/names.ts';
+
+/** Reason: seventeen redirections take 0.1 s; other tests may share the machine's 2 cores. */
+const DONE_TIMEOUT_MS = 30_000;
+const LOOK_MS = 50;
+
+const NAMESPACES = ['mnt', 'pid', 'uts', 'net', 'ipc', 'user', 'cgroup'];
+
+async function untilDone(outer: OuterContainer, id: string): Promise<void> {
+  const deadline = performance.now() + DONE_TIMEOUT_MS;
+  const isDone = (): Promise<boolean> =>
+    outer.runInInner(id, 'test', '-d', '/done').then(
+      () => true,
+      () => false,
+    );
+  while (!(await isDone())) {
+    assert.ok(performance.now() < deadline, `container ${id} wrote its files`);
+    await delay(LOOK_MS);
+  }
+}
+
+/** What a container says of itself. */
+async function ownWords(
+  run: (...argv: string[]) => Promise<string>,
+): Promise<Record<string, string | number>> {
+  const told: Record<string, string | number> = { 'fdspan.container.hostname': await run('hostname') };
+  for (const name of NAMESPACES) {
+    const link = await run('readlink', `/proc/self/ns/${name}`);
+    told[`fdspan.ns.${name}`] = Number(/\[(\d+)\]$/.exec(link)?.[1]);
+  }
+  return told;
+}
+
+function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : '';
+}
+
+/** The files of one marker, all of which must be of one container with these attributes. */
+function checkFiles(receiver: OtlpReceiver, marker: string, expected: Record<string, unknown>): void {
+  const own = receiver.spans.filter(({ span }) =>
+    textOf(span.attributes['file.path']).startsWith(`/tmp/${marker}-`),
+  );
+  assert.deepEqual(
+    own.map(({ span }) => span.attributes['file.path']),
+    Array.from({ length: OPENS }, (_, index) => `/tmp/${marker}-${index}`),
+  );
+  for (const { span, resource } of own) {
+    assert.equal(span.attributes['fdspan.phase'], 'container');
+    const told = Object.fromEntries(Object.keys(expected).map((key) => [key, resource.attributes[key]]));
+    assert.deepEqual(told, expected, marker);
+  }
+}
+
+test(
+  'docker in docker: the inner container is told from the outer one, which is its parent',
+  { skip: whyNoKernelTests() ?? whyNoDocker() ?? false },
+  async (t) => {
+    const daemon = await startDocker();
+    t.after(() => daemon.stop());
+    const [outerName] = twoNames();
+    const [early, late] = [`${outerName}-early`, `${outerName}-late`];
+    const outer = await startOuterContainer(daemon, outerName);
+    const earlyId = await outer.runInner(early, script(early));
+    const receiver = await startReceiver({ protocol: 'grpc' });
+    t.after(() => receiver.close());
+    const collector = await startCollector({
+      endpoint: receiver.endpoint,
+      containerIds: [],
+      set: {
+        'containers.runtimes': JSON.stringify(onlyAsk({ docker: daemon.socketPath })),
+        'files.include': JSON.stringify([`/tmp/${outerName}-*`]),
+        'scope.adopt_open': 'false',
+      },
+    });
+    t.after(() => collector.kill());
+
+    const lateId = await outer.runInner(late, scriptAtOnce(late));
+    await outer.runInInner(earlyId, 'touch', '/go');
+    await outer.run('/bin/sh', '-c', scriptAtOnce(`${outerName}-own`).replace(/mkdir.*$/, ':'));
+    for (const id of [earlyId, lateId]) await untilDone(outer, id);
+    const words = {
+      outer: await ownWords((...argv) => outer.run(...argv)),
+      early: await ownWords((...argv) => outer.runInInner(earlyId, ...argv)),
+      late: await ownWords((...argv) => outer.runInInner(lateId, ...argv)),
+    };
+    await collector.stop();
+
+    const inner = { 'container.runtime.name': 'docker', 'fdspan.container.parent.id': outer.id };
+    checkFiles(receiver, `${outerName}-own`, {
+      ...words.outer,
+      'container.id': outer.id,
+      'container.name': outerName,
+      'fdspan.container.parent.id': undefined,
+    });
+    checkFiles(receiver, early, { ...words.early, ...inner, 'container.id': earlyId });
+    checkFiles(receiver, late, { ...words.late, ...inner, 'container.id': lateId });
+    assert.equal(receiver.spans.length, 3 * OPENS, 'nothing else');
+  },
+);
