@@ -6,26 +6,66 @@
 #include "pair.bpf.h"
 #include <bpf/bpf_tracing.h>
 
-/* Tells namespaces and host name of a container's first process. Once: by one compare-and-swap. */
+static __always_inline u64 scope_with_policy(u64 task, const struct scope_policy *policy)
+{
+	u64 groups = WORD(task_struct, task, cgroups);
+	u64 scope = scope_of_group2(groups);
+
+	if (settings.cgroup1_subsys < 0 || (settings.by_cgroup2 && policy_of_scope(scope) == policy))
+		return scope;
+	return scope_of_group1(groups);
+}
+
+/*
+ * The first program in a group that was made inside of a container, in a mount namespace that isn't that container's: it
+ * may be a container of its own. Unless user space has judged the group already, what it opens waits for that.
+ */
+static __always_inline void describe_nested(struct scope_policy *nested, u64 task)
+{
+	u64 scope = scope_with_policy(task, nested);
+
+	if (__sync_val_compare_and_swap(&nested->verdict, VERDICT_INHERITED, VERDICT_UNJUDGED) ==
+	    VERDICT_INHERITED)
+		nested->container = scope;
+	tell_task(RECORD_SCOPE_DESCRIBED, scope, task);
+}
+
+/*
+ * runc executes itself by /proc/self/exe, which its parent may have moved into the container's group by the time that
+ * the kernel tells of it. The kernel names a process by the last part of what it executes.
+ */
+static __always_inline bool has_executed_itself(u64 task)
+{
+	return (u32)read_word(ADDRESS(task_struct, task, comm)) == ('e' | 'x' << 8 | 'e' << 16);
+}
+
+/* Tells namespaces and host name of a container's first process, once: by one compare-and-swap. */
 static __always_inline void describe_scope(struct scope_policy *own, u64 task)
 {
-	struct scope_policy *scope = policy_of_scope(own->container);
+	u64 scope = own->container;
+	struct scope_policy *container = policy_of_scope(scope);
 	u32 namespace = mount_namespace_of_task(task);
+	u32 before;
 
-	if (!own->container)
-		return; /* the host itself */
 	if (!scope)
-		scope = own;
+		return; /* the host itself */
+	if (!container)
+		container = own;
 	/*
 	 * A program from outside in the container's mounts is the runtime: the host's, or the outer container's where this
 	 * one is nested. So is one from no mount of the container's: runc executes a copy of itself, from memory or a mount
 	 * of its own, and may be in the container's group by then.
 	 */
-	if (scope->described || namespace != mount_namespace_of_executable(task))
+	before = container->described;
+	if ((before && own->described) || namespace != mount_namespace_of_executable(task))
 		return;
-	if (__sync_val_compare_and_swap(&scope->described, 0, namespace))
+	if (namespace == settings.host_mnt_ns && has_executed_itself(task))
 		return;
-	tell_task(RECORD_SCOPE_DESCRIBED, own->container, task);
+	if (!before && !__sync_val_compare_and_swap(&container->described, 0, namespace))
+		tell_task(RECORD_SCOPE_DESCRIBED, scope, task);
+	if (own != container && !__sync_val_compare_and_swap(&own->described, 0, namespace) &&
+	    namespace != before)
+		describe_nested(own, task);
 }
 
 /* Describes the containers that run when fdspan starts; the lowest pid comes first. */
@@ -100,7 +140,8 @@ static __always_inline void tell_created(u64 scope, const struct scope_policy *g
 	buffer->record.flags = bytes >= CGROUP_PATH_BYTES_MAX - 1 ? PAIR_PATH_TRUNCATED : 0;
 	buffer->record.scope = scope;
 	buffer->record.container = given->container;
-	buffer->record.verdict = given->verdict;
+	buffer->record.verdict = given->verdict == VERDICT_INHERITED ? VERDICT_TRACE
+								    : given->verdict;
 	bytes += sizeof(struct scope_created_record);
 	BARRIER(bytes);
 	if (bytes > CREATED_BYTES_MAX)
@@ -129,10 +170,9 @@ int BPF_PROG(cgroup_mkdir, struct cgroup *made, const char *path)
 	parent_scope = cgroup_id(WORD(cgroup_subsys_state, parent, cgroup)) |
 		       (scope >> SCOPE_KIND_SHIFT << SCOPE_KIND_SHIFT);
 	above = policy_of_scope(parent_scope);
-	if (above && (above->verdict == VERDICT_TRACE || above->verdict == VERDICT_DENY)) {
+	if (above && above->verdict != VERDICT_IGNORE && above->verdict != VERDICT_UNJUDGED) {
 		given.container = above->container;
-		given.verdict = above->verdict;
-		given.described = above->described;
+		given.verdict = above->verdict == VERDICT_DENY ? VERDICT_DENY : VERDICT_INHERITED;
 	}
 	if (!policy_of_scope(scope) && !add_policy(scope, &given))
 		count(COUNTER_SCOPE_TABLE_FULL);
@@ -188,12 +228,7 @@ int judge_scope(struct judge_arguments *arguments)
 			(u64 *)((struct policy_entry *)((void *)found -
 							offsetof(struct policy_entry, policy)));
 
-		bool has_moved = found->container != given.container;
-
 		found->container = given.container;
-		/* It was made inside of another container, and given that one's description. */
-		if (has_moved)
-			found->described = 0;
 		found->verdict = given.verdict;
 		/* Freed and taken by another scope meanwhile: that one is judged anew, its record is on the way. */
 		if (*holder != scope) {

@@ -57,6 +57,7 @@ enum scope_verdict {
 	VERDICT_UNJUDGED = 3, /* traced; its records wait in user space */
 	VERDICT_TRACE = 4,
 	VERDICT_UNTOLD = 5, /* unjudged; RECORD_NAMESPACE_MET goes out at its next open */
+	VERDICT_INHERITED = 6, /* traced as the container that the new group was made in; not judged yet */
 };
 
 /* Value of the policy map; its key is the scope (u64). */

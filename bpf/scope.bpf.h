@@ -71,7 +71,6 @@ static __always_inline bool is_runtime_phase(u64 task, struct scope_policy *scop
 		if (!container || !container->described)
 			return true;
 		described = container->described;
-		scope->described = described;
 	}
 	own = mount_namespace_of_task(task);
 	if (own == settings.host_mnt_ns)

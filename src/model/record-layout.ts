@@ -39,6 +39,7 @@ export const VERDICT_DENY = 2;
 export const VERDICT_UNJUDGED = 3;
 export const VERDICT_TRACE = 4;
 export const VERDICT_UNTOLD = 5;
+export const VERDICT_INHERITED = 6;
 export const SELF_TEST_OPENS = 0;
 export const SELF_TEST_CLOSES = 1;
 export const SELF_TEST_ENDS = 2;

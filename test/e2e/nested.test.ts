@@ -6,15 +6,14 @@ import { test } from 'node:test';
 import { startCollector, whyNoKernelTests } from '../helpers/collector-process.ts';
 import { startDocker, whyNoDocker } from '../helpers/docker.ts';
 import { startOuterContainer, type OuterContainer } from '../helpers/nested-docker.ts';
-import { startReceiver, type OtlpReceiver } from '../helpers/otlp-receiver.ts';
+import { startReceiver } from '../helpers/otlp-receiver.ts';
 import { OPENS, script, scriptAtOnce } from './matrix/cell.ts';
 import { onlyAsk, twoNames } from './matrix/names.ts';
+import { checkFiles, namespaceNumber, NAMESPACES } from './nested-spans.ts';
 
 /** Reason: seventeen redirections take 0.1 s; other tests may share the machine's 2 cores. */
 const DONE_TIMEOUT_MS = 30_000;
 const LOOK_MS = 50;
-
-const NAMESPACES = ['mnt', 'pid', 'uts', 'net', 'ipc', 'user', 'cgroup'];
 
 async function untilDone(outer: OuterContainer, id: string): Promise<void> {
   const deadline = performance.now() + DONE_TIMEOUT_MS;
@@ -36,29 +35,9 @@ async function ownWords(
   const told: Record<string, string | number> = { 'fdspan.container.hostname': await run('hostname') };
   for (const name of NAMESPACES) {
     const link = await run('readlink', `/proc/self/ns/${name}`);
-    told[`fdspan.ns.${name}`] = Number(/\[(\d+)\]$/.exec(link)?.[1]);
+    told[`fdspan.ns.${name}`] = namespaceNumber(link);
   }
   return told;
-}
-
-function textOf(value: unknown): string {
-  return typeof value === 'string' ? value : '';
-}
-
-/** The files of one marker, all of which must be of one container with these attributes. */
-function checkFiles(receiver: OtlpReceiver, marker: string, expected: Record<string, unknown>): void {
-  const own = receiver.spans.filter(({ span }) =>
-    textOf(span.attributes['file.path']).startsWith(`/tmp/${marker}-`),
-  );
-  assert.deepEqual(
-    own.map(({ span }) => span.attributes['file.path']),
-    Array.from({ length: OPENS }, (_, index) => `/tmp/${marker}-${index}`),
-  );
-  for (const { span, resource } of own) {
-    assert.equal(span.attributes['fdspan.phase'], 'container');
-    const told = Object.fromEntries(Object.keys(expected).map((key) => [key, resource.attributes[key]]));
-    assert.deepEqual(told, expected, marker);
-  }
 }
 
 test(
