@@ -1,18 +1,20 @@
 // A host with a booted systemd for one cell, and what each runtime's cells say of themselves.
 import assert from 'node:assert/strict';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { TestContext } from 'node:test';
 import { whyNoPrograms } from '../../../helpers/busybox-image.ts';
 import { checkLaw, whyNoKernelTests } from '../../../helpers/collector-process.ts';
 import { installUnit } from '../../../helpers/fdspan-unit.ts';
 import {
+  CHECKOUT_INSIDE,
   startSystemd,
   whyNoSystemd,
   type CgroupMode,
   type SystemdHost,
 } from '../../../helpers/systemd-host.ts';
 import { cgroup2Of, METADATA_WAIT, type Cell, type CellContainer, type StartedCell } from '../cell.ts';
+import { runHere } from '../machine.ts';
 
 export type GroupDriver = 'cgroupfs' | 'systemd';
 
@@ -21,6 +23,13 @@ export const FOLDER = '/srv/fdspan';
 export const IMAGE = 'localhost/fdspan-busybox:1';
 /** Reason: a daemon is ready in 2 s; other tests may share the machine's 2 cores. */
 const READY_TIMEOUT_MS = 60_000;
+
+export interface DoctorLine {
+  readonly name: string;
+  readonly status: string;
+  readonly detail: string;
+  readonly cure?: string;
+}
 
 /** A booted host for one cell. */
 export class CellHost {
@@ -124,6 +133,32 @@ export class CellHost {
     };
   }
 
+  /** What `fdspan doctor` says here, with the configuration that fdspan has by itself. */
+  async doctor(): Promise<readonly DoctorLine[]> {
+    const { stdout, stderr } = await this.#host.run([`${CHECKOUT_INSIDE}/bin/fdspan`, 'doctor', '--json']);
+    assert.ok(stdout.startsWith('{'), stderr);
+    return JSON.parse(stdout).checks;
+  }
+
+  /**
+   * A command that runs another on the host, but with this machine's process numbers: the kernel tells them of a
+   * namespace's processes, and on a host that is no container they are the host's own.
+   */
+  get enterWithAllProcesses(): readonly string[] {
+    const enter = [
+      'nsenter',
+      '--target',
+      String(this.#host.pid),
+      '--mount',
+      '--uts',
+      '--ipc',
+      '--net',
+      '--cgroup',
+    ];
+    const mount = 'mount -t proc proc /proc && exec "$@"';
+    return [...enter, '--', 'unshare', '--mount', 'sh', '-c', mount, 'sh'];
+  }
+
   /** Runs fdspan as its unit. */
   readonly startCollector: StartedCell['startCollector'] = async (_t, settings) => {
     const config = {
@@ -161,11 +196,13 @@ export interface Part {
   readonly groups: GroupDriver;
   readonly commands: readonly string[];
   readonly start: StartContainers;
+  /** On a hybrid host only; by default what fdspan chooses. */
+  readonly scopeBy?: 'mntns';
 }
 
 export function cellOf(mode: CgroupMode, part: Part): Cell {
   return {
-    runtime: part.runtime,
+    runtime: part.scopeBy === undefined ? part.runtime : `${part.runtime}, scope.by ${part.scopeBy}`,
     groups: part.groups,
     host: `systemd, ${mode}`,
     isQuick: false,
@@ -178,7 +215,35 @@ export function cellOf(mode: CgroupMode, part: Part): Cell {
       const host = new CellHost(systemd);
       await host.makeGroupsWritable();
       const containers = await part.start(host);
-      return { containers, runtimes: 'auto', startCollector: host.startCollector };
+      if (part.limit !== undefined && mode === 'hybrid') await checkAdvice(host, containers.length);
+      if (part.scopeBy === undefined)
+        return { containers, runtimes: 'auto', startCollector: host.startCollector };
+      return {
+        containers: await Promise.all(containers.map(inNamedHierarchy)),
+        runtimes: 'auto',
+        startCollector: runHere(...host.enterWithAllProcesses),
+        set: { 'scope.by': part.scopeBy, 'control.socket': '/run/fdspan-cell.sock' },
+      };
     },
   };
+}
+
+/** What isn't traced because of shared groups must be said, with what helps. */
+async function checkAdvice(host: CellHost, containers: number): Promise<void> {
+  const lines = await host.doctor();
+  const warned = lines.filter(({ detail }) => detail.includes(`${containers} containers; `));
+  const said = JSON.stringify(lines, null, 1);
+  assert.equal(warned.length, 1, said);
+  const [{ status, detail, cure }] = warned;
+  assert.equal(status, 'warning', said);
+  assert.match(detail, /not told apart/);
+  assert.equal(cure, 'Set scope.by to mntns: their namespaces are their own.');
+}
+
+/** The group that tells the container from others: systemd's own hierarchy is the only one that has it. */
+async function inNamedHierarchy(container: CellContainer): Promise<CellContainer> {
+  const text = await readFile(`${container.processFolder}/cgroup`, 'latin1');
+  const path = /:name=systemd:.*\/payload(\/.*\.scope)/.exec(text)?.[1];
+  assert.ok(path !== undefined, text);
+  return { ...container, group: { 'fdspan.cgroup.version': 'v1', 'fdspan.cgroup.path': path } };
 }
