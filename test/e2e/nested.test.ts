@@ -1,11 +1,12 @@
 // Containers in containers: what the inner one opens is the inner one's, which names the outer one as its parent; what
 // the outer one opens beside it stays the outer one's.
 import assert from 'node:assert/strict';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { test } from 'node:test';
 import { startCollector, whyNoKernelTests } from '../helpers/collector-process.ts';
 import { startDocker, whyNoDocker } from '../helpers/docker.ts';
-import { startOuterContainer, type OuterContainer } from '../helpers/nested-docker.ts';
+import { startOuterContainer } from '../helpers/nested-docker.ts';
 import { startReceiver } from '../helpers/otlp-receiver.ts';
 import { OPENS, script, scriptAtOnce } from './matrix/cell.ts';
 import { onlyAsk, twoNames } from './matrix/names.ts';
@@ -15,15 +16,15 @@ import { checkFiles, namespaceNumber, NAMESPACES } from './nested-spans.ts';
 const DONE_TIMEOUT_MS = 30_000;
 const LOOK_MS = 50;
 
-async function untilDone(outer: OuterContainer, id: string): Promise<void> {
+async function untilSucceeds(command: () => Promise<unknown>): Promise<void> {
   const deadline = performance.now() + DONE_TIMEOUT_MS;
-  const isDone = (): Promise<boolean> =>
-    outer.runInInner(id, 'test', '-d', '/done').then(
+  const succeeds = (): Promise<boolean> =>
+    command().then(
       () => true,
       () => false,
     );
-  while (!(await isDone())) {
-    assert.ok(performance.now() < deadline, `container ${id} wrote its files`);
+  while (!(await succeeds())) {
+    assert.ok(performance.now() < deadline, 'a container wrote its files');
     await delay(LOOK_MS);
   }
 }
@@ -41,7 +42,7 @@ async function ownWords(
 }
 
 test(
-  'docker in docker: the inner container is told from the outer one, which is its parent',
+  'docker in docker, and a pod in it as in a kind node: each container has its own files, and the outer one as its parent',
   { skip: whyNoKernelTests() ?? whyNoDocker() ?? false },
   async (t) => {
     const daemon = await startDocker();
@@ -63,10 +64,14 @@ test(
     });
     t.after(() => collector.kill());
 
+    const pod = { id: randomBytes(32).toString('hex'), uid: randomUUID(), marker: `${outerName}-pod` };
+    await outer.runInnerPod(pod.id, pod.uid, scriptAtOnce(pod.marker));
     const lateId = await outer.runInner(late, scriptAtOnce(late));
     await outer.runInInner(earlyId, 'touch', '/go');
     await outer.run('/bin/sh', '-c', scriptAtOnce(`${outerName}-own`).replace(/mkdir.*$/, ':'));
-    for (const id of [earlyId, lateId]) await untilDone(outer, id);
+    for (const id of [earlyId, lateId])
+      await untilSucceeds(() => outer.runInInner(id, 'test', '-d', '/done'));
+    await untilSucceeds(() => outer.run('test', '-d', '/tmp/pod-root/done'));
     const words = {
       outer: await ownWords((...argv) => outer.run(...argv)),
       early: await ownWords((...argv) => outer.runInInner(earlyId, ...argv)),
@@ -83,6 +88,11 @@ test(
     });
     checkFiles(receiver, early, { ...words.early, ...inner, 'container.id': earlyId });
     checkFiles(receiver, late, { ...words.late, ...inner, 'container.id': lateId });
-    assert.equal(receiver.spans.length, 3 * OPENS, 'nothing else');
+    checkFiles(receiver, pod.marker, {
+      'container.id': pod.id,
+      'k8s.pod.uid': pod.uid,
+      'fdspan.container.parent.id': outer.id,
+    });
+    assert.equal(receiver.spans.length, 4 * OPENS, 'nothing else');
   },
 );

@@ -14,6 +14,10 @@ const CAPABILITIES = 'SYS_ADMIN NET_ADMIN SYS_PTRACE MKNOD DAC_READ_SEARCH SETFC
 const BINDS = ['/usr/bin:/bin', '/usr/sbin:/sbin', '/usr/lib:/lib', '/usr/lib64:/lib64', '/usr:/usr'];
 const EMPTY_FOLDERS = ['/var/lib/docker', '/var/lib/containerd', '/run', '/tmp'];
 
+/** Roots of the containers inside. */
+const ROOT = '/tmp/root';
+const POD_ROOT = '/tmp/pod-root';
+
 /** The hierarchies are mounted read-only for a container that isn't privileged. */
 const INIT = `for mount in $(grep -o '/sys/fs/cgroup[^ ]*' /proc/self/mounts); do mount -o remount,rw,bind $mount; done
 dockerd --bridge=none --iptables=false --ip6tables=false --ip-forward=false --storage-driver=overlay2 \\
@@ -28,6 +32,8 @@ export interface OuterContainer {
   run(...argv: readonly string[]): Promise<string>;
   /** Runs a container inside, in the background; returns its id. */
   runInner(name: string, script: string): Promise<string>;
+  /** Runs a container of the inner containerd in the group of a pod, as the kubelet of a kind node makes it. */
+  runInnerPod(id: string, podUid: string, script: string): Promise<void>;
   /** Runs a command in a container inside; returns what it prints, trimmed. */
   runInInner(id: string, ...argv: readonly string[]): Promise<string>;
 }
@@ -41,7 +47,7 @@ export async function startOuterContainer(daemon: DockerDaemon, name: string): P
   extra.push('--device-cgroup-rule', 'a *:* rwm');
   for (const capability of CAPABILITIES.split(' ')) extra.push('--cap-add', capability);
   for (const bind of BINDS) extra.push('--volume', `${bind}:ro`);
-  for (const folder of EMPTY_FOLDERS) extra.push('--tmpfs', folder);
+  for (const folder of EMPTY_FOLDERS) extra.push('--tmpfs', `${folder}:exec`);
   const id = await daemon.create({ name, script: INIT, extra });
   const pid = await daemon.start(id);
   const run: OuterContainer['run'] = (...argv) => daemon.docker('exec', id, ...argv);
@@ -50,10 +56,9 @@ export async function startOuterContainer(daemon: DockerDaemon, name: string): P
     if (performance.now() > deadline) throw new Error(await run('tail', '/tmp/dockerd.log'));
     await delay(LOOK_MS);
   }
-  const root = 'mkdir -p /tmp/root/bin /tmp/root/tmp && cp /usr/bin/busybox /tmp/root/bin/';
-  const applets =
-    'for name in sh sleep mkdir test touch readlink hostname; do ln -s busybox /tmp/root/bin/$name; done';
-  const load = `tar -C /tmp/root -c . | docker import - ${INNER_IMAGE}`;
+  const root = `mkdir -p ${ROOT}/bin ${ROOT}/tmp ${ROOT}/proc ${ROOT}/sys ${ROOT}/dev ${ROOT}/run && cp /usr/bin/busybox ${ROOT}/bin/`;
+  const applets = `for name in sh sleep mkdir test touch readlink hostname; do ln -s busybox ${ROOT}/bin/$name; done`;
+  const load = `tar -C ${ROOT} -c . | docker import - ${INNER_IMAGE}`;
   await run('/bin/sh', '-c', `${root} && ${applets} && ${load}`);
   return {
     id,
@@ -62,6 +67,14 @@ export async function startOuterContainer(daemon: DockerDaemon, name: string): P
     runInner: (innerName, script) => {
       const options = ['--detach', '--name', innerName, '--network', 'none'];
       return run('docker', 'run', ...options, INNER_IMAGE, '/bin/sh', '-c', script);
+    },
+    runInnerPod: async (podId, podUid, script) => {
+      const ctr = ['ctr', '--address', '/var/run/docker/containerd/containerd.sock', '--namespace', 'k8s.io'];
+      const group = `/kubepods/besteffort/pod${podUid}/${podId}`;
+      // Shares of the processor need a controller that the host may not have.
+      const options = ['--detach', '--null-io', '--cpu-shares', '0', '--cgroup', group, '--rootfs', POD_ROOT];
+      await run('cp', '-a', ROOT, POD_ROOT);
+      await run(...ctr, 'run', ...options, podId, '/bin/sh', '-c', script);
     },
     runInInner: (innerId, ...argv) => run('docker', 'exec', innerId, ...argv),
   };
