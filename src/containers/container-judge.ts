@@ -68,23 +68,23 @@ export class ContainerJudge {
 
   /**
    * Asks the container's runtime and calls back; at once when none can be asked, and when the group alone tells that the
-   * container is denied.
+   * container is denied. Not at all where it is being asked already: what was called for then judges by the rules of then.
    */
   ask(container: Container, isThere: () => boolean, answered: () => void): void {
     const { findMetadata } = this.#options;
-    if (
-      findMetadata === undefined ||
-      container.isAsked ||
-      this.#rules.rules.denies(container.path) !== null
-    ) {
+    const isDenied = this.#rules.rules.denies(container.path) !== null;
+    if (container.isBeingAsked && !isDenied) return;
+    if (findMetadata === undefined || container.isAsked || isDenied) {
       answered();
       return;
     }
     container.isAsked = true;
+    container.isBeingAsked = true;
     const { containerId: id, runtime, groupPath } = container.path;
     const asked = findMetadata({ id, cgroupPath: groupPath }, runtime, isThere).then((metadata) => {
       this.#asking.delete(asked);
-      container.metadata = metadata;
+      container.isBeingAsked = false;
+      container.metadata = metadata ?? container.metadata;
       answered();
     });
     this.#asking.add(asked);

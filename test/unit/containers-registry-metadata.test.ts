@@ -231,6 +231,46 @@ test('a reload changes the verdicts that the new rules change, and tells the oth
   assert.deepEqual(take(), ['container 2'], 'the denied one is told nothing');
 });
 
+test('a second reload while a container is still asked about judges it by what its runtime tells', async () => {
+  const { found, answer, take, registry, asked } = registryWith(rulesOf([], [{ id: A }]));
+  found(5, `/docker/${A}`);
+  assert.deepEqual(take(), ['scope 5 deny 0'], 'denied by its group alone: nobody is asked');
+  registry.reload(rulesOf([], []));
+  registry.reload(rulesOf([], [{ name: 'secret' }]));
+  assert.equal(asked.length, 1, 'it is asked about once');
+  assert.deepEqual(take(), [], 'it stays denied until its runtime answers');
+  await answer(named('secret'));
+  assert.deepEqual(take(), []);
+  registry.reload(rulesOf([], []));
+  assert.deepEqual(take(), ['container 1', 'scope 5 trace 1']);
+});
+
+test('a reload that denies a container by its group does not wait for its runtime', async () => {
+  const { found, answer, take, registry } = registryWith(rulesOf([], [{ id: A }]));
+  found(5, `/docker/${A}`);
+  registry.reload(rulesOf([], []));
+  registry.reload(rulesOf([], [{ id: A }]));
+  await answer(named('web'));
+  assert.deepEqual(take(), ['scope 5 deny 0']);
+});
+
+test('news of a source that knows less replace nothing', async () => {
+  const { found, answer, resources, registry } = registryWith();
+  const told = (name: string, toldBy: string): ContainerMetadata => ({
+    id: A,
+    runtimeName: 'containerd',
+    name,
+    toldBy,
+  });
+  found(5, `/k8s.io/${A}`);
+  await answer(told('by cri', 'cri'));
+  registry.metadataChanged(told('by containerd', 'containerd'));
+  registry.metadataChanged(told('by state', 'containerd state'));
+  assert.equal(resources.at(-1)?.['container.name'], 'by cri');
+  registry.metadataChanged(told('by cri again', 'cri'));
+  assert.equal(resources.at(-1)?.['container.name'], 'by cri again');
+});
+
 test('an unjudged container is judged by the rules of the reload', async () => {
   const { found, answer, take, registry } = registryWith();
   found(5, `/docker/${A}`);

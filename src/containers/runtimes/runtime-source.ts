@@ -19,6 +19,8 @@ export interface ContainerMetadata {
   /** Value of OTEL_SERVICE_NAME in the container's environment; no other variable is read. */
   readonly serviceName?: string;
   readonly pod?: PodMetadata;
+  /** The name of the source; set by who asked it. */
+  readonly toldBy?: string;
 }
 
 /** The Kubernetes pod that a container belongs to. */
