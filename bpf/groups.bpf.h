@@ -16,18 +16,34 @@ static __always_inline u64 scope_with_policy(u64 task, const struct scope_policy
 	return scope_of_group1(groups);
 }
 
+/* Traced in every phase, and to be told of: the ring was full. No namespace has this number. */
+#define DESCRIBE_AGAIN 1
+
+/* Takes it upon itself to tell of a scope, once: by one compare-and-swap. Never of one that is told of already. */
+static __always_inline void tell_described(struct scope_policy *policy, u64 scope, u32 namespace,
+					   u64 task)
+{
+	u32 before = policy->described;
+
+	if (before > DESCRIBE_AGAIN ||
+	    __sync_val_compare_and_swap(&policy->described, before, namespace) != before)
+		return;
+	if (!tell_task(RECORD_SCOPE_DESCRIBED, scope, task))
+		policy->described = DESCRIBE_AGAIN;
+}
+
 /*
  * The first program in a group that was made inside of a container, in a mount namespace that isn't that container's: it
  * may be a container of its own. Unless user space has judged the group already, what it opens waits for that.
  */
-static __always_inline void describe_nested(struct scope_policy *nested, u64 task)
+static __always_inline void describe_nested(struct scope_policy *nested, u32 namespace, u64 task)
 {
 	u64 scope = scope_with_policy(task, nested);
 
 	if (__sync_val_compare_and_swap(&nested->verdict, VERDICT_INHERITED, VERDICT_UNJUDGED) ==
 	    VERDICT_INHERITED)
 		nested->container = scope;
-	tell_task(RECORD_SCOPE_DESCRIBED, scope, task);
+	tell_described(nested, scope, namespace, task);
 }
 
 /*
@@ -39,7 +55,7 @@ static __always_inline bool has_executed_itself(u64 task)
 	return (u32)read_word(ADDRESS(task_struct, task, comm)) == ('e' | 'x' << 8 | 'e' << 16);
 }
 
-/* Tells namespaces and host name of a container's first process, once: by one compare-and-swap. */
+/* Tells namespaces and host name of a container's first process. */
 static __always_inline void describe_scope(struct scope_policy *own, u64 task)
 {
 	u64 scope = own->container;
@@ -57,15 +73,18 @@ static __always_inline void describe_scope(struct scope_policy *own, u64 task)
 	 * of its own, and may be in the container's group by then.
 	 */
 	before = container->described;
-	if ((before && own->described) || namespace != mount_namespace_of_executable(task))
+	if ((before > DESCRIBE_AGAIN && own->described > DESCRIBE_AGAIN) ||
+	    namespace != mount_namespace_of_executable(task))
 		return;
 	if (namespace == settings.host_mnt_ns && has_executed_itself(task))
 		return;
-	if (!before && !__sync_val_compare_and_swap(&container->described, 0, namespace))
-		tell_task(RECORD_SCOPE_DESCRIBED, scope, task);
-	if (own != container && !__sync_val_compare_and_swap(&own->described, 0, namespace) &&
-	    namespace != before)
-		describe_nested(own, task);
+	tell_described(container, scope, namespace, task);
+	if (own != container && own->described <= DESCRIBE_AGAIN) {
+		if (namespace != before)
+			describe_nested(own, namespace, task);
+		else
+			own->described = namespace;
+	}
 }
 
 /* Describes the containers that run when fdspan starts; the lowest pid comes first. */

@@ -64,7 +64,7 @@ enum scope_verdict {
 struct scope_policy {
 	__u64 container; /* the scope of the container that the group belongs to */
 	__u32 verdict;
-	__u32 described; /* mount namespace told by RECORD_SCOPE_DESCRIBED; 0: not yet */
+	__u32 described; /* mount namespace told by RECORD_SCOPE_DESCRIBED; 0: not yet; 1: to be told again */
 };
 
 #define EXCLUDED_MAGICS_MAX 32

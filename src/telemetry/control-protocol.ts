@@ -2,8 +2,6 @@
 // one request; `tail` is answered by a stream, everything else by one line.
 import type { SpanRow } from './span-rows.ts';
 
-export const CONTROL_SOCKET_DEFAULT = '/run/fdspan/control.sock';
-
 /** Reason: a command and a few options; a longer line is refused, and its connection closed. */
 export const REQUEST_BYTES_MAX = 4096;
 
