@@ -5,7 +5,11 @@ import type { ContainerPath } from '../../src/containers/cgroup-path.ts';
 import { ContainerRegistry } from '../../src/containers/registry.ts';
 import type { RegistryOptions } from '../../src/containers/registry-options.ts';
 import { compileRules, type ContainerRule } from '../../src/containers/rules.ts';
-import type { ContainerMetadata } from '../../src/containers/runtimes/runtime-source.ts';
+import {
+  boundLabels,
+  LABEL_BYTES_MAX,
+  type ContainerMetadata,
+} from '../../src/containers/runtimes/runtime-source.ts';
 import { scopeOfCgroup } from '../../src/containers/scope.ts';
 
 const A = 'a1'.repeat(32);
@@ -26,6 +30,7 @@ function rulesOf(allow: ContainerRule[], deny: ContainerRule[]) {
 function registryWith(options: Partial<RegistryOptions> = {}) {
   const calls: string[] = [];
   const resources: Record<string, unknown>[] = [];
+  const dropped: number[] = [];
   const asked: Asked[] = [];
   const registry = new ContainerRegistry({
     ...rulesOf([], []),
@@ -33,8 +38,9 @@ function registryWith(options: Partial<RegistryOptions> = {}) {
     keepAfterExitMs: 10_000,
     hostAttributes: {},
     distroVersion: '0.1.0',
-    encodeResource: (attributes) => {
+    encodeResource: (attributes, droppedCount) => {
       resources.push(attributes);
+      dropped.push(droppedCount);
       return new Uint8Array(1);
     },
     findMetadata: ({ id }, runtime, isThere) =>
@@ -56,7 +62,7 @@ function registryWith(options: Partial<RegistryOptions> = {}) {
     asked.shift()?.answer(metadata);
     await registry.settled();
   };
-  return { registry, resources, asked, found, answer, take: () => calls.splice(0) };
+  return { registry, resources, dropped, asked, found, answer, take: () => calls.splice(0) };
 }
 
 const named = (name: string, id = A): ContainerMetadata => ({ id, runtimeName: 'docker', name });
@@ -252,6 +258,20 @@ test('a reload that denies a container by its group does not wait for its runtim
   registry.reload(rulesOf([], [{ id: A }]));
   await answer(named('web'));
   assert.deepEqual(take(), ['scope 5 deny 0']);
+});
+
+test('labels that found no room are counted as dropped attributes, if they are wanted', async () => {
+  const labels = boundLabels({ first: 'x'.repeat(LABEL_BYTES_MAX), 'app.a': '1', 'app.b': '2', other: '3' });
+  for (const [wanted, count] of [
+    [() => true, 4],
+    [(key: string) => key.startsWith('app.'), 2],
+    [() => false, 0],
+  ] as const) {
+    const { found, answer, dropped } = registryWith({ isLabelWanted: wanted });
+    found(5, `/docker/${A}`);
+    await answer({ ...named('web'), labels });
+    assert.deepEqual(dropped, [count]);
+  }
 });
 
 test('news of a source that knows less replace nothing', async () => {
