@@ -83,7 +83,6 @@ struct settings {
 	__u32 file_types;     /* bit per S_IFMT >> 12 */
 	__u32 bucket_mask;    /* buckets of the open table - 1, a power of two - 1 */
 	__u32 start_mask;     /* entries of the start table - 1 */
-	__u32 self_pid;	      /* never traced */
 	__u32 host_mnt_ns;    /* inode */
 	__s32 cgroup1_subsys; /* index in css_set.subsys of the v1 hierarchy; -1: none */
 	__u32 host_pid_ns;    /* inode */

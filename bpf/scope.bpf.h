@@ -83,7 +83,7 @@ static __always_inline struct scope_policy *policy_at_open(u64 task)
 {
 	struct scope_policy *scope = policy_of_task(task, true);
 
-	if (!scope || (u32)READ(task_struct, task, tgid) == settings.self_pid)
+	if (!scope || is_self(task))
 		return NULL;
 	if (!settings.runtime_phase && is_runtime_phase(task, scope))
 		return NULL;

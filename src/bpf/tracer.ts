@@ -22,7 +22,7 @@ const GROUP_HOOKS = ['cgroup_mkdir', 'cgroup_rmdir'];
 const OPTIONAL_HOOKS = ['sched_prepare_exec', 'io_uring_submit_req'];
 /** Describes a container at its first exec, and is the first that a namespace is met by. */
 const EXEC_HOOK = 'sched_process_exec';
-const UNHOOKED = ['adopt_files', 'mark_files', 'describe_tasks', 'judge_scope', 'sweep_pending', 'self_test'];
+const UNHOOKED = ['adopt_files', 'mark_files', 'describe_tasks', 'judge_scope', 'sweep_pending', 'self_test', 'know_self'];
 const NAMESPACE_ITERATOR = 'list_namespaces';
 const SCOPE_BYTES = 8;
 /** Reason: some 16,000 records of one portion fit a ring of 8 MiB; the pump drains between portions. */
@@ -85,6 +85,7 @@ export class Tracer {
     const hooked = [...this.hooks, ...this.#groupHooks];
     this.#programs = [...hooked, ...UNHOOKED, ...(isByGroups ? [] : [NAMESPACE_ITERATOR])];
     this.#object.load(this.#programs);
+    if (!options.isSelfTraced) this.#object.run('know_self', new Uint8Array());
     this.counters = new KernelCounters(this.#object, hooked);
     this.ring = mapRing(this.#object.mapFd('ring'), options.ringBytes);
   }

@@ -39,7 +39,7 @@ export async function kernelOptions(
     ringBytes: config.limits.ring,
     openFilesMax: config.limits.openFiles,
     pidMax: Number(await readFile('/proc/sys/kernel/pid_max', 'utf8')),
-    selfPid: process.pid,
+    isSelfTraced: false,
     hostMountNamespace: hostNamespaces.mnt,
     hostPidNamespace: hostNamespaces.pid,
     failedErrnos: config.spans.failedOpens.map((name) => osConstants.errno[name as 'EPERM']),

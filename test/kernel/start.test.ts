@@ -34,7 +34,7 @@ function loadTracer(context: TestContext, options: Partial<TracerOptions> = {}):
     ringBytes: 4096,
     openFilesMax: 64,
     pidMax: 4096,
-    selfPid: process.pid,
+    isSelfTraced: false,
     hostMountNamespace: 0,
     hostPidNamespace: 0,
     failedErrnos: [],
@@ -131,7 +131,7 @@ test(
       writeFileSync(join(findHierarchy('v2')!, own, 'cgroup.procs'), String(process.pid));
       await group.remove();
     });
-    const tracer = loadTracer(context, { selfPid: 0, fileTypes: [4, 8], isRuntimePhaseTraced: true });
+    const tracer = loadTracer(context, { isSelfTraced: true, fileTypes: [4, 8], isRuntimePhaseTraced: true });
     const scope = statSync(group.folder, { bigint: true }).ino;
     assert.ok(tracer.judge(scope, scope, VERDICT_TRACE, false));
     tracer.attachCalls();
