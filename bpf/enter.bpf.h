@@ -24,8 +24,10 @@ static __always_inline void enter_open(u64 task, u32 number)
 	start->number = number;
 	start->restart = 0;
 	start->tid = tid;
-	if (scope)
+	if (scope) {
+		start->verdict = scope->verdict;
 		start->boot_ns = bpf_ktime_get_boot_ns();
+	}
 }
 
 static __always_inline void enter_close(u64 task, u32 descriptor)

@@ -33,7 +33,8 @@ static __always_inline void exit_failed(struct opening *opening, struct pt_regs 
 	s32 dirfd = AT_FDCWD;
 	u64 path = ARGUMENT_0(regs);
 
-	if (!is_told_error(-opening->fd))
+	count_failed(opening);
+	if (!is_told_error(-opening->fd, opening->open_flags))
 		return;
 	if (number == NR_OPENAT || number == NR_OPENAT2) {
 		dirfd = ARGUMENT_0(regs);
@@ -81,6 +82,7 @@ static __always_inline void exit_open(u64 task, struct pt_regs *regs, u32 number
 		if (start->container == UNTRACED)
 			return;
 		opening.container = start->container;
+		opening.verdict = start->verdict;
 		opening.opened_boot_ns = start->boot_ns;
 		now = bpf_ktime_get_boot_ns();
 		opening.duration_ns = now - start->boot_ns;
@@ -89,6 +91,7 @@ static __always_inline void exit_open(u64 task, struct pt_regs *regs, u32 number
 		if (!scope)
 			return;
 		opening.container = scope->container;
+		opening.verdict = scope->verdict;
 		now = bpf_ktime_get_boot_ns();
 		opening.opened_boot_ns = now;
 		opening.flags = PAIR_START_MISSED;
@@ -186,6 +189,7 @@ static __always_inline void exit_interrupted(struct call_start *start)
 		.task = bpf_get_current_task(),
 		.fd = -EINTR,
 		.container = start->container,
+		.verdict = start->verdict,
 		.opened_boot_ns = start->boot_ns,
 		.duration_ns = now - start->boot_ns,
 	};

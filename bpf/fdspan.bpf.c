@@ -5,7 +5,9 @@
  */
 #include "groups.bpf.h"
 #include "exit.bpf.h"
+#include "held.bpf.h"
 #include "processes.bpf.h"
 #include "sweeps.bpf.h"
+#include "io-totals.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

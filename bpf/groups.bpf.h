@@ -39,9 +39,10 @@ static __always_inline void tell_described(struct scope_policy *policy, u64 scop
 static __always_inline void describe_nested(struct scope_policy *nested, u32 namespace, u64 task)
 {
 	u64 scope = scope_with_policy(task, nested);
+	u32 verdict = nested->verdict;
 
-	if (__sync_val_compare_and_swap(&nested->verdict, VERDICT_INHERITED, VERDICT_UNJUDGED) ==
-	    VERDICT_INHERITED)
+	if (verdict_of(nested) == VERDICT_INHERITED &&
+	    __sync_val_compare_and_swap(&nested->verdict, verdict, VERDICT_UNJUDGED) == verdict)
 		nested->container = scope;
 	tell_described(nested, scope, namespace, task);
 }
@@ -159,8 +160,8 @@ static __always_inline void tell_created(u64 scope, const struct scope_policy *g
 	buffer->record.flags = bytes >= CGROUP_PATH_BYTES_MAX - 1 ? PAIR_PATH_TRUNCATED : 0;
 	buffer->record.scope = scope;
 	buffer->record.container = given->container;
-	buffer->record.verdict = given->verdict == VERDICT_INHERITED ? VERDICT_TRACE
-								    : given->verdict;
+	buffer->record.verdict = verdict_of(given) == VERDICT_INHERITED ? VERDICT_TRACE
+									: verdict_of(given);
 	bytes += sizeof(struct scope_created_record);
 	BARRIER(bytes);
 	if (bytes > CREATED_BYTES_MAX)
@@ -178,6 +179,7 @@ int BPF_PROG(cgroup_mkdir, struct cgroup *made, const char *path)
 	struct scope_policy given = { .container = scope, .verdict = VERDICT_UNJUDGED };
 	struct scope_policy *above;
 	u64 parent_scope;
+	u32 inherited;
 
 	if (!scope)
 		return 0;
@@ -189,9 +191,13 @@ int BPF_PROG(cgroup_mkdir, struct cgroup *made, const char *path)
 	parent_scope = cgroup_id(WORD(cgroup_subsys_state, parent, cgroup)) |
 		       (scope >> SCOPE_KIND_SHIFT << SCOPE_KIND_SHIFT);
 	above = policy_of_scope(parent_scope);
-	if (above && above->verdict != VERDICT_IGNORE && above->verdict != VERDICT_UNJUDGED) {
+	inherited = above ? verdict_of(above) : VERDICT_IGNORE;
+	if (inherited != VERDICT_IGNORE && inherited != VERDICT_UNJUDGED) {
 		given.container = above->container;
-		given.verdict = above->verdict == VERDICT_DENY ? VERDICT_DENY : VERDICT_INHERITED;
+		/* With the slot, where there is one. */
+		given.verdict = inherited == VERDICT_DENY
+					? VERDICT_DENY
+					: (above->verdict ^ inherited) | VERDICT_INHERITED;
 	}
 	if (!policy_of_scope(scope) && !add_policy(scope, &given))
 		count(COUNTER_SCOPE_TABLE_FULL);

@@ -234,6 +234,8 @@ struct mm_struct {
 struct signal_struct {
 	atomic_t live;
 	int nr_threads;
+	int group_exit_code;
+	unsigned int flags;
 };
 
 typedef struct {
@@ -256,6 +258,7 @@ struct task_struct {
 	int tgid;
 	u32 self_exec_id;
 	unsigned int flags;
+	int exit_code;
 	u64 start_boottime;
 	char comm[16];
 	struct task_struct *group_leader;
@@ -300,6 +303,13 @@ struct bpf_iter__task_file {
 struct bpf_iter__task {
 	struct bpf_iter_meta *meta;
 	struct task_struct *task;
+};
+
+struct bpf_iter__bpf_map_elem {
+	struct bpf_iter_meta *meta;
+	struct bpf_map *map;
+	void *key;
+	void *value;
 };
 
 #if defined(__TARGET_ARCH_x86)

@@ -7,23 +7,11 @@
 #include "pending.bpf.h"
 #include "ring.bpf.h"
 #include "scope.bpf.h"
+#include "slices.bpf.h"
 
 #define S_IFMT 0170000
 /* Flags of the call that the file does not keep: O_CREAT, O_EXCL, O_NOCTTY, O_TRUNC, O_CLOEXEC. */
 #define O_CALL_FLAGS 02001700
-
-struct opening {
-	u64 task;
-	u64 files;
-	u64 file; /* 0: the open failed */
-	u64 container;
-	u64 opened_boot_ns;
-	u64 duration_ns;
-	s32 fd; /* or -errno */
-	u32 open_flags;
-	u32 flags; /* enum pair_flag */
-	u32 reserved;
-};
 
 static __always_inline u32 virtual_pid(u64 leader)
 {
@@ -36,13 +24,11 @@ static __always_inline void fill_task(struct pair_record *record, u64 task)
 	u64 parent = WORD(task_struct, leader, real_parent);
 	u64 comm = ADDRESS(task_struct, task, comm);
 
-	record->process_started_boot_ns = WORD(task_struct, leader, start_boottime);
 	record->pid = READ(task_struct, task, tgid);
 	record->tid = READ(task_struct, task, pid);
 	record->vpid = virtual_pid(leader);
 	record->parent_pid = READ(task_struct, parent, tgid);
 	record->user_id = READ(cred, WORD(task_struct, task, cred), uid.val);
-	record->exec_count = READ(task_struct, task, self_exec_id);
 	fill_namespaces(record->namespaces, task);
 	*(u64 *)record->comm = read_word(comm);
 	*(u64 *)(record->comm + 8) = read_word(comm + 8);
@@ -68,7 +54,14 @@ static __always_inline void begin_record(struct pair_record *record, const struc
 	record->opened_boot_ns = opening->opened_boot_ns;
 	record->open_duration_ns = opening->duration_ns;
 	record->fd = opening->fd;
-	record->reserved = 0;
+	record->execution = opening->execution;
+	record->slice_begun_boot_ns = opening->slice_begun_boot_ns;
+	record->random = randomness(opening->execution, opening->slice_begun_boot_ns);
+	record->threshold = 0;
+	record->bytes_read = 0;
+	record->bytes_written = 0;
+	record->reads = 0;
+	record->writes = 0;
 	fill_task(record, opening->task);
 }
 

@@ -34,6 +34,11 @@ struct {
 	__type(value, struct policy_set);
 } policy SEC(".maps");
 
+static __always_inline u32 verdict_of(const struct scope_policy *scope)
+{
+	return scope->verdict & ((1 << VERDICT_SLOT_SHIFT) - 1);
+}
+
 static __always_inline struct policy_set *first_policy_set(u64 scope)
 {
 	u32 index = scope * 0x9e3779b97f4a7c15ULL >> POLICY_SHIFT;

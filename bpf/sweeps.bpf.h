@@ -33,6 +33,7 @@ static __always_inline void visit_file(struct bpf_iter__task_file *context, bool
 	if (!scope)
 		return;
 	opening.container = scope->container;
+	opening.verdict = scope->verdict;
 	opening.opened_boot_ns = bpf_ktime_get_boot_ns();
 	track(&opening, opening.opened_boot_ns);
 }

@@ -9,7 +9,7 @@ import type { CgroupHierarchy } from './containers/cgroup-mounts.ts';
 import type { FoundScope } from './containers/found-scope.ts';
 import { LostScopes } from './containers/lost-scopes.ts';
 import { Namespaces, type HostNamespaces } from './containers/namespaces.ts';
-import { PolicyTable } from './containers/policy-table.ts';
+import { kernelVerdict, PolicyTable } from './containers/policy-table.ts';
 import { RecentStates } from './containers/recent-states.ts';
 import { ContainerRegistry } from './containers/registry.ts';
 import type { RegistryVerdict } from './containers/registry-options.ts';
@@ -23,23 +23,16 @@ import type { Config } from './config/config.ts';
 import { runtimeSettings } from './config/options.ts';
 import { encodeResource } from './encode/resource.ts';
 import type { Attributes } from './model/attributes.ts';
-import * as layout from './model/record-layout.ts';
 import type { ToPump } from './model/pump-messages.ts';
 import { namespacesListener } from './namespaces-listener.ts';
 import { rulesOf } from './registry-rules.ts';
+import type { TracedContainers } from './traced-containers.ts';
 import type { Logger } from './telemetry/log.ts';
 
 /** Reason: a start takes 1 s at most; containers whose runtime is slower are traced, and judged when it answers. */
 const START_WAIT_MS = 400;
 /** Reason: an answer that was asked for in time may come a little later. */
 const RELOAD_MARGIN_MS = 2000;
-
-const VERDICTS: Readonly<Record<RegistryVerdict, number>> = {
-  trace: layout.VERDICT_TRACE,
-  deny: layout.VERDICT_DENY,
-  ignore: layout.VERDICT_IGNORE,
-  unjudged: layout.VERDICT_UNJUDGED,
-};
 
 export interface ContainerSideParts {
   readonly config: Config;
@@ -52,6 +45,7 @@ export interface ContainerSideParts {
   readonly hostNamespaces: HostNamespaces;
   readonly hostAttributes: Attributes;
   readonly sendToPump: (message: ToPump) => void;
+  readonly traced: TracedContainers;
 }
 
 export class ContainerSide {
@@ -64,8 +58,6 @@ export class ContainerSide {
   readonly #recentStates = new RecentStates(BARE_STATE_FOLDERS);
   readonly #lost: LostScopes;
   readonly #scans: TreeScans;
-  /** Of traced containers, by slot; only where metrics are sent for them. */
-  readonly #attributes = new Map<number, Attributes>();
   /** Until the event loop's next turn. */
   readonly #records: Uint8Array[] = [];
 
@@ -99,16 +91,17 @@ export class ContainerSide {
       ...proofs,
       listener: {
         container: (update, attributes) => {
-          if (config.telemetry.metrics.pressure) this.#attributes.set(update.slot, attributes);
+          parts.traced.changed(update.slot, attributes);
           sendToPump({ type: 'container', update });
         },
         containerGone: (slot) => {
-          this.#attributes.delete(slot);
+          parts.traced.gone(slot);
           sendToPump({ type: 'container-gone', slot });
         },
         scope: (scope, verdict, slot, container) => this.#tell(scope, verdict, slot, container),
         scopeGone: (scope) => {
           this.#policy.forget(scope);
+          parts.traced.judged(scope, null);
           sendToPump({ type: 'scope-gone', ...wordsOf(scope) });
         },
         containersFull: (max) =>
@@ -133,8 +126,10 @@ export class ContainerSide {
       scans: this.#scans,
       isKnown: (scope) => this.#registry.hasScope(scope),
       removed: (scope) => this.#scopeRemoved(scope),
-      ignored: (scope) =>
-        sendToPump({ type: 'scope', verdict: { ...wordsOf(scope), verdict: 'ignore', slot: 0 } }),
+      ignored: (scope) => {
+        this.#parts.traced.judged(scope, null);
+        sendToPump({ type: 'scope', verdict: { ...wordsOf(scope), verdict: 'ignore', slot: 0 } });
+      },
       forgotten: (scope) => sendToPump({ type: 'scope-gone', ...wordsOf(scope) }),
       describe: () => tracer.describeTasks(),
       failed: (error) => log.warn("control groups can't be read", { error }),
@@ -179,10 +174,10 @@ export class ContainerSide {
     return this.#registry.list();
   }
 
-  /** The traced containers that run in a v2 group of their own, with their resource; none without pressure metrics. */
+  /** The traced containers that run in a v2 group of their own, with their resource. */
   withResources(): { readonly cgroupPath: string; readonly attributes: Attributes }[] {
     return this.list().flatMap(({ slot, isRunning, cgroupVersion, cgroupPath }) => {
-      const attributes = this.#attributes.get(slot);
+      const attributes = this.#parts.traced.attributesOf(slot);
       return attributes !== undefined && isRunning && cgroupVersion === 'v2'
         ? [{ cgroupPath, attributes }]
         : [];
@@ -281,9 +276,10 @@ export class ContainerSide {
   /** The kernel first: a group made inside of it meanwhile then inherits. */
   #tell(scope: bigint, verdict: RegistryVerdict, slot: number, container: bigint): void {
     const { log, sendToPump } = this.#parts;
-    if (!this.#policy.tell(scope, container, VERDICTS[verdict], verdict === 'ignore'))
+    if (!this.#policy.tell(scope, container, kernelVerdict(verdict, slot), verdict === 'ignore'))
       log.warn('the policy table is full: a container is not traced', { scope: String(scope) });
     if (verdict === 'unjudged') return;
+    this.#parts.traced.judged(container, verdict === 'trace' ? slot : null);
     sendToPump({
       type: 'scope',
       verdict: { ...wordsOf(scope), verdict: verdict === 'trace' ? 'trace' : 'ignore', slot },

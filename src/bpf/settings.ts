@@ -1,6 +1,9 @@
 // What the programs are told before they are loaded: struct settings of bpf/record.h.
+import { randomBytes } from 'node:crypto';
 import * as layout from '../model/record-layout.ts';
 import type { Btf } from './btf.ts';
+import type { FilterOptions } from './live-filters.ts';
+import type { MetricsOptions } from './container-counts.ts';
 import type { Reads } from './object-file.ts';
 
 export interface TracerOptions {
@@ -17,11 +20,8 @@ export interface TracerOptions {
   /** Inodes. */
   readonly hostMountNamespace: number;
   readonly hostPidNamespace: number;
-  /** errnos (positive) whose failed opens are told. */
-  readonly failedErrnos: readonly number[];
-  /** S_IFMT >> 12 of the wanted types. */
-  readonly fileTypes: readonly number[];
-  readonly excludedMagics: readonly number[];
+  /** What they are at the start; {@link Tracer.changeFilters} changes them. */
+  readonly filters: FilterOptions;
   /** What tells containers apart; for namespaces the next two are of no use. */
   readonly scopeBy: 'cgroup' | 'mntns' | 'pidns';
   readonly byCgroup2: boolean;
@@ -29,10 +29,22 @@ export interface TracerOptions {
   readonly cgroup1Controller: string | null;
   readonly isHostTraced: boolean;
   readonly isRuntimePhaseTraced: boolean;
+  readonly traceGroupBy: 'process' | 'container';
+  /** How long one slice of a trace lasts, and how many opens make it shorter. */
+  readonly sliceNs: bigint;
+  readonly sliceOpensMax: number;
+  /** Bytes and calls through each file are added to its pair; left out: they aren't. */
+  readonly hasIoTotals?: boolean;
+  /** Left out: nothing is counted for each container. */
+  readonly metrics?: MetricsOptions | undefined;
 }
 
 /** Reason: 32 bytes each; threads whose ids differ by more than this share an entry, and a start may be missed. */
 const START_ENTRIES_MAX = 262_144;
+/** Reason: 256 bytes each. Processes whose ids differ by more than this share a set of four slices. */
+const SLICE_SETS_MAX = 16_384;
+/** Slices of one set: SLICE_WAYS of bpf/slices.bpf.h. */
+export const SLICE_WAYS = 4;
 /** Names of v1 controllers as users see them, where the kernel's enum differs. */
 const KERNEL_CONTROLLERS: Readonly<Record<string, string>> = { blkio: 'io' };
 
@@ -49,6 +61,13 @@ export function startEntriesOf(pidMax: number): number {
   return entries;
 }
 
+/** Returns the sets of the table of slices: a power of two. */
+export function sliceSetsOf(pidMax: number): number {
+  let sets = 1024;
+  while (sets < Math.min(pidMax, SLICE_SETS_MAX)) sets *= 2;
+  return sets;
+}
+
 /** Encodes the settings. Throws when a controller isn't in the kernel's BTF. */
 export function encodeSettings(
   options: TracerOptions,
@@ -58,14 +77,6 @@ export function encodeSettings(
   cpuCount: number,
 ): Uint8Array {
   const settings = Buffer.alloc(layout.SETTINGS_BYTES);
-  for (const errno of options.failedErrnos) setBit(settings, layout.SETTINGS_FAILED_ERRNOS, errno);
-  const magics = options.excludedMagics.slice(0, layout.EXCLUDED_MAGICS_MAX);
-  magics.forEach((magic, index) => {
-    settings.writeBigUInt64LE(BigInt(magic), layout.SETTINGS_EXCLUDED_MAGICS + 8 * index);
-  });
-  settings.writeUInt32LE(magics.length, layout.SETTINGS_EXCLUDED_MAGIC_COUNT);
-  for (const type of options.fileTypes) setBit(settings, layout.SETTINGS_FILE_TYPES, type);
-  settings.writeBigUInt64LE(magicFilterOf(magics), layout.SETTINGS_MAGIC_FILTER);
   settings.writeBigUInt64LE(BigInt(options.ringBytes / 4), layout.SETTINGS_WAKE_BYTES);
   settings.writeBigUInt64LE(BigInt(options.ringBytes / 16), layout.SETTINGS_WAKE_STEP_BYTES);
   const fillCheckBytes = Math.floor(options.ringBytes / 64 / cpuCount);
@@ -79,19 +90,15 @@ export function encodeSettings(
   settings.writeUInt8(options.byCgroup2 ? 1 : 0, layout.SETTINGS_BY_CGROUP2);
   settings.writeUInt8(options.isHostTraced ? 1 : 0, layout.SETTINGS_TRACE_HOST);
   settings.writeUInt8(options.isRuntimePhaseTraced ? 1 : 0, layout.SETTINGS_RUNTIME_PHASE);
+  settings.writeUInt8(
+    options.traceGroupBy === 'container' ? layout.GROUP_BY_CONTAINER : layout.GROUP_BY_PROCESS,
+    layout.SETTINGS_GROUP_BY,
+  );
+  randomBytes(8).copy(settings, layout.SETTINGS_BOOT_SECRET);
+  settings.writeBigUInt64LE(options.sliceNs, layout.SETTINGS_SLICE_NS);
+  settings.writeUInt32LE(options.sliceOpensMax, layout.SETTINGS_SLICE_OPENS_MAX);
+  settings.writeUInt32LE(sliceSetsOf(options.pidMax) - 1, layout.SETTINGS_SLICE_MASK);
   return settings;
-}
-
-/** A bit for each magic, by the programs' own hash: most file systems are told apart by it alone. */
-function magicFilterOf(magics: readonly number[]): bigint {
-  return magics.reduce((bits, magic) => {
-    const bit = BigInt.asUintN(64, BigInt(magic) * layout.MAGIC_FACTOR) >> 58n;
-    return bits | (1n << bit);
-  }, 0n);
-}
-
-function setBit(bytes: Buffer, base: number, bit: number): void {
-  bytes[base + (bit >> 3)] |= 1 << (bit & 7);
 }
 
 /** The place in css_set.subsys: from the kernel's BTF, as /proc/cgroups has another order on v2 kernels. */

@@ -22,6 +22,13 @@ export interface Config {
     readonly excludeFilesystems: readonly string[];
     readonly exclude: readonly string[];
     readonly include: readonly string[];
+    /** Empty: all. */
+    readonly access: readonly string[];
+  };
+  readonly processes: {
+    readonly exclude: readonly string[];
+    /** Empty: all. */
+    readonly users: readonly { readonly first: number; readonly last: number }[];
   };
   readonly spans: {
     readonly attributes: 'lean' | 'standard' | 'full';
@@ -29,6 +36,13 @@ export interface Config {
     readonly namesMax: number;
     readonly minDurationMs: number;
     readonly failedOpens: readonly string[];
+    readonly held: { readonly afterMs: number; readonly everyMs: number };
+    readonly ioTotals: boolean;
+  };
+  readonly trace: {
+    readonly groupBy: 'process' | 'container';
+    readonly windowMs: number;
+    readonly spansMax: number;
   };
   readonly export: {
     readonly protocol: 'grpc' | 'http/protobuf';
@@ -44,10 +58,10 @@ export interface Config {
   };
   readonly resource: Readonly<Record<string, string>>;
   readonly telemetry: {
-    readonly metrics: { readonly otlp: boolean; readonly pressure: boolean };
+    readonly metrics: { readonly otlp: boolean; readonly containers: boolean; readonly pressure: boolean };
     readonly logLevel: 'error' | 'warn' | 'info' | 'debug';
   };
-  readonly control: { readonly socket: string };
+  readonly control: { readonly socket: string; readonly stateFile: string | null };
   readonly limits: {
     readonly openFiles: number;
     readonly ring: number;

@@ -123,7 +123,10 @@ export class ContainerJudge {
     const attributes = containerAttributes(container, { ...this.#options, ...this.#rules });
     const droppedCount = droppedLabelCount(metadata, this.#rules.isLabelWanted);
     const resourceBytes = this.#options.encodeResource(attributes, droppedCount);
-    this.#options.listener.container({ slot, resourceBytes, namespaces: namespaces.slice() }, attributes);
+    this.#options.listener.container(
+      { slot, resourceBytes, name: String(attributes['service.name'] ?? ''), namespaces: namespaces.slice() },
+      attributes,
+    );
   }
 
   giveSlot(container: Container): void {

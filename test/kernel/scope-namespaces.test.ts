@@ -3,7 +3,9 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { test, type TestContext } from 'node:test';
-import { hostNamespace, Tracer } from '../../src/bpf/tracer.ts';
+import { hostNamespace } from '../../src/bpf/host-namespace.ts';
+import { Tracer } from '../../src/bpf/tracer.ts';
+import { NOTHING_WANTED } from '../../src/bpf/live-filters.ts';
 import { makeContainerGroup } from '../helpers/cgroup.ts';
 import { whyNoKernelTests } from '../helpers/collector-process.ts';
 import { startWorkload, type ExpectedSpan, type Workload } from '../helpers/workload.ts';
@@ -200,14 +202,15 @@ test('the list of namespaces that any task is in is that of /proc', { skip }, as
       isSelfTraced: false,
       hostMountNamespace: hostNamespaces.mnt,
       hostPidNamespace: hostNamespaces.pid,
-      failedErrnos: [],
-      fileTypes: [],
-      excludedMagics: [],
+      filters: NOTHING_WANTED,
       scopeBy: by,
       byCgroup2: false,
       cgroup1Controller: null,
       isHostTraced: false,
       isRuntimePhaseTraced: false,
+      traceGroupBy: 'process',
+      sliceNs: 15_000_000_000n,
+      sliceOpensMax: 1000,
     });
     try {
       // Others of this machine may start and end containers meanwhile.

@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * Slices: one execution of a process (or one container) in one span of time, shorter where it opens many files. All
+ * opens of a slice share a trace and its randomness, so that they are sampled together. Sets of four slices, each in a
+ * cache line of its own; one that has no place takes the oldest one's, which is told as ended.
+ */
+#ifndef FDSPAN_SLICES_BPF_H
+#define FDSPAN_SLICES_BPF_H
+
+#include "ring.bpf.h"
+
+struct opening {
+	u64 task;
+	u64 files;
+	u64 file; /* 0: the open failed */
+	u64 container;
+	u64 opened_boot_ns;
+	u64 duration_ns;
+	s32 fd; /* or -errno */
+	u32 open_flags;
+	u32 flags;   /* enum pair_flag */
+	u32 verdict; /* of the container, with its slot */
+	u64 execution;
+	u64 slice_begun_boot_ns;
+};
+
+#define SLICE_WAYS    4
+#define SLICE_FILLING ~0ULL
+
+struct slice {
+	u64 execution; /* 0: free */
+	u64 begun_boot_ns;
+	u64 scope; /* of the container */
+	u32 pid;   /* 0: the slice of a container */
+	u32 opens;
+	u32 tracked; /* no record goes out for a slice of which no file was tracked */
+	u32 unsampled;
+	u32 dropped;
+	u32 reserved[5];
+};
+
+_Static_assert(sizeof(struct slice) == 64, "one cache line");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, u32);
+	__type(value, struct slice);
+} slices SEC(".maps");
+
+static __always_inline u32 mix(u32 hash, u32 word)
+{
+	hash = (hash ^ word) * 0x85ebca6b;
+	hash = (hash ^ (hash >> 13)) * 0xc2b2ae35;
+	return hash ^ (hash >> 16);
+}
+
+/* The same function is in src/model/randomness.ts: 32 bits of a slice's 56. */
+static __always_inline u32 randomness(u64 execution, u64 begun_boot_ns)
+{
+	u32 hash = mix(0x9e3779b9, execution);
+
+	hash = mix(hash, execution >> 32);
+	hash = mix(hash, begun_boot_ns);
+	return mix(hash, begun_boot_ns >> 32);
+}
+
+static __always_inline u64 hash_words(u64 one, u64 other)
+{
+	u32 low = mix(mix(0x27d4eb2f, one), one >> 32);
+	u32 high = mix(mix(0x165667b1, other), other >> 32);
+
+	low = mix(low, high);
+	high = mix(high, low);
+	return (u64)high << 32 | low | 1;
+}
+
+/* What makes one execution: pid, start and number of execs; of a container its scope. Never 0. */
+static __always_inline u64 execution_of(const struct opening *opening)
+{
+	u64 leader, identity;
+
+	if (settings.group_by == GROUP_BY_CONTAINER)
+		return hash_words(opening->container, settings.boot_secret);
+	leader = WORD(task_struct, opening->task, group_leader);
+	identity = (u64)READ(task_struct, opening->task, self_exec_id) << 32 |
+		   (u32)READ(task_struct, opening->task, tgid);
+	return hash_words(identity, WORD(task_struct, leader, start_boottime) ^ settings.boot_secret);
+}
+
+static __always_inline u32 slice_set(u32 pid, u64 execution)
+{
+	u32 number = settings.group_by == GROUP_BY_CONTAINER ? (u32)execution >> 1 : pid;
+
+	return (number & settings.slice_mask) * SLICE_WAYS;
+}
+
+static __always_inline struct slice *slice_at(u32 index)
+{
+	return bpf_map_lookup_elem(&slices, &index);
+}
+
+/* Tells a slice that has ended; its counts are taken out, whoever counts meanwhile counts for the next one. */
+static __noinline int tell_slice(struct slice *slice, u64 execution, u64 begun, u32 reason,
+				 s32 exit_code)
+{
+	struct slice_record record = { .kind = RECORD_SLICE_ENDED };
+
+	if (!slice)
+		return 0;
+	record.reason = reason;
+	record.pid = slice->pid;
+	record.scope = slice->scope;
+	record.execution = execution;
+	record.begun_boot_ns = begun;
+	record.ended_boot_ns = bpf_ktime_get_boot_ns();
+	record.exit_code = exit_code;
+	record.opens = __sync_lock_test_and_set(&slice->opens, 0);
+	record.unsampled = __sync_lock_test_and_set(&slice->unsampled, 0);
+	record.dropped = __sync_lock_test_and_set(&slice->dropped, 0);
+	if (!__sync_lock_test_and_set(&slice->tracked, 0))
+		return 0;
+	if (send(&record, sizeof(record)))
+		count(COUNTER_SLICE_RECORDS_LOST);
+	return 0;
+}
+
+static __always_inline bool is_over(const struct slice *slice, u64 begun, u64 now)
+{
+	return now > begun + settings.slice_ns || slice->opens >= settings.slice_opens_max;
+}
+
+/* The place for a new slice: a free one, one whose time is up, or the oldest. */
+static __noinline struct slice *take_slice(u32 set, u64 now)
+{
+	struct slice *taken = NULL;
+	u64 oldest = ~0ULL, execution, begun;
+
+	for (u32 way = 0; way < SLICE_WAYS; way++) {
+		struct slice *slice = slice_at(set + way);
+
+		if (!slice || slice->execution == SLICE_FILLING)
+			continue;
+		if (!slice->execution) {
+			taken = slice;
+			break;
+		}
+		if (slice->begun_boot_ns < oldest) {
+			oldest = slice->begun_boot_ns;
+			taken = slice;
+		}
+	}
+	if (!taken)
+		return NULL;
+	execution = taken->execution;
+	begun = taken->begun_boot_ns;
+	if (execution == SLICE_FILLING ||
+	    __sync_val_compare_and_swap(&taken->execution, execution, SLICE_FILLING) != execution)
+		return NULL;
+	if (execution)
+		tell_slice(taken, execution, begun,
+			   now > begun + settings.slice_ns ? SLICE_ROLLED : SLICE_REPLACED, 0);
+	return taken;
+}
+
+static __always_inline struct slice *find_slice(u32 set, u64 execution)
+{
+	for (u32 way = 0; way < SLICE_WAYS; way++) {
+		struct slice *slice = slice_at(set + way);
+
+		if (slice && slice->execution == execution)
+			return slice;
+	}
+	return NULL;
+}
+
+static __noinline struct slice *begin_slice(u32 set, const struct opening *opening, u32 pid)
+{
+	struct slice *slice;
+
+	if (!opening)
+		return NULL;
+	slice = take_slice(set, opening->opened_boot_ns);
+	if (!slice)
+		return NULL;
+	slice->begun_boot_ns = opening->opened_boot_ns;
+	slice->scope = opening->container;
+	slice->pid = pid;
+	publish(&slice->execution, opening->execution);
+	return slice;
+}
+
+/*
+ * Puts an open into its slice; the open's execution and slice are set. NULL when others take the set's places just now:
+ * the open is then a slice of its own, without counts.
+ */
+static __always_inline struct slice *slice_at_open(struct opening *opening)
+{
+	u32 pid = settings.group_by == GROUP_BY_CONTAINER ?
+			  0 :
+			  (u32)READ(task_struct, opening->task, tgid);
+	struct slice *slice;
+	u64 begun;
+	u32 set;
+
+	opening->execution = execution_of(opening);
+	opening->slice_begun_boot_ns = opening->opened_boot_ns;
+	set = slice_set(pid, opening->execution);
+	slice = find_slice(set, opening->execution);
+	if (!slice)
+		slice = begin_slice(set, opening, pid);
+	if (!slice)
+		return NULL;
+	begun = slice->begun_boot_ns;
+	if (is_over(slice, begun, opening->opened_boot_ns) &&
+	    __sync_val_compare_and_swap(&slice->begun_boot_ns, begun, opening->opened_boot_ns) == begun)
+		tell_slice(slice, opening->execution, begun, SLICE_ROLLED, 0);
+	opening->slice_begun_boot_ns = slice->begun_boot_ns;
+	__sync_fetch_and_add(&slice->opens, 1);
+	return slice;
+}
+
+enum slice_count { SLICE_TRACKED, SLICE_UNSAMPLED, SLICE_DROPPED, SLICE_LEFT_OUT };
+
+static __always_inline void count_in_slice(struct slice *slice, enum slice_count what)
+{
+	if (!slice)
+		return;
+	if (what == SLICE_TRACKED)
+		__sync_fetch_and_add(&slice->tracked, 1);
+	else if (what == SLICE_UNSAMPLED)
+		__sync_fetch_and_add(&slice->unsampled, 1);
+	else if (what == SLICE_DROPPED)
+		__sync_fetch_and_add(&slice->dropped, 1);
+	else
+		__sync_fetch_and_add(&slice->opens, -1);
+}
+
+/* The slice of a record while it lasts. */
+static __noinline struct slice *slice_of_record(const struct pair_record *record)
+{
+	struct slice *slice;
+
+	if (!record)
+		return NULL;
+	slice = find_slice(slice_set(record->pid, record->execution), record->execution);
+	return slice && slice->begun_boot_ns == record->slice_begun_boot_ns ? slice : NULL;
+}
+
+/* Ends the slice of a process that executes another program or exits. */
+static __always_inline void end_slice_of(u32 pid, u32 reason, s32 exit_code)
+{
+	u32 set = slice_set(pid, 0);
+
+	if (settings.group_by == GROUP_BY_CONTAINER)
+		return;
+	for (u32 way = 0; way < SLICE_WAYS; way++) {
+		struct slice *slice = slice_at(set + way);
+		u64 execution, begun;
+
+		if (!slice || slice->pid != pid)
+			continue;
+		execution = slice->execution;
+		begun = slice->begun_boot_ns;
+		if (!execution || execution == SLICE_FILLING ||
+		    __sync_val_compare_and_swap(&slice->execution, execution, SLICE_FILLING) != execution)
+			continue;
+		tell_slice(slice, execution, begun, reason, exit_code);
+		publish(&slice->execution, 0);
+	}
+}
+
+/* Tells slices whose time is up though nothing was opened since. */
+static long expire_slice(u32 index, u64 *until)
+{
+	struct slice *slice = slice_at(index);
+	u64 execution, begun;
+
+	if (!slice)
+		return 1;
+	execution = slice->execution;
+	begun = slice->begun_boot_ns;
+	if (!execution || execution == SLICE_FILLING || begun > *until)
+		return 0;
+	if (__sync_val_compare_and_swap(&slice->execution, execution, SLICE_FILLING) != execution)
+		return 0;
+	tell_slice(slice, execution, begun, SLICE_ROLLED, 0);
+	publish(&slice->execution, 0);
+	return 0;
+}
+
+SEC("syscall")
+int expire_slices(struct expire_arguments *arguments)
+{
+	u64 until = arguments->begun_until_boot_ns;
+
+	bpf_loop((settings.slice_mask + 1) * SLICE_WAYS, expire_slice, &until, 0);
+	return 0;
+}
+
+#endif
