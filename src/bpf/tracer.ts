@@ -35,6 +35,7 @@ const UNHOOKED = [
   'count_open_files',
   'expire_slices',
   'self_test',
+  'know_self',
   ...OPEN_FILES_PROGRAMS,
 ];
 const NAMESPACE_ITERATOR = 'list_namespaces';
@@ -103,6 +104,7 @@ export class Tracer {
     const hooked = [...this.hooks, ...this.#groupHooks];
     this.#programs = [...hooked, ...UNHOOKED, ...(isByGroups ? [] : [NAMESPACE_ITERATOR])];
     this.#object.load(this.#programs);
+    if (!options.isSelfTraced) this.#object.run('know_self', new Uint8Array());
     this.filters = new LiveFilters(this.#object);
     this.filters.begin(options.filters);
     this.counters = new KernelCounters(this.#object, hooked);
