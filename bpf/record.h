@@ -323,7 +323,7 @@ struct pair_record {
 	__u64 scope;	      /* of the container */
 	__u64 opened_boot_ns; /* entry of the open call */
 	__u64 closed_boot_ns;
-	__u64 open_duration_ns; /* time in the open call; 0 when its start was missed */
+	__u64 open_duration_ns; /* time in the open call, 0 when its start was missed; CLOSE_HELD: since it */
 	__u64 execution;	 /* hash of the process execution, or of the container: what traces are made of */
 	__u64 slice_begun_boot_ns; /* of the slice that the open is in */
 	__u64 inode;
