@@ -47,6 +47,9 @@ export class TraceCursor {
   executable: Uint8Array = new Uint8Array(0);
   executableOffset = 0;
   executableBytes = 0;
+  /** What the main thread is called, in the same array; no bytes when it isn't known. */
+  commOffset = 0;
+  commBytes = 0;
   /** Roots that this one links to, as trace and span ids of six words each. */
   readonly links = new Int32Array(12);
   linkCount = 0;
