@@ -13,7 +13,7 @@ import {
   readStateFile,
   STATE_ENTRIES_MAX,
   writeStateFile,
-} from '../../src/open-times.state-file.ts';
+} from '../../src/open-files/state-file.ts';
 
 interface Entry {
   readonly identity: bigint;
