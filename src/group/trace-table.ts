@@ -45,7 +45,9 @@ export const DROPPED = 28;
 export const END_REASON = 29;
 export const EXIT_CODE = 30;
 const EXECUTABLE_BYTES = 31;
-const WORDS = 32;
+/** Reports of files that are still open, among FILES. */
+const HELD = 32;
+const WORDS = 33;
 
 const NONE = -1;
 const ENDED = 1;
@@ -162,7 +164,9 @@ export class TraceTable {
     const threshold = cursor.u32(layout.PAIR_RECORD_THRESHOLD);
     words[at + FILES] += 1;
     words[at + BY_ACCESS + (cursor.u32(layout.PAIR_RECORD_OPEN_FLAGS) & 3)] += 1;
-    if (cursor.u8(layout.PAIR_RECORD_REASON) === layout.CLOSE_FAILED) words[at + FAILED] += 1;
+    const reason = cursor.u8(layout.PAIR_RECORD_REASON);
+    if (reason === layout.CLOSE_FAILED) words[at + FAILED] += 1;
+    if (reason === layout.CLOSE_HELD) words[at + HELD] += 1;
     if (threshold < words[at + THRESHOLD] >>> 0) words[at + THRESHOLD] = threshold | 0;
     const startedLo = cursor.i32(opened);
     const startedHi = cursor.i32(opened + 4);
@@ -228,6 +232,7 @@ export class TraceTable {
     root.writtenFiles = words[at + BY_ACCESS + 1];
     root.readWrittenFiles = words[at + BY_ACCESS + 2];
     root.failedFiles = words[at + FAILED];
+    root.heldReports = words[at + HELD];
     root.isTold = words[at + IS_TOLD] === 1;
     root.opens = words[at + OPENS];
     root.unsampled = words[at + UNSAMPLED];
