@@ -40,7 +40,8 @@ export async function startBenchCollector(
       endpoint: protocol === 'grpc' ? endpoint : `${endpoint}/v1/traces`,
       protocol,
       containerIds,
-      set,
+      // On by default for users, off for tests.
+      set: { 'telemetry.metrics.containers': 'true', ...set },
     });
     const startMs = performance.now() - beganMs;
     for (const pid of [collector.pid, sink.pid!])
