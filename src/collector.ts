@@ -65,7 +65,7 @@ export class Collector {
   readonly #sink: RequestSink;
   readonly #timers: NodeJS.Timeout[] = [];
   #isDetached = false;
-  #lastCounted: CountedContainer[] | null = null;
+  #lastCounted: readonly CountedContainer[] = [];
   readonly scope: ScopeChoice;
   readonly hostAttributes: Attributes;
 
@@ -150,12 +150,14 @@ export class Collector {
     return this.#containers.withResources();
   }
 
-  /**
-   * What was counted for each container, and the last numbers of those that ended since the last call. After a stop, once:
-   * the last numbers of all.
-   */
+  /** What was counted for each container, and the last numbers of those that ended since the last call. */
   async counted(): Promise<readonly CountedContainer[]> {
-    return this.#lastCounted?.splice(0) ?? (this.#isDetached ? [] : this.#traced.look());
+    return this.#isDetached ? [] : this.#traced.look();
+  }
+
+  /** The same when the collector has stopped. */
+  get lastCounted(): readonly CountedContainer[] {
+    return this.#lastCounted;
   }
 
   /** Judges all containers by the rules of another configuration. */
@@ -190,7 +192,7 @@ export class Collector {
     await this.#pump.drained();
     // Records of a container that just began wait for its verdict.
     await this.#containers.finish(limits.metadataWaitMs + SETTLE_MARGIN_MS);
-    this.#lastCounted = [...(await this.#traced.lastLook())];
+    this.#lastCounted = await this.#traced.lastLook();
     const kernel = this.#tracer.counters.read();
     const pending = kernel['opens_tracked'] - kernel['pairs_finished'];
     const until =

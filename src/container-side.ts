@@ -111,7 +111,7 @@ export class ContainerSide {
         scope: (scope, verdict, slot, container) => this.#tell(scope, verdict, slot, container),
         scopeGone: (scope) => {
           this.#policy.forget(scope);
-          parts.traced.judged(scope, null);
+          parts.traced.judged(scope, 'deny');
           sendToPump({ type: 'scope-gone', ...wordsOf(scope) });
         },
         containersFull: (max) =>
@@ -248,7 +248,7 @@ export class ContainerSide {
     if (this.#registry.hasScope(scope)) return;
     if (!scopes.has(scope)) {
       this.#policy.forget(scope);
-      this.#parts.traced.judged(scope, null);
+      this.#parts.traced.judged(scope, 'ignore');
       this.#strangers.set(scope, Date.now());
     }
     const verdict = { ...wordsOf(scope), verdict: 'ignore', slot: 0 } as const;
@@ -281,7 +281,7 @@ export class ContainerSide {
     if (!this.#policy.tell(scope, container, kernelVerdict(verdict, slot), verdict === 'ignore'))
       log.warn('the policy table is full: a container is not traced', { scope: String(scope) });
     if (verdict === 'unjudged') return;
-    this.#parts.traced.judged(container, verdict === 'trace' ? slot : null);
+    this.#parts.traced.judged(scope, verdict, slot);
     sendToPump({
       type: 'scope',
       verdict: { ...wordsOf(scope), verdict: verdict === 'trace' ? 'trace' : 'ignore', slot },

@@ -133,7 +133,7 @@ export const KEYS: Readonly<Record<string, Key>> = {
     format: format.listOf(format.errno, 'errnos'),
   },
   'spans.io_totals': {
-    doc: 'Also count bytes and calls that went through the file; costs every read and write of the host some 100 ns.',
+    doc: 'Also count bytes and calls that went through the file; costs each read and write of the host some 50 ns.',
     default: false,
     format: format.boolean,
   },
@@ -266,7 +266,11 @@ export const KEYS: Readonly<Record<string, Key>> = {
     default: '8MiB',
     format: format.bytes(4096, 1 << 30, true),
   },
-  'limits.containers': { doc: 'Containers at once.', default: 4096, format: format.integer(1, 65536) },
+  'limits.containers': {
+    doc: 'Containers at once; for their metrics 2 KiB of kernel memory each.',
+    default: 4096,
+    format: format.integer(1, 65536),
+  },
   'limits.waiting_records': {
     doc: 'Records that wait for a verdict.',
     default: 65536,
