@@ -60,13 +60,13 @@ export default defineConfig([
     },
   },
   {
-    files: ['src/{ring,decode,enrich,filter,encode,pump}/**/*.ts'],
+    files: ['src/{ring,decode,enrich,filter,group,encode,pump}/**/*.ts'],
     plugins: { fdspan: { rules: { 'hot-path': hotPathRule } } },
     rules: { 'fdspan/hot-path': 'error' },
   },
   {
     // Cold files of the hot folders: run at start, or once for each container.
-    files: ['src/encode/{protobuf,resource}.ts', 'src/filter/{glob-parser,path-automaton}.ts'],
+    files: ['src/encode/{protobuf,resource}.ts', 'src/filter/{glob-parser,glob-table}.ts'],
     rules: { 'fdspan/hot-path': 'off' },
   },
   {

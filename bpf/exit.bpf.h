@@ -35,7 +35,7 @@ static __always_inline void exit_failed(struct opening *opening, struct pt_regs 
 	u64 path = ARGUMENT_0(regs);
 
 	count_failed(opening);
-	if (!is_told_error(-opening->fd))
+	if (!is_told_error(-opening->fd, opening->open_flags))
 		return;
 	if (number == NR_OPENAT || number == NR_OPENAT2) {
 		dirfd = ARGUMENT_0(regs);

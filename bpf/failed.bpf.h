@@ -8,11 +8,6 @@
 
 #define RELATIVE_BYTES_MAX 2048 /* of the directory, and of the name after it */
 
-static __always_inline bool is_told_error(u32 error)
-{
-	return error < ERRNO_WORDS * 64 && settings.failed_errnos[error / 64] >> (error % 64) & 1;
-}
-
 /* The directory that a relative path starts from. */
 static __always_inline void path_of_directory(struct path_of *path, u64 task, u64 files, s32 dirfd)
 {
@@ -128,17 +123,20 @@ static __always_inline void tell_failed(struct opening *opening, s32 dirfd, u64 
 	struct found taken;
 	struct long_record *far;
 	struct slice *slice;
-	u32 index = 0;
+	struct glob_words globs;
+	u32 index = 0, drop;
 
 	count(COUNTER_OPENS_IN_SCOPE);
+	if (is_unwanted_user(opening->task)) {
+		count_left_out(COUNTER_PROCESS_EXCLUDED);
+		return;
+	}
 	slice = slice_at_open(opening);
 	if (!take_slot(opening->task, &taken)) {
 		count(COUNTER_OPEN_TABLE_FULL);
 		count_in_slice(slice, SLICE_DROPPED);
 		return;
 	}
-	count(COUNTER_OPENS_TRACKED);
-	count_in_slice(slice, SLICE_TRACKED);
 	count(COUNTER_OPENS_FAILED);
 	taken.slot->generation++;
 	index = take_long(bpf_get_prandom_u32());
@@ -152,7 +150,15 @@ static __always_inline void tell_failed(struct opening *opening, s32 dirfd, u64 
 		begin_failed(&taken.slot->record, opening, now);
 		fill_failed_shortly(taken.slot, opening->task, user_path);
 	}
-	send_pair(taken.slot);
+	drop = judge_names(taken.slot, &globs);
+	if (drop) {
+		count_left_out(drop);
+		count_in_slice(slice, SLICE_LEFT_OUT);
+	} else {
+		count(COUNTER_OPENS_TRACKED);
+		count_in_slice(slice, SLICE_TRACKED);
+		send_pair(taken.slot);
+	}
 	free_slot(taken.tag, taken.slot);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * What each container opened, in numbers: counted before anything is sampled or filtered, in an array that user space
+ * What each container opened, in numbers: counted behind the filters and before sampling, in an array that user space
  * reads in place. The entry is found by the container's policy at the moment of counting, never by one noted before: a
  * slot that another container has by now isn't touched. A container without a verdict has an entry in a table of its
  * own, from which user space adds once it has judged it.
@@ -8,6 +8,7 @@
 #ifndef FDSPAN_METRICS_BPF_H
 #define FDSPAN_METRICS_BPF_H
 
+#include "filter.bpf.h"
 #include "pending.bpf.h"
 #include "scope.bpf.h"
 #include "slices.bpf.h"
@@ -76,7 +77,6 @@ static __always_inline struct container_metrics *metrics_of(u64 container)
 
 #define METRIC(field) (offsetof(struct container_metrics, field) / sizeof(u64))
 #define METRICS	      (sizeof(struct container_metrics) / sizeof(u64))
-#define O_PATH	      010000000
 
 /* Global, here and below: the verifier looks at it once, not at each of its calls. */
 __noinline int count_metric(u64 container, u32 metric)

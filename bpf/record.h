@@ -29,6 +29,7 @@ enum close_reason {
 	CLOSE_EXIT = 5,
 	CLOSE_STOP = 6,
 	CLOSE_LOST = 7,
+	CLOSE_HELD = 8, /* still open: a report, apart from the pair */
 };
 
 enum pair_flag {
@@ -71,19 +72,15 @@ struct scope_policy {
 };
 
 #define EXCLUDED_MAGICS_MAX 32
+#define USER_RANGES_MAX	    32
 #define ERRNO_WORDS	    3 /* errnos 0 to 191 */
 #define MAGIC_FACTOR	    0x9e3779b97f4a7c15ULL
 
 /* Set before load, constant after it (section .rodata.settings). */
 struct settings {
-	__u64 failed_errnos[ERRNO_WORDS];	    /* bit per errno whose failed opens are told */
-	__u64 excluded_magics[EXCLUDED_MAGICS_MAX]; /* file systems' s_magic */
-	__u64 magic_filter;	/* bit (magic * MAGIC_FACTOR) >> 58 of each of these */
 	__u64 wake_bytes;	/* a quarter of the ring */
 	__u64 wake_step_bytes;	/* wake again at each further step */
 	__u64 fill_check_bytes; /* sent by one CPU between two looks at the fill */
-	__u32 excluded_magic_count;
-	__u32 file_types;     /* bit per S_IFMT >> 12 */
 	__u32 bucket_mask;    /* buckets of the open table - 1, a power of two - 1 */
 	__u32 start_mask;     /* entries of the start table - 1 */
 	__u32 self_pid;	      /* never traced */
@@ -100,6 +97,69 @@ struct settings {
 	__u64 slice_ns;		/* trace.window */
 	__u32 slice_opens_max; /* trace.spans_max */
 	__u32 slice_mask;	/* sets of the table of slices - 1 */
+};
+
+/*
+ * What user space changes while the programs run (section .data.live), each scalar by one store. The maps that it
+ * names a half of are written in their other half first.
+ */
+struct live_settings {
+	__u64 min_duration_ns; /* shorter pairs are dropped at their close */
+	__u32 filter_half;     /* of the map `filters`: 0 or 1 */
+	__u32 reserved;
+};
+
+/*
+ * All globs as one automaton over bytes (src/filter/glob-table.ts makes it). A row is a state: for each class of
+ * bytes the next row, then the accept word. Rows and classes are offsets in bytes, so that a step is one addition and
+ * one load. Reason of the limit: 1 MiB for each half; more globs than fit are a configuration error that says so.
+ */
+#define GLOB_CELLS 262144
+
+/* Bits of accept words: what a name or path that ends in this state matches. */
+enum glob_accepts {
+	ACCEPTS_PATH_EXCLUDE = 1 << 0,
+	ACCEPTS_PATH_INCLUDE = 1 << 1,
+	ACCEPTS_NAME_EXCLUDE = 1 << 2,
+};
+
+/* What is to be asked at all. */
+enum glob_asked {
+	ASKED_PATH = 1 << 0,
+	ASKED_INCLUDE = 1 << 1, /* a path that no include glob matches is left out */
+	ASKED_NAME = 1 << 2,
+};
+
+/* Values of fdspan.access. */
+enum access {
+	ACCESS_READ = 0,
+	ACCESS_WRITE = 1,
+	ACCESS_READ_WRITE = 2,
+	ACCESS_NONE = 3, /* ioctl only */
+	ACCESS_PATH = 4, /* O_PATH */
+};
+
+struct user_range {
+	__u32 first;
+	__u32 last;
+};
+
+/* Value of the map `filters`, which has two halves. */
+struct filters {
+	__u64 failed_errnos[ERRNO_WORDS]; /* bit per errno whose failed opens are told */
+	__u64 magic_filter;		  /* bit (magic * MAGIC_FACTOR) >> 58 of each excluded magic */
+	__u32 file_types;		  /* bit per S_IFMT >> 12 */
+	__u32 access;			  /* bit per enum access */
+	__u32 asked;			  /* enum glob_asked */
+	__u32 user_range_count;		  /* 0: all users */
+	__u32 excluded_magic_count;
+	__u32 name_row;	     /* where names begin; paths begin at row 0 */
+	__u32 cut_path_row;  /* where a path begins whose head was cut */
+	__u32 accept_column; /* of each row */
+	__u64 excluded_magics[EXCLUDED_MAGICS_MAX]; /* file systems' s_magic */
+	struct user_range users[USER_RANGES_MAX];
+	__u16 classes[256]; /* of each byte: an offset in a row */
+	__u32 cells[GLOB_CELLS];
 };
 
 /* Arguments of the programs that user space runs itself (BPF_PROG_TEST_RUN). */
@@ -122,6 +182,58 @@ struct expire_arguments {
 	__u64 begun_until_boot_ns; /* slices begun until then have ended */
 };
 
+/* The part of the table that one run looks at, and what it found. */
+struct held_arguments {
+	__u64 after_ns; /* from the open to the first report */
+	__u64 every_ns; /* from one report to the next; 0: there is no second */
+	__u32 first_bucket;
+	__u32 buckets;
+	__u32 reports_max; /* made by one run; `next_bucket` is then where the next run goes on */
+	__u32 next_bucket; /* out */
+	__u64 due_boot_ns; /* out: when the next report of those looked at is due; ~0: never */
+	__u32 is_full;	   /* out: the ring had no place; the run ended */
+	__u32 reserved;
+};
+
+/* One pending open, in front of its record, in the map `slots`. */
+#define OWNED_DESCRIPTORS 4
+#define RESTORES_MAX	  1024 /* of one run */
+#define SLOT_TAIL_BYTES	  200
+#define SLOT_BYTES	  448
+#define BUCKET_TAGS	  8
+
+/* What list_open_files gives of each pending open, before its record and names as in the ring. */
+struct open_file {
+	__u32 length; /* bytes of all of it, a multiple of 8 */
+	__u32 generation;
+	__u32 is_many; /* it has more descriptors than these */
+	__u32 is_deleted; /* now */
+	__u64 descriptors[OWNED_DESCRIPTORS]; /* generation << 32 | number; other generations: none */
+};
+
+/* What tells an open file from all others of this boot; the same for the next fdspan, given the same key. */
+struct open_identity {
+	__u64 identity;
+	__u64 opened_boot_ns;
+	__u64 reported_boot_ns;
+	__u32 index; /* of its slot */
+	__u32 flags; /* enum pair_flag */
+};
+
+/* What an earlier fdspan knew of an adopted file. */
+struct open_restore {
+	__u64 adopted_boot_ns; /* as listed: of another file in this slot it differs */
+	__u64 opened_boot_ns;
+	__u64 reported_boot_ns;
+	__u32 index;
+	__u32 is_adopted; /* by that one too: the time stays a lower bound */
+};
+
+struct restore_arguments {
+	__u32 count; /* of the entries in the map `restores` */
+	__u32 restored; /* out */
+};
+
 /* A portion of the table of pending opens. */
 struct buckets_arguments {
 	__u32 first;
@@ -133,18 +245,9 @@ struct buckets_arguments {
 #define METRICS_STRIPES	 4
 #define EARLY_METRICS	 1024
 
-/* By O_ACCMODE; 3 asks for neither reading nor writing. */
-enum access_kind {
-	ACCESS_READ = 0,
-	ACCESS_WRITE = 1,
-	ACCESS_READ_WRITE = 2,
-	ACCESS_NONE = 3,
-	ACCESS_PATH = 4, /* O_PATH */
-};
-
 /* What is counted for a container; everything only grows. */
 struct container_metrics {
-	__u64 opens[8]; /* by enum access_kind; of files that are traced, before filters and sampling */
+	__u64 opens[8]; /* by enum access; behind the filters, before sampling */
 	__u64 failures[FAILURE_CLASSES];
 	__u64 durations[DURATION_BUCKETS];
 	__u64 duration_ns; /* their sum */
@@ -179,11 +282,16 @@ struct self_test_arguments {
 	__u32 fd;
 };
 
-/* One pending open, in front of its record, in the map `slots`. */
-#define OWNED_DESCRIPTORS 4
-#define SLOT_TAIL_BYTES	  200
-#define SLOT_BYTES	  448
-#define BUCKET_TAGS	  8
+/* Of filter-test.bpf.c. */
+struct walk_arguments {
+	__u64 text; /* address in the calling process */
+	__u32 bytes_count;
+	__u32 base; /* where the text is put in the tail */
+	__u32 row;  /* where the walk begins */
+	__u32 is_long;
+	__u32 accepts; /* the answer */
+	__u32 reserved;
+};
 
 enum namespace_index {
 	NS_MNT = 0,
@@ -257,8 +365,8 @@ struct slice_record {
 	__u8 kind;
 	__u8 reason; /* enum slice_end */
 	__u8 reserved[2];
-	__u32 pid; /* 0: the slice of a container */
-	__u64 scope;
+	__u32 pid;   /* 0: the slice of a container */
+	__u64 scope; /* at the place that a pair has it */
 	__u64 execution;
 	__u64 begun_boot_ns;
 	__u64 ended_boot_ns;
@@ -321,8 +429,13 @@ enum kernel_counter {
 	COUNTER_SCOPE_RECORDS_LOST = 13, /* ring full for a scope's record */
 	COUNTER_SCOPE_TABLE_FULL = 14,
 	COUNTER_SLICE_RECORDS_LOST = 15, /* ring full for a slice's record */
-	COUNTER_METRICS_MISSED = 16,	 /* opens and ends that no container's metrics hold */
-	COUNTER_COUNT = 17,
+	COUNTER_PATH_EXCLUDED = 16,
+	COUNTER_PROCESS_EXCLUDED = 17, /* by its name or user */
+	COUNTER_TOO_SHORT = 18,
+	COUNTER_METRICS_MISSED = 19,	 /* opens and ends that no container's metrics hold */
+	COUNTER_HELD_SPANS_SENT = 20,	 /* reports of files that are still open, apart from their pairs */
+	COUNTER_HELD_RING_FULL = 21,	 /* reports that the ring had no place for; made again later */
+	COUNTER_COUNT = 22,
 };
 
 _Static_assert(sizeof(struct pair_record) == 184, "pair_record is shared with user space");
@@ -330,6 +443,11 @@ _Static_assert(sizeof(struct scope_created_record) == 32, "scope_created_record 
 _Static_assert(sizeof(struct scope_removed_record) == 16, "scope_removed_record is shared");
 _Static_assert(sizeof(struct scope_described_record) == 136, "scope_described_record is shared");
 _Static_assert(sizeof(struct slice_record) == 56, "slice_record is shared with user space");
+_Static_assert(sizeof(struct open_file) % 8 == 0, "the record that follows is aligned");
+_Static_assert(sizeof(struct open_identity) == 32, "open_identity is shared with user space");
+_Static_assert(sizeof(struct open_restore) == 32, "open_restore is shared with user space");
+_Static_assert(offsetof(struct slice_record, scope) == offsetof(struct pair_record, scope),
+	       "both wait for the verdict of their scope");
 _Static_assert(sizeof(struct container_metrics) == 512, "eight cache lines");
 _Static_assert(sizeof(struct scope_policy) == 16, "scope_policy is shared with user space");
 

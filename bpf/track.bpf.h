@@ -3,8 +3,8 @@
 #ifndef FDSPAN_TRACK_BPF_H
 #define FDSPAN_TRACK_BPF_H
 
+#include "filter.bpf.h"
 #include "metrics.bpf.h"
-#include "pair.bpf.h"
 #include "short-path.bpf.h"
 
 static __always_inline struct pair_record *record_of(struct pending_open *slot)
@@ -26,35 +26,45 @@ static __always_inline void free_slot(u64 *tag, struct pending_open *slot)
 	publish(tag, 0);
 }
 
-/* Sends the record from where it lies. The slot is this program's own. */
-static __always_inline void send_pair(struct pending_open *slot)
+/*
+ * Sends the record from where it lies. The slot is this program's own. A global function: the verifier looks at it once,
+ * not again for each way to an end.
+ */
+__noinline int send_pair(struct pending_open *slot)
 {
 	struct pair_record *record;
 	u64 bytes;
 	long error;
 
+	if (!slot)
+		return 0;
 	count(COUNTER_PAIRS_FINISHED);
 	if (slot->long_index) {
 		struct long_record *found = long_record_of(slot->long_index);
 
 		if (!found)
-			return;
+			return 0;
 		record = &found->record;
 		bytes = sizeof(*record) + record->executable_bytes + record->path_bytes;
 		BARRIER(bytes);
 		if (bytes > sizeof(*record) + LONG_TAIL_BYTES)
-			return;
+			return 0;
 	} else {
 		record = &slot->record;
 		bytes = sizeof(*record) + record->executable_bytes + record->path_bytes;
 		BARRIER(bytes);
 		if (bytes > sizeof(*record) + SLOT_TAIL_BYTES)
-			return;
+			return 0;
+	}
+	if (is_too_short(record)) {
+		count(COUNTER_TOO_SHORT);
+		return 0;
 	}
 	error = send(record, bytes);
 	count(error ? COUNTER_RING_FULL : COUNTER_RECORDS_SENT);
 	if (error)
 		count_in_slice(slice_of_record(record), SLICE_DROPPED);
+	return 0;
 }
 
 /* Ends a pair once: the winner of the tag sends it. */
@@ -165,32 +175,6 @@ __noinline int fill_short_names(struct pending_open *slot, u64 task, u64 file)
 	return 1;
 }
 
-/* Files that no open made: they are no one's to trace, whatever types are asked for. */
-#define PIPEFS_MAGIC	    0x50495045
-#define SOCKFS_MAGIC	    0x534f434b
-#define ANON_INODE_FS_MAGIC 0x09041934
-
-static __always_inline bool is_wanted_file(u64 file)
-{
-	u64 inode = WORD(file, file, f_inode);
-	u64 magic = WORD(super_block, WORD(inode, inode, i_sb), s_magic);
-	u32 type = (READ(inode, inode, i_mode) & S_IFMT) >> 12;
-
-	if (!(settings.file_types >> type & 1))
-		return false;
-	if (magic == PIPEFS_MAGIC || magic == SOCKFS_MAGIC || magic == ANON_INODE_FS_MAGIC)
-		return false;
-	if (!(settings.magic_filter >> (magic * MAGIC_FACTOR >> 58) & 1))
-		return true;
-	for (u32 i = 0; i < EXCLUDED_MAGICS_MAX; i++) {
-		if (i >= settings.excluded_magic_count)
-			return true;
-		if (settings.excluded_magics[i] == magic)
-			return false;
-	}
-	return true;
-}
-
 /* An address that is still in the table: its close was missed, or the iterator was here first. */
 static __always_inline bool replace_existing(const struct opening *opening, u64 now)
 {
@@ -205,6 +189,7 @@ static __always_inline bool replace_existing(const struct opening *opening, u64 
 	    existing.slot->files == opening->files) {
 		record->flags &= ~PAIR_ADOPTED;
 		record->opened_boot_ns = opening->opened_boot_ns;
+		existing.slot->reported_boot_ns = opening->opened_boot_ns;
 		record->open_duration_ns = opening->duration_ns;
 		return true;
 	}
@@ -218,30 +203,46 @@ static __always_inline void track(struct opening *opening, u64 now)
 	struct found taken;
 	struct pending_open *slot;
 	struct slice *slice;
-	u32 *pending;
+	struct glob_words globs;
+	u32 *pending, drop;
 
-	count_opened(opening);
-	if (replace_existing(opening, now))
+	if (replace_existing(opening, now)) {
+		count_opened(opening);
 		return;
+	}
 	count(COUNTER_OPENS_IN_SCOPE);
+	if (is_unwanted_user(opening->task)) {
+		count_left_out(COUNTER_PROCESS_EXCLUDED);
+		return;
+	}
 	slice = slice_at_open(opening);
 	if (!take_slot(opening->file, &taken)) {
 		count(COUNTER_OPEN_TABLE_FULL);
+		count_opened(opening);
 		count_in_slice(slice, SLICE_DROPPED);
 		return;
 	}
-	count(COUNTER_OPENS_TRACKED);
-	count_in_slice(slice, SLICE_TRACKED);
 	slot = taken.slot;
 	slot->generation++;
 	slot->files = opening->files;
 	/* Just seen in its table: a sweep that marks now must not take it for a lost one. */
 	slot->epoch = current_epoch();
+	slot->reported_boot_ns = opening->opened_boot_ns;
 	own_only(slot, opening->fd);
 	begin_record(&slot->record, opening);
 	fill_file(&slot->record, opening->file, opening->open_flags);
 	if (!fill_short_names(slot, opening->task, opening->file))
 		fill_any_names(slot, opening->task, opening->file);
+	drop = judge_names(slot, &globs);
+	if (drop) {
+		count_left_out(drop);
+		count_in_slice(slice, SLICE_LEFT_OUT);
+		free_slot(taken.tag, slot);
+		return;
+	}
+	count_opened(opening);
+	count(COUNTER_OPENS_TRACKED);
+	count_in_slice(slice, SLICE_TRACKED);
 	pending = table_count(opening->files);
 	if (pending)
 		__sync_fetch_and_add(pending, 1);

@@ -12,10 +12,14 @@ import { chooseScope, type ScopeChoice } from './containers/scope-choice.ts';
 import { ContainerSide } from './container-side.ts';
 import type { Config } from './config/config.ts';
 import { kernelOptions, pumpOptions } from './config/options.ts';
+import { kernelFilters } from './kernel-filters.ts';
 import type { Attributes } from './model/attributes.ts';
 import type { CountedContainer } from './model/container-counts.ts';
+import type { OpenFilesQuery } from './model/open-file-row.ts';
 import type { SlotCount } from './model/slot-counts.ts';
+import { hasPending, OpenFileSide } from './open-files/open-file-side.ts';
 import { PumpThread } from './pump-thread.ts';
+import type { RequestSink } from './request-sink.ts';
 import { TracedContainers } from './traced-containers.ts';
 import { summarize } from './telemetry/summary.ts';
 import type { Logger } from './telemetry/log.ts';
@@ -26,17 +30,10 @@ const SWEEP_EVERY_MS = 60_000;
 const QUEUE_LOOK_MS = 10;
 /** A look-up that began just now ends by its own wait, not by the stop's. */
 const SETTLE_MARGIN_MS = 250;
+/** Reason: a slice's root waits 5 s for files that end after it; what the kernel tells of it must come before. */
+const EXPIRE_EVERY_MS = 2000;
+const NS_PER_MS = 1_000_000n;
 const FOR_EVER = 0xffff_ffff_ffff_ffffn;
-
-/** Where sealed requests go. */
-export interface RequestSink {
-  /** Resolves when the bytes are no longer needed. */
-  enqueue(request: Uint8Array, spans: number): Promise<void> | void;
-  flush(deadlineMs: number): Promise<void>;
-  close(): void;
-  readonly inFlightSpans: number;
-  readonly queuedBytes: number;
-}
 
 export interface CollectorParts {
   readonly config: Config;
@@ -61,11 +58,13 @@ export class Collector {
   readonly #tracer: Tracer;
   readonly #pump: PumpThread;
   readonly #containers: ContainerSide;
+  readonly #openFiles: OpenFileSide;
   readonly #traced: TracedContainers;
   readonly #sink: RequestSink;
   readonly #timers: NodeJS.Timeout[] = [];
   #isDetached = false;
-  #lastCounted: readonly CountedContainer[] = [];
+  /** What was counted for each container, when the collector has stopped. */
+  lastCounted: readonly CountedContainer[] = [];
   readonly scope: ScopeChoice;
   readonly hostAttributes: Attributes;
 
@@ -77,9 +76,9 @@ export class Collector {
     this.scope = scope;
     this.hostAttributes = host;
     this.#pump = new PumpThread(pumpOptions(config, tracer.ring, parts.version), {
-      request: (bytes, spans) => {
+      request: (bytes, ...spans) => {
         parts.tap?.(bytes);
-        return this.#sink.enqueue(bytes, spans);
+        return this.#sink.enqueue(bytes, ...spans);
       },
       scopeRecord: (record) => this.#containers.takeRecord(record),
       scopeUnknown: (scope) => {
@@ -97,6 +96,15 @@ export class Collector {
       hostAttributes: host,
       sendToPump: (message) => this.#pump.send(message),
     });
+    this.#openFiles = new OpenFileSide({
+      log: parts.log,
+      openFiles: tracer.openFiles,
+      held: config.spans.held,
+      stateFile: config.control.stateFile,
+      containers: () => this.#containers.list(),
+      drained: () => this.#pump.drained(),
+      counters: () => tracer.counters.read(),
+    });
   }
 
   /**
@@ -108,7 +116,9 @@ export class Collector {
     const scope = chooseScope(parts.config.scope, hierarchies, layoutOf(hierarchies));
     const hostNamespaces = { mnt: await hostNamespace('mnt'), pid: await hostNamespace('pid') };
     const host = await hostAttributes();
-    const tracer = new Tracer(await kernelOptions(parts.config, scope, hostNamespaces));
+    const tracer = new Tracer(
+      await kernelOptions(parts.config, scope, hostNamespaces, kernelFilters(parts.config)),
+    );
     const collector = new Collector(parts, { tracer, scope, host, hierarchies, hostNamespaces });
     try {
       await collector.#begin();
@@ -145,6 +155,11 @@ export class Collector {
     }));
   }
 
+  /** Yields the files that are open now, some at a time. */
+  openFiles(query: OpenFilesQuery): ReturnType<OpenFileSide['list']> {
+    return this.#openFiles.list(query);
+  }
+
   /** The running containers whose pressure is told. */
   pressed(): ReturnType<ContainerSide['withResources']> {
     return this.#containers.withResources();
@@ -155,13 +170,10 @@ export class Collector {
     return this.#isDetached ? [] : this.#traced.look();
   }
 
-  /** The same when the collector has stopped. */
-  get lastCounted(): readonly CountedContainer[] {
-    return this.#lastCounted;
-  }
-
-  /** Judges all containers by the rules of another configuration. */
+  /** Filters, and judges all containers by the rules of another configuration. */
   async reload(config: Config): Promise<void> {
+    if (this.#isDetached) return;
+    await this.#tracer.changeFilters(kernelFilters(config));
     if (!this.#isDetached) await this.#containers.reload(config);
   }
 
@@ -187,12 +199,14 @@ export class Collector {
     for (const timer of this.#timers) clearInterval(timer);
     // First: what its owner no longer has is `lost`, and only the rest is still open.
     await this.#sweep();
+    await this.#openFiles.stop();
     this.#isDetached = true;
     this.#tracer.detach();
     await this.#pump.drained();
     // Records of a container that just began wait for its verdict.
     await this.#containers.finish(limits.metadataWaitMs + SETTLE_MARGIN_MS);
-    this.#lastCounted = await this.#traced.lastLook();
+    await this.#openFiles.saveLast();
+    this.lastCounted = await this.#traced.lastLook();
     const kernel = this.#tracer.counters.read();
     const pending = kernel['opens_tracked'] - kernel['pairs_finished'];
     const until =
@@ -200,6 +214,8 @@ export class Collector {
         ? FOR_EVER
         : this.#tracer.oldestBootNs(limits.stopSpans);
     const deadlineMs = Date.now() + limits.stopDeadlineMs;
+    // Every slice that is live has ended now.
+    this.#tracer.expireSlices(FOR_EVER);
     await this.#tracer.stopPending(until, () => this.#portionSent(deadlineMs));
     await this.#pump.stop();
     await this.#sink.flush(Math.max(0, deadlineMs - Date.now()));
@@ -222,6 +238,7 @@ export class Collector {
       type: 'scope',
       verdict: { scopeLo: 0, scopeHi: 0, verdict: 'trace', slot: 0 },
     });
+    await this.#openFiles.begin();
     this.#tracer.attachGroups();
     await this.#containers.begin();
     this.#tracer.attachExec();
@@ -230,10 +247,21 @@ export class Collector {
     this.#tracer.proveAttached();
     this.#parts.log.debug('the programs see an open and a close');
     if (this.#parts.config.scope.adoptOpen) await this.#tracer.adoptFiles();
+    await this.#openFiles.start();
     this.#timers.push(
       setInterval(() => this.#tick(), TICK_MS),
       setInterval(() => void this.#sweep(), SWEEP_EVERY_MS),
+      setInterval(() => this.#expireSlices(), EXPIRE_EVERY_MS),
     );
+  }
+
+  #expireSlices(): void {
+    const sliceNs = BigInt(this.#parts.config.trace.windowMs) * NS_PER_MS;
+    try {
+      this.#tracer.expireSlices(bootNs() - sliceNs);
+    } catch (error) {
+      this.#parts.log.warn('slices of traces could not be ended', { error });
+    }
   }
 
   #tick(): void {
@@ -244,7 +272,7 @@ export class Collector {
   async #sweep(): Promise<void> {
     try {
       const kernel = this.#tracer.counters.read();
-      if (kernel['opens_tracked'] === kernel['pairs_finished']) return;
+      if (!hasPending(kernel)) return;
       await this.#tracer.sweepLost(bootNs());
     } catch (error) {
       this.#parts.log.warn('closes that were missed could not be looked for', { error });
@@ -254,7 +282,7 @@ export class Collector {
   #summarize(kernel: Record<string, number>): Record<string, number> {
     const shared = this.#pump.readCounters();
     return summarize(
-      { ...kernel, ...this.#containers.counts, metrics_containers_lost: this.#traced.lost },
+      { ...kernel, ...this.#containers.counts, ...this.#openFiles.counts, ...this.#traced.counts },
       shared,
       {
         stillOpen: kernel['opens_tracked'] - kernel['pairs_finished'],

@@ -5,7 +5,7 @@ import { OpenRequest } from './encode/request.ts';
 import { SpanArena } from './encode/span-arena.ts';
 import { ScopeTable } from './enrich/scope-table.ts';
 import { WaitingArea } from './enrich/waiting-area.ts';
-import { PairFilter } from './filter/pair-filter.ts';
+import { LiveTraces } from './group/live-traces.ts';
 import type { FromPump, PumpOptions, ToPump } from './model/pump-messages.ts';
 import { Pump } from './pump/pump.ts';
 import { createRingViews, preferThisThread, Waiter, WallClock } from './ring/libc.ts';
@@ -39,7 +39,7 @@ function runPump(options: PumpOptions): void {
     check: checkRecord,
     scopes: new ScopeTable(Math.max(1024, SCOPES_PER_CONTAINER * options.containersMax)),
     waiting: new WaitingArea(options.waitingRecordsMax),
-    filter: new PairFilter(options),
+    traces: new LiveTraces(options),
     request,
     sealInto: (index) => request.seal(sealed[index]),
     receive: () => receiveMessageOnPort(port)?.message as ToPump | undefined,

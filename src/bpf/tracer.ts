@@ -2,26 +2,28 @@
 // adoption, sweeps. Owns every descriptor, link and mapping; the pump only gets addresses.
 import * as layout from '../model/record-layout.ts';
 import { BpfObject } from './bpf-object.ts';
-import { Btf, BTF_KIND_TYPEDEF } from './btf.ts';
 import { ContainerCounts, prepareMetrics } from './container-counts.ts';
 import { KernelCounters } from './kernel-counters.ts';
+import {
+  chooseHooks,
+  EXEC_HOOK,
+  GROUP_HOOKS,
+  KernelUnfitError,
+  openKernelBtf,
+  OPTIONAL_HOOKS,
+} from './kernel-hooks.ts';
 import { runIterator } from './iterator.ts';
 import { libbpf } from './libbpf.ts';
+import { LiveFilters, type FilterOptions } from './live-filters.ts';
 import { mapShared, unmap } from './libc.ts';
 import { chooseReads, objectFile, type Reads } from './object-file.ts';
+import { OPEN_FILES_PROGRAMS, OpenFiles } from './open-files.ts';
 import { oldestBootNs } from './pending-opens.ts';
 import { readProgramInfo } from './program-info.ts';
 import { SELF_TEST_ATTEMPTS_MAX, selfTest } from './self-test.ts';
 import { encodeSettings, sliceSetsOf, SLICE_WAYS, startEntriesOf, type TracerOptions } from './settings.ts';
 
 const PAGE_BYTES = 4096;
-/** Needed for any pair; a kernel without one of them can't be traced in tracepoint mode. */
-const REQUIRED_HOOKS = ['sys_enter', 'sys_exit', 'sched_process_exit', 'sched_process_exec', 'signal_deliver'];
-const GROUP_HOOKS = ['cgroup_mkdir', 'cgroup_rmdir'];
-/** sched_prepare_exec is from 6.10; io_uring may be compiled out. */
-const OPTIONAL_HOOKS = ['sched_prepare_exec', 'io_uring_submit_req'];
-/** Describes a container at its first exec, and is the first that a namespace is met by. */
-const EXEC_HOOK = 'sched_process_exec';
 const UNHOOKED = [
   'adopt_files',
   'mark_files',
@@ -31,16 +33,12 @@ const UNHOOKED = [
   'count_open_files',
   'expire_slices',
   'self_test',
+  ...OPEN_FILES_PROGRAMS,
 ];
 const NAMESPACE_ITERATOR = 'list_namespaces';
 const SCOPE_BYTES = 8;
 /** Reason: some 16,000 records of one portion fit a ring of 8 MiB; the pump drains between portions. */
 const SWEEP_BUCKETS = 2048;
-
-/** A host that lacks what fdspan needs: exit code 69. */
-export class KernelUnfitError extends Error {
-  readonly code = 'KERNEL_UNFIT';
-}
 
 export interface RingMapping {
   readonly ringFd: number;
@@ -52,12 +50,14 @@ export interface RingMapping {
 export class Tracer {
   readonly ring: RingMapping;
   readonly counters: KernelCounters;
+  readonly openFiles: OpenFiles;
   /** null where nothing is counted for each container. */
   readonly containerCounts: ContainerCounts | null;
   readonly reads: Reads;
   /** Which optional hooks this kernel has. */
   readonly hooks: readonly string[];
   readonly #object: BpfObject;
+  readonly #filters: LiveFilters;
   /** All that are loaded. */
   readonly #programs: readonly string[];
   readonly #groupHooks: readonly string[];
@@ -101,7 +101,10 @@ export class Tracer {
     const hooked = [...this.hooks, ...this.#groupHooks];
     this.#programs = [...hooked, ...UNHOOKED, ...(isByGroups ? [] : [NAMESPACE_ITERATOR])];
     this.#object.load(this.#programs);
+    this.#filters = new LiveFilters(this.#object);
+    this.#filters.begin(options.filters);
     this.counters = new KernelCounters(this.#object, hooked);
+    this.openFiles = new OpenFiles(this.#object, this.#buckets);
     const slotsMax = options.metrics?.slotsMax;
     this.containerCounts =
       slotsMax === undefined ? null : new ContainerCounts(this.#object, slotsMax, stripes, this.#buckets);
@@ -232,6 +235,11 @@ export class Tracer {
     }
   }
 
+  /** Changes what is left out, from the next open or close on. */
+  changeFilters(options: FilterOptions): Promise<void> {
+    return this.#filters.change(options);
+  }
+
   /** From here on no program runs; pairs that are open stay in the table. */
   detach(): void {
     this.#object.detach();
@@ -239,6 +247,7 @@ export class Tracer {
 
   /** Unmaps and frees. The pump must have ended: a read after it is a SIGSEGV. */
   close(): void {
+    this.#filters.close();
     this.containerCounts?.close();
     unmap(this.ring.consumerAddress, PAGE_BYTES);
     unmap(this.ring.producerAddress, PAGE_BYTES + 2 * this.ring.ringBytes);
@@ -254,30 +263,6 @@ export class Tracer {
     sweep.writeUInt32LE(this.#epoch, layout.SWEEP_ARGUMENTS_EPOCH);
     this.#object.run('sweep_pending', sweep);
   }
-}
-
-function openKernelBtf(path: string | null): Btf {
-  try {
-    return Btf.open(path);
-  } catch (cause) {
-    throw new KernelUnfitError(
-      `${(cause as Error).message}; fdspan needs a kernel built with CONFIG_DEBUG_INFO_BTF` +
-        (path === null ? '' : ', or kernel.btf set to a file that holds its BTF'),
-      { cause },
-    );
-  }
-}
-
-function chooseHooks(kernel: Btf, groupHooks: readonly string[]): readonly string[] {
-  const has = (hook: string): boolean => kernel.has(`btf_trace_${hook}`, BTF_KIND_TYPEDEF);
-  const missing = [...REQUIRED_HOOKS, ...groupHooks].filter((hook) => !has(hook));
-  if (missing.length > 0) {
-    throw new KernelUnfitError(
-      `the kernel's BTF has no tracepoint ${missing.join(', ')}; fdspan needs CONFIG_TRACEPOINTS, ` +
-        'CONFIG_HAVE_SYSCALL_TRACEPOINTS and CONFIG_CGROUPS',
-    );
-  }
-  return [...REQUIRED_HOOKS, ...OPTIONAL_HOOKS.filter(has)];
 }
 
 function mapRing(ringFd: number, ringBytes: number): RingMapping {

@@ -10,7 +10,16 @@ export const RELOADABLE_KEYS: readonly string[] = [
   'containers.allow',
   'containers.deny',
   'containers.labels',
+  'files.access',
+  'files.exclude',
+  'files.exclude_filesystems',
+  'files.include',
+  'files.types',
+  'processes.exclude',
+  'processes.users',
   'resource',
+  'spans.failed_opens',
+  'spans.min_duration',
 ];
 
 export interface Reload {

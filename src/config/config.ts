@@ -22,6 +22,13 @@ export interface Config {
     readonly excludeFilesystems: readonly string[];
     readonly exclude: readonly string[];
     readonly include: readonly string[];
+    /** Empty: all. */
+    readonly access: readonly string[];
+  };
+  readonly processes: {
+    readonly exclude: readonly string[];
+    /** Empty: all. */
+    readonly users: readonly { readonly first: number; readonly last: number }[];
   };
   readonly spans: {
     readonly attributes: 'lean' | 'standard' | 'full';
@@ -29,6 +36,7 @@ export interface Config {
     readonly namesMax: number;
     readonly minDurationMs: number;
     readonly failedOpens: readonly string[];
+    readonly held: { readonly afterMs: number; readonly everyMs: number };
     readonly ioTotals: boolean;
   };
   readonly trace: {
@@ -53,7 +61,7 @@ export interface Config {
     readonly metrics: { readonly otlp: boolean; readonly containers: boolean; readonly pressure: boolean };
     readonly logLevel: 'error' | 'warn' | 'info' | 'debug';
   };
-  readonly control: { readonly socket: string };
+  readonly control: { readonly socket: string; readonly stateFile: string | null };
   readonly limits: {
     readonly openFiles: number;
     readonly ring: number;

@@ -120,7 +120,10 @@ export class ContainerJudge {
     if (slot === 0) return;
     const attributes = containerAttributes(container, { ...this.#options, ...this.#rules });
     const resourceBytes = this.#options.encodeResource(attributes);
-    this.#options.listener.container({ slot, resourceBytes, namespaces: namespaces.slice() }, attributes);
+    this.#options.listener.container(
+      { slot, resourceBytes, name: String(attributes['service.name'] ?? ''), namespaces: namespaces.slice() },
+      attributes,
+    );
   }
 
   giveSlot(container: Container): void {

@@ -3,6 +3,7 @@
 import { setMaxListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { counterIndex, type CounterName } from '../model/counters.ts';
+import { firstSpans, spansWithout, type SpanCounts } from '../model/span-counts.ts';
 import { Credentials } from './credentials.ts';
 import { BodyPool } from './body-pool.ts';
 import { compress, fallbackOf, firstEncoding, recompress, type Encoding } from './encoding.ts';
@@ -75,11 +76,9 @@ export class Exporter {
    * no longer read and its buffer may be used again; it never rejects. A full queue drops its oldest
    * request, counted as `queue_full`.
    */
-  async enqueue(request: Uint8Array, spans: number): Promise<void> {
-    if (this.#isClosed) {
-      this.#count('shutdown', spans);
-      return;
-    }
+  async enqueue(request: Uint8Array, spans: number, processSpans = 0, heldSpans = 0): Promise<void> {
+    const counts = { spans, processSpans, heldSpans };
+    if (this.#isClosed) return this.#drop('shutdown', counts);
     const sequence = this.#sequence++;
     this.#compressing += 1;
     this.#compressingSpans += spans;
@@ -91,7 +90,7 @@ export class Exporter {
     });
     this.#compressing -= 1;
     this.#compressingSpans -= spans;
-    this.#wait({ sequence, spans, body, encoding, attempts: 0, firstTriedMs: 0, readyAtMs: 0 });
+    this.#wait({ sequence, ...counts, body, encoding, attempts: 0, firstTriedMs: 0, readyAtMs: 0 });
     this.#sendMore();
   }
 
@@ -110,7 +109,7 @@ export class Exporter {
       this.#isClosed = true;
       this.#abort.abort();
       if (this.#timer !== null) clearTimeout(this.#timer);
-      this.#count('shutdown', this.#queue.clear());
+      for (const request of this.#queue.clear()) this.#drop('shutdown', request);
     }
     await this.#idle();
     this.#transport.close();
@@ -137,13 +136,11 @@ export class Exporter {
   }
 
   #wait(request: WaitingRequest): void {
-    if (this.#isClosed) {
-      this.#count('shutdown', request.spans);
-      return;
-    }
-    const droppedSpans = this.#queue.add(request);
-    if (droppedSpans === 0) return;
-    this.#count('queue_full', droppedSpans);
+    if (this.#isClosed) return this.#drop('shutdown', request);
+    const dropped = this.#queue.add(request);
+    if (dropped.length === 0) return;
+    for (const oldest of dropped) this.#drop('queue_full', oldest);
+    const droppedSpans = dropped.reduce((sum, { spans }) => sum + spans, 0);
     const cure = 'see why the backend takes no more; raise export.queue.bytes_max or lower sampling.ratio';
     this.#report.trouble('spans dropped: the export queue is full', 'queue_full', { cure }, droppedSpans);
   }
@@ -209,7 +206,7 @@ export class Exporter {
       case 'success':
         if (result.oddity !== null)
           this.#report.trouble('the backend took the spans with a remark', result.oddity, {}, request.spans);
-        this.#count('spans_accepted', request.spans);
+        this.#accept(request);
         // The whole request was read: an answer before its end closes the connection.
         if (request.encoding === 'identity') this.#bodies.giveBack(request.body);
         return this.#worked(startedMs);
@@ -224,10 +221,10 @@ export class Exporter {
   }
 
   #settlePartial(request: WaitingRequest, result: Partial): void {
-    const rejectedSpans = Math.min(result.rejectedSpans, request.spans);
-    this.#count('rejected', rejectedSpans);
-    this.#count('spans_accepted', request.spans - rejectedSpans);
-    this.#report.trouble('the backend rejected spans of a request', result.reason, {}, rejectedSpans);
+    const rejected = firstSpans(request, result.rejectedSpans);
+    this.#drop('rejected', rejected);
+    this.#accept(spansWithout(request, rejected));
+    this.#report.trouble('the backend rejected spans of a request', result.reason, {}, rejected.spans);
   }
 
   #settlePermanent(request: WaitingRequest, result: Permanent, startedMs: number): void {
@@ -244,7 +241,7 @@ export class Exporter {
       if (request.encoding === this.#encoding) this.#fallBack(simpler, result);
       return this.#wait(request);
     }
-    this.#count('rejected', request.spans);
+    this.#drop('rejected', request);
     this.#report.trouble(
       'the backend rejected a request',
       result.reason,
@@ -266,7 +263,7 @@ export class Exporter {
     request.readyAtMs = this.#gate.failed(startedMs, now, request.attempts, result.retryAfterMs);
     const elapsedMaxMs = this.#options.retryElapsedMaxMs ?? 0;
     if (elapsedMaxMs > 0 && now - request.firstTriedMs >= elapsedMaxMs) {
-      this.#count('retries_exhausted', request.spans);
+      this.#drop('retries_exhausted', request);
       this.#report.trouble(
         'a request is given up after too many tries',
         result.reason,
@@ -280,6 +277,19 @@ export class Exporter {
 
   #worked(startedMs: number): void {
     if (this.#gate.worked(startedMs)) this.#report.worked();
+  }
+
+  #accept({ spans, processSpans, heldSpans }: SpanCounts): void {
+    this.#count('spans_accepted', spans);
+    this.#count('process_spans_accepted', processSpans);
+    this.#count('held_spans_accepted', heldSpans);
+  }
+
+  /** What is no pair's is counted apart, whatever it is dropped for. */
+  #drop(reason: CounterName, { spans, processSpans, heldSpans }: SpanCounts): void {
+    this.#count(reason, spans);
+    this.#count('process_spans_dropped', processSpans);
+    this.#count('held_spans_dropped', heldSpans);
   }
 
   #count(name: CounterName, value: number): void {

@@ -4,6 +4,9 @@ import { counterIndex, gaugeIndex } from '../model/counters.ts';
 import type { PumpOptions, ToPump } from '../model/pump-messages.ts';
 import { RecordCursor } from '../model/record-cursor.ts';
 import type { PumpStages } from './pump-stages.ts';
+import { HeldReader } from './held-reader.ts';
+import { RootSender } from './root-sender.ts';
+import { TraceCursor } from '../model/trace-cursor.ts';
 import { SlotCounts } from '../model/slot-counts.ts';
 import * as layout from '../model/record-layout.ts';
 
@@ -13,7 +16,6 @@ const DRAIN_RECORDS_MAX = 8192;
 const WAIT_MS_MAX = 100;
 /** The wall clock drifts and is stepped; the boot clock isn't. */
 const CLOCK_INTERVAL_MS = 5000;
-const KEEP = -1;
 const UNKNOWN = -1;
 const WAITING = -2;
 const IGNORED = -3;
@@ -28,6 +30,7 @@ const BYTES_ENCODED = counterIndex('bytes_encoded');
 const REQUESTS_SEALED = counterIndex('requests_sealed');
 const DRAINS = counterIndex('drains');
 const PUMP_STALLS = counterIndex('pump_stalls');
+const TRACES_GAUGE = gaugeIndex('live_traces');
 const WAITING_GAUGE = gaugeIndex('waiting');
 const TURNED_GAUGE = gaugeIndex('pump_turned_ms');
 const FILL_GAUGE = gaugeIndex('ring_fill_bytes');
@@ -38,9 +41,11 @@ export class Pump {
   private readonly slotCounts: SlotCounts;
   private readonly requestAgeMaxMs: number;
   private readonly cursor = new RecordCursor();
+  private readonly trace = new TraceCursor();
+  private readonly roots: RootSender;
+  private readonly held: HeldReader;
   /** Indices of the free buffers. */
   private readonly freeBuffers: number[];
-  private requestBegunMs = 0;
   private clockMeasuredMs = 0;
   private isReplayDue = false;
   private isStalled = false;
@@ -54,6 +59,9 @@ export class Pump {
     this.slotCounts = new SlotCounts(options.slotCounts);
     this.requestAgeMaxMs = options.requestAgeMaxMs;
     this.freeBuffers = [...options.buffers.keys()];
+    this.roots = new RootSender(stages, this.counters, () => this.makeRoom());
+    const slotOf = (lo: number, hi: number): number => stages.scopes.find(lo, hi);
+    this.held = new HeldReader(this.counters, slotOf, (slot) => this.encode(slot));
   }
 
   /** Runs until a `stop` message was obeyed. */
@@ -75,17 +83,21 @@ export class Pump {
     this.isStalled = false;
     if (this.isReplayDue) this.replay();
     if (!this.isStalled) this.drain();
-    const isOld = this.stages.request.spanCount > 0 && now - this.requestBegunMs >= this.requestAgeMaxMs;
+    // What closed until now was in the ring: a root doesn't go before its children.
+    if (this.isRingEmpty && !this.isStalled) this.roots.sendDue(now - this.stages.clock.offsetMs);
+    const isOld =
+      this.stages.request.spanCount > 0 && now - this.stages.request.begunMs >= this.requestAgeMaxMs;
     if (isOld) this.seal();
     if (this.isStalled) this.counters[PUMP_STALLS] += 1;
     this.counters[WAITING_GAUGE] = this.stages.waiting.count;
+    this.counters[TRACES_GAUGE] = this.stages.traces.count;
     this.counters[FILL_GAUGE] = this.stages.ring.fillBytes();
   }
 
   private wait(): void {
     if (this.isStalled) return this.stages.waiter.waitForMessages(WAIT_MS_MAX);
     if (!this.isRingEmpty || this.isReplayDue) return;
-    const ageMs = Date.now() - this.requestBegunMs;
+    const ageMs = Date.now() - this.stages.request.begunMs;
     const untilSealMs = this.stages.request.spanCount > 0 ? this.requestAgeMaxMs - ageMs : WAIT_MS_MAX;
     this.stages.waiter.waitForRecords(Math.max(1, Math.min(WAIT_MS_MAX, untilSealMs)));
   }
@@ -93,6 +105,7 @@ export class Pump {
   /** Answers a drain or a stop once all is sealed; true when the pump must end. */
   private finish(): boolean {
     if (this.isStopping) this.giveUpWaiting();
+    if (this.isStopping && !this.roots.sendDue(Infinity)) return false;
     if (this.stages.request.spanCount > 0 && !this.seal()) {
       this.isStalled = true;
       return false;
@@ -114,11 +127,15 @@ export class Pump {
         break;
       }
       const kind = check(this.cursor);
-      if (kind === layout.RECORD_SLICE_ENDED) continue;
+      if (kind === layout.RECORD_SLICE_ENDED) {
+        this.takeSlice();
+        continue;
+      }
       if (kind > layout.RECORD_PAIR) {
         this.postScopeRecord();
         continue;
       }
+      if (kind === layout.RECORD_PAIR && this.held.take(this.cursor)) continue;
       this.counters[RECORDS_READ] += 1;
       if (kind === layout.RECORD_PAIR) this.takePair();
       else this.counters[RECORD_INVALID] += 1;
@@ -139,6 +156,14 @@ export class Pump {
     else this.finishPair(state);
   }
 
+  /** What the kernel tells of a slice waits behind the slice's pairs. */
+  private takeSlice(): void {
+    const lo = this.cursor.u32(layout.SLICE_RECORD_SCOPE);
+    const hi = this.cursor.u32(layout.SLICE_RECORD_SCOPE + 4);
+    if (this.stages.scopes.find(lo, hi) === WAITING) this.stages.waiting.add(this.cursor);
+    else this.stages.traces.endSlice(this.cursor);
+  }
+
   private holdPair(lo: number, hi: number, state: number): void {
     if (!this.ask(lo, hi, state) || !this.stages.waiting.add(this.cursor))
       this.counters[UNJUDGED_OVERFLOW] += 1;
@@ -153,16 +178,19 @@ export class Pump {
   }
 
   private finishPair(state: number): void {
-    const { request } = this.stages;
-    const verdict = state === IGNORED ? CONTAINER_DENIED : this.stages.filter.judge(this.cursor);
-    if (verdict !== KEEP) {
-      this.counters[verdict] += 1;
-      if (state >= 0) this.slotCounts.countFiltered(state);
+    if (state === IGNORED) {
+      this.counters[CONTAINER_DENIED] += 1;
       return;
     }
     this.slotCounts.countSpan(state);
-    if (request.spanCount === 0) this.requestBegunMs = Date.now();
-    this.counters[request.add(this.cursor, state) ? SPANS_ENCODED : ENCODE_FAILED] += 1;
+    this.counters[this.encode(state) ? SPANS_ENCODED : ENCODE_FAILED] += 1;
+  }
+
+  private encode(slot: number): boolean {
+    const { request, traces, clock } = this.stages;
+    if (traces.isFull) this.roots.evict();
+    traces.add(this.cursor, slot, this.trace, clock.offsetLo, clock.offsetHi);
+    return request.add(this.cursor, slot, this.trace);
   }
 
   /** Goes through the waiting records; when it stalls, the rest stays and the replay stays due. */
@@ -171,7 +199,7 @@ export class Pump {
     waiting.startReplay();
     this.isReplayDue = false;
     while (waiting.next(this.cursor)) {
-      this.stages.check(this.cursor);
+      const kind = this.stages.check(this.cursor);
       const lo = this.cursor.u32(layout.PAIR_RECORD_SCOPE);
       const hi = this.cursor.u32(layout.PAIR_RECORD_SCOPE + 4);
       const state = scopes.find(lo, hi);
@@ -184,7 +212,8 @@ export class Pump {
         this.isReplayDue = true;
         break;
       }
-      this.finishPair(state);
+      if (kind === layout.RECORD_PAIR) this.finishPair(state);
+      else this.stages.traces.endSlice(this.cursor);
       waiting.take();
     }
     waiting.endReplay();
@@ -194,8 +223,8 @@ export class Pump {
     const { waiting } = this.stages;
     waiting.startReplay();
     while (waiting.next(this.cursor)) {
+      if (this.stages.check(this.cursor) === layout.RECORD_PAIR) this.counters[UNJUDGED_OVERFLOW] += 1;
       waiting.take();
-      this.counters[UNJUDGED_OVERFLOW] += 1;
     }
     waiting.endReplay();
     this.counters[WAITING_GAUGE] = 0;
@@ -211,11 +240,12 @@ export class Pump {
   private seal(): boolean {
     const index = this.freeBuffers.pop();
     if (index === undefined) return false;
-    const spans = this.stages.request.spanCount;
+    const { spanCount, rootCount: processSpans, heldCount: heldSpans } = this.stages.request;
+    const spans = spanCount - processSpans - heldSpans;
     const bytes = this.stages.sealInto(index);
     this.counters[REQUESTS_SEALED] += 1;
     this.counters[BYTES_ENCODED] += bytes;
-    this.stages.post({ type: 'request', index, bytes, spans });
+    this.stages.post({ type: 'request', index, bytes, spans, processSpans, heldSpans });
     return true;
   }
 
@@ -225,10 +255,7 @@ export class Pump {
   }
 
   private measureClock(now: number): void {
-    const { clock, request } = this.stages;
-    clock.measure();
-    request.encoder.offsetLo = clock.offsetLo;
-    request.encoder.offsetHi = clock.offsetHi;
+    this.stages.clock.measure();
     this.clockMeasuredMs = now;
   }
 
@@ -244,6 +271,7 @@ export class Pump {
       case 'container':
         return request.update(message.update);
       case 'container-gone':
+        this.roots.forgetSlot(message.slot);
         this.slotCounts.reset(message.slot);
         return request.encoder.names.reset(message.slot);
       case 'scope': {

@@ -16,7 +16,9 @@ export interface Amounts {
   readonly spoolRecovered: number;
 }
 
-export const FILTER_DROPS = ['path_excluded', 'too_short', 'container_denied', 'rate_limited'] as const;
+/** Filters that the kernel asks itself: it finishes such a pair without a record. */
+export const KERNEL_DROPS = ['path_excluded', 'process_excluded', 'too_short'] as const;
+export const FILTER_DROPS = ['container_denied', 'rate_limited'] as const;
 export const EXPORT_DROPS = [
   'queue_full',
   'rejected',
@@ -40,7 +42,7 @@ export const DROPS: readonly Drop[] = [
   { stage: 'kernel', reason: 'ring_full' },
   { stage: 'decode', reason: 'record_invalid' },
   { stage: 'enrich', reason: 'unjudged_overflow' },
-  ...FILTER_DROPS.map((reason) => ({ stage: 'filter', reason }) as const),
+  ...[...KERNEL_DROPS, ...FILTER_DROPS].map((reason) => ({ stage: 'filter', reason }) as const),
   { stage: 'encode', reason: 'encode_failed' },
   ...EXPORT_DROPS.map((reason) => ({ stage: 'export', reason }) as const),
 ];
@@ -73,7 +75,7 @@ interface Equation {
 const LAW: readonly Equation[] = [
   { left: ['opens_in_scope'], right: ['opens_tracked', 'unsampled', 'open_table_full'] },
   { left: ['opens_tracked'], right: ['pairs_finished', 'still_open'] },
-  { left: ['pairs_finished'], right: ['records_read', 'ring_full', 'ring_unread'] },
+  { left: ['pairs_finished'], right: ['records_read', 'ring_full', 'ring_unread', ...KERNEL_DROPS] },
   {
     left: ['records_read'],
     right: [
@@ -89,6 +91,12 @@ const LAW: readonly Equation[] = [
     left: ['spans_encoded', 'spool_recovered'],
     right: ['spans_accepted', ...EXPORT_DROPS, 'in_flight', 'spooled'],
   },
+  // Roots of traces are counted apart from files.
+  { left: ['process_spans_encoded'], right: ['process_spans_accepted', 'process_spans_dropped'] },
+  // So are reports of files that are still open.
+  { left: ['held_spans_sent'], right: ['held_spans_read'] },
+  { left: ['held_spans_read'], right: ['held_spans_encoded', 'held_spans_filtered'] },
+  { left: ['held_spans_encoded'], right: ['held_spans_accepted', 'held_spans_dropped'] },
 ];
 
 function sum(counters: Counters, names: readonly string[]): number {

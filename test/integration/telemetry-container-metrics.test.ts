@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { constants } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { test, type TestContext } from 'node:test';
+import { NOTHING_WANTED } from '../../src/bpf/live-filters.ts';
 import { kernelOptions } from '../../src/config/options.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { startContainerMetrics } from '../../src/telemetry/container-metrics.ts';
@@ -127,7 +128,7 @@ for (const protocol of ['grpc', 'http/protobuf'])
 test('each errno that is counted by its name is one of this platform, and 31 have a place', async () => {
   const { config } = loadConfig({ file: null, sets: [], env: {} } as never);
   const scope = { by: 'cgroup', byCgroup2: true, cgroup1Controller: null } as never;
-  const { metrics } = await kernelOptions(config, scope, { mnt: 1, pid: 1 });
+  const { metrics } = await kernelOptions(config, scope, { mnt: 1, pid: 1 }, NOTHING_WANTED);
   assert.equal(metrics!.slotsMax, config.limits.containers + 1);
   assert.equal(metrics!.failureErrnos.length, 31);
   assert.equal(metrics!.durationBoundsNs.length, 15);
