@@ -159,9 +159,10 @@ export class Pump {
   /** What the kernel tells of a slice waits behind the slice's pairs. */
   private takeSlice(): void {
     const lo = this.cursor.u32(layout.SLICE_RECORD_SCOPE);
-    const hi = this.cursor.u32(layout.SLICE_RECORD_SCOPE + 4);
-    if (this.stages.scopes.find(lo, hi) === WAITING) this.stages.waiting.add(this.cursor);
-    else this.stages.traces.endSlice(this.cursor);
+    const state = this.stages.scopes.find(lo, this.cursor.u32(layout.SLICE_RECORD_SCOPE + 4));
+    if (state === WAITING) return void this.stages.waiting.add(this.cursor);
+    this.stages.traces.endSlice(this.cursor);
+    this.slotCounts.countFiltered(state, this.cursor.u32(layout.SLICE_RECORD_FILTERED));
   }
 
   private holdPair(lo: number, hi: number, state: number): void {
@@ -213,7 +214,7 @@ export class Pump {
         break;
       }
       if (kind === layout.RECORD_PAIR) this.finishPair(state);
-      else this.stages.traces.endSlice(this.cursor);
+      else this.takeSlice();
       waiting.take();
     }
     waiting.endReplay();

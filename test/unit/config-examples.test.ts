@@ -63,7 +63,7 @@ test('the documents name no key and no variable that does not exist', () => {
   for (const { path, text } of documents) {
     const sections = [...new Set(Object.keys(KEYS).map((key) => key.split('.')[0]))].join('|');
     const named = [
-      ...text.matchAll(new RegExp(`(?<![/\\w])((?:${sections})(?:\\.[a-z_]+)+)\\b(?!/)`, 'g')),
+      ...text.matchAll(new RegExp(`(?<![-/\\w])((?:${sections})(?:\\.[a-z_]+)+)\\b(?!/)`, 'g')),
     ].map(([key]) => key);
     for (const key of named) assert.ok(Object.hasOwn(KEYS, key) || isSection(key), `${path}: ${key}`);
     for (const [name] of text.matchAll(/\bFDSPAN_[A-Z0-9_]+/g)) {
