@@ -101,7 +101,7 @@ export class ContainerSide {
         scope: (scope, verdict, slot, container) => this.#tell(scope, verdict, slot, container),
         scopeGone: (scope) => {
           this.#policy.forget(scope);
-          parts.traced.judged(scope, null);
+          parts.traced.judged(scope, 'deny');
           sendToPump({ type: 'scope-gone', ...wordsOf(scope) });
         },
         containersFull: (max) =>
@@ -127,7 +127,7 @@ export class ContainerSide {
       isKnown: (scope) => this.#registry.hasScope(scope),
       removed: (scope) => this.#scopeRemoved(scope),
       ignored: (scope) => {
-        this.#parts.traced.judged(scope, null);
+        this.#parts.traced.judged(scope, 'ignore');
         sendToPump({ type: 'scope', verdict: { ...wordsOf(scope), verdict: 'ignore', slot: 0 } });
       },
       forgotten: (scope) => sendToPump({ type: 'scope-gone', ...wordsOf(scope) }),
@@ -279,7 +279,7 @@ export class ContainerSide {
     if (!this.#policy.tell(scope, container, kernelVerdict(verdict, slot), verdict === 'ignore'))
       log.warn('the policy table is full: a container is not traced', { scope: String(scope) });
     if (verdict === 'unjudged') return;
-    this.#parts.traced.judged(container, verdict === 'trace' ? slot : null);
+    this.#parts.traced.judged(scope, verdict, slot);
     sendToPump({
       type: 'scope',
       verdict: { ...wordsOf(scope), verdict: verdict === 'trace' ? 'trace' : 'ignore', slot },
