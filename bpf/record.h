@@ -323,7 +323,7 @@ struct pair_record {
 	__u64 scope;	      /* of the container */
 	__u64 opened_boot_ns; /* entry of the open call */
 	__u64 closed_boot_ns;
-	__u64 open_duration_ns; /* time in the open call; 0 when its start was missed */
+	__u64 open_duration_ns; /* time in the open call, 0 when its start was missed; CLOSE_HELD: since it */
 	__u64 execution;	 /* hash of the process execution, or of the container: what traces are made of */
 	__u64 slice_begun_boot_ns; /* of the slice that the open is in */
 	__u64 inode;
@@ -360,7 +360,7 @@ enum slice_end {
 	SLICE_REPLACED = 4, /* its place in the table was needed */
 };
 
-/* What only the kernel knows of a slice of which a file was tracked. Its opens may end later. */
+/* What only the kernel knows of a slice of which a file was tracked or left out by a filter. Its opens may end later. */
 struct slice_record {
 	__u8 kind;
 	__u8 reason; /* enum slice_end */
@@ -370,10 +370,12 @@ struct slice_record {
 	__u64 execution;
 	__u64 begun_boot_ns;
 	__u64 ended_boot_ns;
-	__u32 opens;	 /* in scope */
+	__u32 opens;	 /* in scope, behind the filters */
 	__u32 unsampled; /* of them */
 	__u32 dropped;	 /* of them: no place in the table or the ring */
 	__s32 exit_code; /* SLICE_EXIT: as wait(2) gives it */
+	__u32 filtered;	 /* left out by globs, or too short */
+	__u32 reserved2;
 };
 
 /* A new control group. The path (path_bytes, from the hierarchy's root) follows. */
@@ -442,7 +444,7 @@ _Static_assert(sizeof(struct pair_record) == 184, "pair_record is shared with us
 _Static_assert(sizeof(struct scope_created_record) == 32, "scope_created_record is shared");
 _Static_assert(sizeof(struct scope_removed_record) == 16, "scope_removed_record is shared");
 _Static_assert(sizeof(struct scope_described_record) == 136, "scope_described_record is shared");
-_Static_assert(sizeof(struct slice_record) == 56, "slice_record is shared with user space");
+_Static_assert(sizeof(struct slice_record) == 64, "slice_record is shared with user space");
 _Static_assert(sizeof(struct open_file) % 8 == 0, "the record that follows is aligned");
 _Static_assert(sizeof(struct open_identity) == 32, "open_identity is shared with user space");
 _Static_assert(sizeof(struct open_restore) == 32, "open_restore is shared with user space");

@@ -58,6 +58,7 @@ __noinline int send_pair(struct pending_open *slot)
 	}
 	if (is_too_short(record)) {
 		count(COUNTER_TOO_SHORT);
+		count_in_slice(slice_of_record(record), SLICE_LEFT_OUT);
 		return 0;
 	}
 	error = send(record, bytes);

@@ -175,7 +175,7 @@ export class Collector {
   /** Filters, and judges all containers by the rules of another configuration. */
   async reload(config: Config): Promise<void> {
     if (this.#isDetached) return;
-    await this.#tracer.changeFilters(kernelFilters(config));
+    await this.#tracer.filters.change(kernelFilters(config));
     if (!this.#isDetached) await this.#containers.reload(config);
   }
 

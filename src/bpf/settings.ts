@@ -20,7 +20,7 @@ export interface TracerOptions {
   /** Inodes. */
   readonly hostMountNamespace: number;
   readonly hostPidNamespace: number;
-  /** What they are at the start; {@link Tracer.changeFilters} changes them. */
+  /** What they are at the start. */
   readonly filters: FilterOptions;
   /** What tells containers apart; for namespaces the next two are of no use. */
   readonly scopeBy: 'cgroup' | 'mntns' | 'pidns';

@@ -14,7 +14,7 @@ import {
 } from './kernel-hooks.ts';
 import { runIterator } from './iterator.ts';
 import { libbpf } from './libbpf.ts';
-import { LiveFilters, type FilterOptions } from './live-filters.ts';
+import { LiveFilters } from './live-filters.ts';
 import { mapShared, unmap } from './libc.ts';
 import { chooseReads, objectFile, type Reads } from './object-file.ts';
 import { OPEN_FILES_PROGRAMS, OpenFiles } from './open-files.ts';
@@ -59,8 +59,9 @@ export class Tracer {
   readonly reads: Reads;
   /** Which optional hooks this kernel has. */
   readonly hooks: readonly string[];
+  /** What is left out, from the next open or close on. */
+  readonly filters: LiveFilters;
   readonly #object: BpfObject;
-  readonly #filters: LiveFilters;
   /** All that are loaded. */
   readonly #programs: readonly string[];
   readonly #groupHooks: readonly string[];
@@ -104,8 +105,8 @@ export class Tracer {
     this.#programs = [...hooked, ...UNHOOKED, ...(isByGroups ? [] : [NAMESPACE_ITERATOR])];
     this.#object.load(this.#programs);
     if (!options.isSelfTraced) this.#object.run('know_self', new Uint8Array());
-    this.#filters = new LiveFilters(this.#object);
-    this.#filters.begin(options.filters);
+    this.filters = new LiveFilters(this.#object);
+    this.filters.begin(options.filters);
     this.counters = new KernelCounters(this.#object, hooked);
     this.openFiles = new OpenFiles(this.#object, this.#buckets);
     const slotsMax = options.metrics?.slotsMax;
@@ -238,11 +239,6 @@ export class Tracer {
     }
   }
 
-  /** Changes what is left out, from the next open or close on. */
-  changeFilters(options: FilterOptions): Promise<void> {
-    return this.#filters.change(options);
-  }
-
   /** From here on no program runs; pairs that are open stay in the table. */
   detach(): void {
     this.#object.detach();
@@ -250,7 +246,7 @@ export class Tracer {
 
   /** Unmaps and frees. The pump must have ended: a read after it is a SIGSEGV. */
   close(): void {
-    this.#filters.close();
+    this.filters.close();
     this.containerCounts?.close();
     unmap(this.ring.consumerAddress, PAGE_BYTES);
     unmap(this.ring.producerAddress, PAGE_BYTES + 2 * this.ring.ringBytes);
