@@ -1,7 +1,7 @@
 // The containers' side of the collector: what the kernel and the runtimes tell goes to the registry, and what the
 // registry decides goes to the kernel's policy and to the pump. On the main thread.
 import { existsSync } from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import type { Tracer } from './bpf/tracer.ts';
 import { BARE_STATE_FOLDERS, bareContainerOf } from './containers/bare-containers.ts';
 import type { FindMetadata } from './containers/container-judge.ts';
@@ -209,7 +209,7 @@ export class ContainerSide {
 
   /** Judges what still waits, within the time; nothing is asked after it. */
   async finish(waitMs: number): Promise<void> {
-    this.#takeRecords();
+    await this.#recordsTaken();
     await this.#namespaces?.settle();
     await this.settled(waitMs);
     this.close();
@@ -226,6 +226,12 @@ export class ContainerSide {
    */
   takeRecord(bytes: Uint8Array): void {
     if (this.#records.push(bytes) === 1) setImmediate(() => this.#takeRecords());
+  }
+
+  /** Resolves when all records that came are taken; not before their turn, as {@link takeRecord} says. */
+  async #recordsTaken(): Promise<void> {
+    await nextTurn();
+    this.#takeRecords();
   }
 
   #takeRecords(): void {
@@ -255,7 +261,7 @@ export class ContainerSide {
 
   /** The pump has records of a scope that it knows nothing of: its own record was lost, or its verdict is on the way. */
   async scopeUnknown(scope: bigint): Promise<void> {
-    this.#takeRecords();
+    await this.#recordsTaken();
     if (this.#registry.hasScope(scope)) return;
     if (this.#namespaces !== null) return this.#namespaces.unknown(scope);
     await this.#lost.unknown(scope, Date.now());
