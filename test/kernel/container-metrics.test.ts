@@ -224,8 +224,8 @@ test(
     );
     const isSent = (group: ContainerGroup): boolean => pointsOf(scene, group, 'fdspan.file.opens').length > 0;
     await until(
-      () => isSent(traced),
-      () => 'the container is judged and sent',
+      () => isSent(traced) && isSent(late[0]),
+      () => 'the containers are judged and sent',
     );
     const { counters } = await scene.collector.stop();
     assertCounted(scene, traced, results[0]);
@@ -257,7 +257,7 @@ function loadCounting(t: TestContext): { tracer: Tracer; traced: TracedContainer
     ringBytes: 4096,
     openFilesMax: 1024,
     pidMax: 4_194_304,
-    selfPid: process.pid,
+    isSelfTraced: false,
     hostMountNamespace: 0,
     hostPidNamespace: 0,
     filters: { ...NOTHING_WANTED, fileTypes: [8] },
