@@ -59,6 +59,7 @@ enum scope_verdict {
 	VERDICT_UNJUDGED = 3, /* traced; its records wait in user space */
 	VERDICT_TRACE = 4,
 	VERDICT_UNTOLD = 5, /* unjudged; RECORD_NAMESPACE_MET goes out at its next open */
+	VERDICT_INHERITED = 6, /* traced as the container that the new group was made in; not judged yet */
 };
 
 /* A judged container's slot, above its verdict in the same word: both change by one store. */
@@ -67,8 +68,8 @@ enum scope_verdict {
 /* Value of the policy map; its key is the scope (u64). */
 struct scope_policy {
 	__u64 container; /* the scope of the container that the group belongs to */
-	__u32 verdict;	 /* enum scope_verdict | slot << VERDICT_SLOT_SHIFT (VERDICT_TRACE only) */
-	__u32 described; /* mount namespace told by RECORD_SCOPE_DESCRIBED; 0: not yet */
+	__u32 verdict;	 /* enum scope_verdict | slot << VERDICT_SLOT_SHIFT (TRACE and INHERITED only) */
+	__u32 described; /* mount namespace told by RECORD_SCOPE_DESCRIBED; 0: not yet; 1: to be told again */
 };
 
 #define EXCLUDED_MAGICS_MAX 32
@@ -83,7 +84,6 @@ struct settings {
 	__u64 fill_check_bytes; /* sent by one CPU between two looks at the fill */
 	__u32 bucket_mask;    /* buckets of the open table - 1, a power of two - 1 */
 	__u32 start_mask;     /* entries of the start table - 1 */
-	__u32 self_pid;	      /* never traced */
 	__u32 host_mnt_ns;    /* inode */
 	__s32 cgroup1_subsys; /* index in css_set.subsys of the v1 hierarchy; -1: none */
 	__u32 host_pid_ns;    /* inode */

@@ -24,8 +24,6 @@ import { SELF_TEST_ATTEMPTS_MAX, selfTest } from './self-test.ts';
 import { encodeSettings, sliceSetsOf, SLICE_WAYS, startEntriesOf, type TracerOptions } from './settings.ts';
 
 const PAGE_BYTES = 4096;
-/** At the end of every system call: loaded only when it is asked for. */
-const IO_HOOK = 'io_exit';
 const UNHOOKED = [
   'adopt_files',
   'mark_files',
@@ -35,6 +33,7 @@ const UNHOOKED = [
   'count_open_files',
   'expire_slices',
   'self_test',
+  'know_self',
   ...OPEN_FILES_PROGRAMS,
 ];
 const NAMESPACE_ITERATOR = 'list_namespaces';
@@ -78,13 +77,13 @@ export class Tracer {
     try {
       const hasGroups = options.byCgroup2 || options.cgroup1Controller !== null;
       this.#groupHooks = hasGroups ? GROUP_HOOKS : [];
-      this.hooks = [...chooseHooks(kernel, this.#groupHooks), ...(options.hasIoTotals ? [IO_HOOK] : [])];
+      this.hooks = chooseHooks(kernel, this.#groupHooks);
       this.#buckets = powerOfTwo(Math.ceil(options.openFilesMax / layout.BUCKET_TAGS));
       this.reads = chooseReads(options.reads, kernel);
       this.#object = new BpfObject(objectFile(this.reads), options.btfPath);
       const startEntries = startEntriesOf(options.pidMax);
       const unused = [...(isByGroups ? [NAMESPACE_ITERATOR] : []), ...(hasGroups ? [] : GROUP_HOOKS)];
-      for (const program of [...OPTIONAL_HOOKS, IO_HOOK].filter((hook) => !this.hooks.includes(hook)).concat(unused)) {
+      for (const program of [...OPTIONAL_HOOKS.filter((hook) => !this.hooks.includes(hook)), ...unused]) {
         this.#object.setAutoload(program, false);
       }
       this.#object.setMaxEntries('ring', options.ringBytes);
@@ -96,6 +95,7 @@ export class Tracer {
         '.rodata.settings',
         encodeSettings(options, kernel, this.#buckets, startEntries, cpuCount),
       );
+      this.#object.setInitialValue('.rodata.io_totals', Uint32Array.of(options.hasIoTotals ? 1 : 0));
       stripes = prepareMetrics(this.#object, options.metrics, cpuCount);
     } finally {
       kernel.close();
@@ -103,6 +103,7 @@ export class Tracer {
     const hooked = [...this.hooks, ...this.#groupHooks];
     this.#programs = [...hooked, ...UNHOOKED, ...(isByGroups ? [] : [NAMESPACE_ITERATOR])];
     this.#object.load(this.#programs);
+    if (!options.isSelfTraced) this.#object.run('know_self', new Uint8Array());
     this.filters = new LiveFilters(this.#object);
     this.filters.begin(options.filters);
     this.counters = new KernelCounters(this.#object, hooked);

@@ -50,7 +50,8 @@ export class Pump {
   private isReplayDue = false;
   private isStalled = false;
   private isRingEmpty = false;
-  private isDraining = false;
+  /** Answers that are owed. */
+  private drainsAsked = 0;
   private isStopping = false;
 
   constructor(options: PumpOptions, stages: PumpStages) {
@@ -69,7 +70,7 @@ export class Pump {
     this.stages.post({ type: 'ready' });
     for (;;) {
       this.turn();
-      if ((this.isDraining || this.isStopping) && this.isRingEmpty && !this.isStalled && this.finish())
+      if ((this.drainsAsked > 0 || this.isStopping) && this.isRingEmpty && !this.isStalled && this.finish())
         return;
       this.wait();
     }
@@ -110,8 +111,7 @@ export class Pump {
       this.isStalled = true;
       return false;
     }
-    if (this.isDraining) this.stages.post({ type: 'drained' });
-    this.isDraining = false;
+    for (; this.drainsAsked > 0; this.drainsAsked -= 1) this.stages.post({ type: 'drained' });
     if (this.isStopping) this.stages.post({ type: 'stopped' });
     return this.isStopping;
   }
@@ -290,7 +290,7 @@ export class Pump {
         this.freeBuffers.push(message.index);
         return;
       case 'drain':
-        this.isDraining = true;
+        this.drainsAsked += 1;
         return;
       case 'stop':
         this.isStopping = true;
