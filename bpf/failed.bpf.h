@@ -132,8 +132,14 @@ static __always_inline void tell_failed(struct opening *opening, s32 dirfd, u64 
 
 	count(COUNTER_OPENS_IN_SCOPE);
 	slice = slice_at_open(opening);
+	if (!sample_open(opening, true)) {
+		count(COUNTER_UNSAMPLED);
+		count_in_slice(slice, SLICE_UNSAMPLED);
+		return;
+	}
 	if (!take_slot(opening->task, &taken)) {
 		count(COUNTER_OPEN_TABLE_FULL);
+		cut_slice(opening->execution, opening->slice_begun_boot_ns, opening->random);
 		count_in_slice(slice, SLICE_DROPPED);
 		return;
 	}
@@ -152,6 +158,7 @@ static __always_inline void tell_failed(struct opening *opening, s32 dirfd, u64 
 		begin_failed(&taken.slot->record, opening, now);
 		fill_failed_shortly(taken.slot, opening->task, user_path);
 	}
+	count_passed(opening);
 	send_pair(taken.slot);
 	free_slot(taken.tag, taken.slot);
 }

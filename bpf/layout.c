@@ -16,3 +16,7 @@ struct expire_arguments expire_arguments;
 struct sweep_arguments sweep_arguments;
 struct self_test_arguments self_test_arguments;
 struct pending_open pending_open;
+struct sampling_rules sampling_rules;
+struct sampling sampling;
+struct slot_sampling slot_sampling;
+struct slot_offers slot_offers;

@@ -38,6 +38,9 @@ enum pair_flag {
 	PAIR_START_MISSED = 1 << 3,   /* opened_boot_ns is the exit of the open call */
 	PAIR_RUNTIME_PHASE = 1 << 4,  /* opened by the container runtime, before exec */
 	PAIR_DELETED = 1 << 5,	      /* the path ends in " (deleted)", put there by fdspan */
+	PAIR_UNSAMPLED = 1 << 12,     /* only while open: dropped at its end unless its class is kept then */
+	PAIR_UNJUDGED = 1 << 13,      /* the container had no verdict at open: user space samples it */
+	PAIR_SLICE_CUT = 1 << 14,     /* others of its slice were lost by no chance: nothing to extrapolate */
 };
 
 /*
@@ -100,6 +103,56 @@ struct settings {
 	__u64 slice_ns;		/* trace.window */
 	__u32 slice_opens_max; /* trace.spans_max */
 	__u32 slice_mask;	/* sets of the table of slices - 1 */
+};
+
+#define SAMPLING_RULES_MAX 32
+#define SAMPLING_ACCESSES  4
+#define SAMPLING_NEVER	   0xffffffff /* a threshold that no randomness reaches */
+#define SAMPLING_STRIPES   4	      /* CPUs that count apart */
+#define SAMPLING_WEIGHT	   65536      /* of one open that no rule thins out */
+
+/* Classes that are sent whatever was drawn at open: bits of struct sampling's `keep`. */
+enum sampling_keep {
+	KEEP_FAILED = 1 << 0,
+	KEEP_HELD = 1 << 1,
+	KEEP_SLOW = 1 << 2,
+};
+
+/* The rules of one configuration; bit n of a mask is rule n. */
+struct sampling_rules {
+	__u32 base;			     /* threshold where no rule matches */
+	__u32 by_access[SAMPLING_ACCESSES]; /* rules that agree, by O_ACCMODE */
+	__u32 by_path;			     /* rules that ask for the path */
+	__u32 by_process;		     /* rules that ask for the executable's name */
+	__u32 reserved;
+	__u32 thresholds[SAMPLING_RULES_MAX];
+};
+
+/* How to sample, mapped by user space, which may change it at any time by one store for each word. */
+struct sampling {
+	__u32 is_on;	      /* 0: all is sampled, nothing is counted */
+	__u32 half;	      /* of `rules` and of each slot's masks, in force */
+	__u32 host_threshold; /* met or raised by each open, for sampling.target.host */
+	__u32 keep;	      /* enum sampling_keep */
+	__u64 slow_ns;	      /* KEEP_SLOW: open for longer */
+	__u32 is_counted;     /* a target needs the counts of the slots */
+	__u32 reserved;
+	struct sampling_rules rules[2];
+};
+
+/* By container slot: struct sampling's rules that the container agrees with, and its own threshold. */
+struct slot_sampling {
+	__u32 threshold; /* for sampling.target.container */
+	__u32 reserved;
+	__u32 rules[2];
+};
+
+/* Opens of one slot and some CPUs; they only grow. */
+struct slot_offers {
+	__u64 opens;
+	__u64 weight; /* what rules and ratio let through of them, in SAMPLING_WEIGHT */
+	__u64 passed; /* sampled, and not left out by a filter */
+	__u64 reserved[5];
 };
 
 /* Arguments of the programs that user space runs itself (BPF_PROG_TEST_RUN). */
@@ -283,7 +336,8 @@ enum kernel_counter {
 	COUNTER_SCOPE_RECORDS_LOST = 13, /* ring full for a scope's record */
 	COUNTER_SCOPE_TABLE_FULL = 14,
 	COUNTER_SLICE_RECORDS_LOST = 15, /* ring full for a slice's record */
-	COUNTER_COUNT = 16,
+	COUNTER_UNSAMPLED_FINISHED = 16, /* pairs among pairs_finished that sampling drops at their end */
+	COUNTER_COUNT = 17,
 };
 
 _Static_assert(sizeof(struct pair_record) == 184, "pair_record is shared with user space");
@@ -291,6 +345,8 @@ _Static_assert(sizeof(struct scope_created_record) == 32, "scope_created_record 
 _Static_assert(sizeof(struct scope_removed_record) == 16, "scope_removed_record is shared");
 _Static_assert(sizeof(struct scope_described_record) == 136, "scope_described_record is shared");
 _Static_assert(sizeof(struct slice_record) == 56, "slice_record is shared with user space");
+_Static_assert(sizeof(struct slot_sampling) == 16, "slot_sampling is shared with user space");
+_Static_assert(sizeof(struct slot_offers) == 64, "one cache line");
 _Static_assert(sizeof(struct scope_policy) == 16, "scope_policy is shared with user space");
 
 #endif

@@ -4,6 +4,7 @@
 #define FDSPAN_TRACK_BPF_H
 
 #include "pair.bpf.h"
+#include "sampling.bpf.h"
 #include "short-path.bpf.h"
 
 static __always_inline struct pair_record *record_of(struct pending_open *slot)
@@ -25,35 +26,45 @@ static __always_inline void free_slot(u64 *tag, struct pending_open *slot)
 	publish(tag, 0);
 }
 
-/* Sends the record from where it lies. The slot is this program's own. */
-static __always_inline void send_pair(struct pending_open *slot)
+/*
+ * Sends the record from where it lies. The slot is this program's own. A global function: the verifier looks at it once,
+ * not again for each way to an end.
+ */
+__noinline int send_pair(struct pending_open *slot)
 {
 	struct pair_record *record;
 	u64 bytes;
 	long error;
 
+	if (!slot)
+		return 0;
 	count(COUNTER_PAIRS_FINISHED);
 	if (slot->long_index) {
 		struct long_record *found = long_record_of(slot->long_index);
 
 		if (!found)
-			return;
+			return 0;
 		record = &found->record;
 		bytes = sizeof(*record) + record->executable_bytes + record->path_bytes;
 		BARRIER(bytes);
 		if (bytes > sizeof(*record) + LONG_TAIL_BYTES)
-			return;
+			return 0;
 	} else {
 		record = &slot->record;
 		bytes = sizeof(*record) + record->executable_bytes + record->path_bytes;
 		BARRIER(bytes);
 		if (bytes > sizeof(*record) + SLOT_TAIL_BYTES)
-			return;
+			return 0;
 	}
+	if (is_slice_cut(record->execution, record->slice_begun_boot_ns, record->random))
+		record->flags |= PAIR_SLICE_CUT;
 	error = send(record, bytes);
 	count(error ? COUNTER_RING_FULL : COUNTER_RECORDS_SENT);
-	if (error)
+	if (error) {
+		cut_slice(record->execution, record->slice_begun_boot_ns, record->random);
 		count_in_slice(slice_of_record(record), SLICE_DROPPED);
+	}
+	return 0;
 }
 
 /* Ends a pair once: the winner of the tag sends it. */
@@ -78,7 +89,12 @@ static __always_inline bool end_pair(u64 file, struct found *found, u32 reason, 
 	pending = table_count(slot->files);
 	if (pending)
 		__sync_fetch_and_add(pending, -1);
-	send_pair(slot);
+	if (record && is_sampled_out_at_end(record, now)) {
+		count(COUNTER_PAIRS_FINISHED);
+		count(COUNTER_UNSAMPLED_FINISHED);
+	} else {
+		send_pair(slot);
+	}
 	free_slot(found->tag, slot);
 	return true;
 }
@@ -222,13 +238,19 @@ static __always_inline void track(struct opening *opening, u64 now)
 		return;
 	count(COUNTER_OPENS_IN_SCOPE);
 	slice = slice_at_open(opening);
+	if (!sample_open(opening, false)) {
+		count(COUNTER_UNSAMPLED);
+		count_in_slice(slice, SLICE_UNSAMPLED);
+		return;
+	}
 	if (!take_slot(opening->file, &taken)) {
 		count(COUNTER_OPEN_TABLE_FULL);
+		cut_slice(opening->execution, opening->slice_begun_boot_ns, opening->random);
 		count_in_slice(slice, SLICE_DROPPED);
 		return;
 	}
 	count(COUNTER_OPENS_TRACKED);
-	count_in_slice(slice, SLICE_TRACKED);
+	count_in_slice(slice, opening->flags & PAIR_UNSAMPLED ? SLICE_UNSAMPLED : SLICE_TRACKED);
 	slot = taken.slot;
 	slot->generation++;
 	slot->files = opening->files;
@@ -242,6 +264,7 @@ static __always_inline void track(struct opening *opening, u64 now)
 	pending = table_count(opening->files);
 	if (pending)
 		__sync_fetch_and_add(pending, 1);
+	count_passed(opening);
 	publish(taken.tag, opening->file);
 }
 

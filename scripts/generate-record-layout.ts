@@ -20,6 +20,10 @@ const STRUCTS = [
   'expire_arguments',
   'self_test_arguments',
   'pending_open',
+  'sampling_rules',
+  'sampling',
+  'slot_sampling',
+  'slot_offers',
 ];
 
 function constants(): string[] {

@@ -3,7 +3,8 @@
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { bootNs } from './bpf/libc.ts';
-import { Tracer, hostNamespace } from './bpf/tracer.ts';
+import { hostNamespace } from './bpf/host-namespace.ts';
+import { Tracer } from './bpf/tracer.ts';
 import { findHierarchies, layoutOf, type CgroupHierarchy } from './containers/cgroup-mounts.ts';
 import { hostAttributes } from './containers/host.ts';
 import type { HostNamespaces } from './containers/namespaces.ts';
@@ -14,10 +15,13 @@ import { kernelOptions, pumpOptions } from './config/options.ts';
 import type { Attributes } from './model/attributes.ts';
 import type { SlotCount } from './model/slot-counts.ts';
 import { PumpThread } from './pump-thread.ts';
+import { SamplingSide } from './sampling-side.ts';
 import { summarize } from './telemetry/summary.ts';
 import type { Logger } from './telemetry/log.ts';
 
 const TICK_MS = 1000;
+/** Reason: what a load that grows lets through too much is as long as this. */
+const SAMPLING_TICK_MS = 200;
 /** Reason: what it finds was missed already; it costs a look at every open file of the host. */
 const SWEEP_EVERY_MS = 60_000;
 const QUEUE_LOOK_MS = 10;
@@ -57,6 +61,7 @@ export class Collector {
   readonly #parts: CollectorParts;
   readonly #tracer: Tracer;
   readonly #pump: PumpThread;
+  readonly #sampling: SamplingSide;
   readonly #containers: ContainerSide;
   readonly #sink: RequestSink;
   readonly #timers: NodeJS.Timeout[] = [];
@@ -84,9 +89,16 @@ export class Collector {
       },
     });
     this.#sink = parts.makeSink(this.#pump.counters);
+    this.#sampling = new SamplingSide({
+      config,
+      maps: tracer.sampling,
+      pumpWords: this.#pump.sampling,
+      sendToPump: (message) => this.#pump.send(message),
+    });
     this.#containers = new ContainerSide({
       ...parts,
       ...found,
+      sampling: this.#sampling,
       hostAttributes: host,
       sendToPump: (message) => this.#pump.send(message),
     });
@@ -107,6 +119,7 @@ export class Collector {
       await collector.#begin();
     } catch (error) {
       collector.#containers.close();
+      collector.#sampling.close();
       await collector.#pump.stop();
       tracer.close();
       throw error;
@@ -187,6 +200,7 @@ export class Collector {
     await this.#sink.flush(Math.max(0, deadlineMs - Date.now()));
     const counters = this.counters();
     this.#sink.close();
+    this.#sampling.close();
     this.#tracer.close();
     return counters;
   }
@@ -214,6 +228,7 @@ export class Collector {
     if (this.#parts.config.scope.adoptOpen) await this.#tracer.adoptFiles();
     this.#timers.push(
       setInterval(() => this.#containers.tick(), TICK_MS),
+      setInterval(() => this.#sampling.tick(), SAMPLING_TICK_MS),
       setInterval(() => void this.#sweep(), SWEEP_EVERY_MS),
     );
   }

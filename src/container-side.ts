@@ -20,11 +20,12 @@ import type { Config } from './config/config.ts';
 import { runtimeSettings } from './config/options.ts';
 import { encodeResource } from './encode/resource.ts';
 import type { Attributes } from './model/attributes.ts';
-import * as layout from './model/record-layout.ts';
 import type { ToPump } from './model/pump-messages.ts';
 import { namespacesListener } from './namespaces-listener.ts';
+import type { SamplingSide } from './sampling-side.ts';
 import { rulesOf } from './registry-rules.ts';
 import type { Logger } from './telemetry/log.ts';
+import { verdictWord } from './verdict-word.ts';
 
 /** Reason: a start takes 1 s at most; containers whose runtime is slower are traced, and judged when it answers. */
 const START_WAIT_MS = 400;
@@ -32,13 +33,6 @@ const START_WAIT_MS = 400;
 const RELOAD_MARGIN_MS = 2000;
 /** Reason: a pair of a group that went can come late only by what the ring and the waiting records hold. */
 const STRANGER_KEEP_MS = 30_000;
-
-const VERDICTS: Readonly<Record<RegistryVerdict, number>> = {
-  trace: layout.VERDICT_TRACE,
-  deny: layout.VERDICT_DENY,
-  ignore: layout.VERDICT_IGNORE,
-  unjudged: layout.VERDICT_UNJUDGED,
-};
 
 export interface ContainerSideParts {
   readonly config: Config;
@@ -51,6 +45,7 @@ export interface ContainerSideParts {
   readonly hostNamespaces: HostNamespaces;
   readonly hostAttributes: Attributes;
   readonly sendToPump: (message: ToPump) => void;
+  readonly sampling: SamplingSide;
 }
 
 export class ContainerSide {
@@ -108,12 +103,14 @@ export class ContainerSide {
       encodeResource,
       ...proofs,
       listener: {
-        container: (update, attributes) => {
+        container: (update, attributes, samplingRules) => {
+          parts.sampling.container(update.slot, samplingRules);
           if (config.telemetry.metrics.pressure) this.#attributes.set(update.slot, attributes);
           sendToPump({ type: 'container', update });
         },
         containerGone: (slot) => {
           this.#attributes.delete(slot);
+          parts.sampling.containerGone(slot);
           sendToPump({ type: 'container-gone', slot });
         },
         scope: (scope, verdict, slot, container) => this.#tell(scope, verdict, slot, container),
@@ -193,8 +190,10 @@ export class ContainerSide {
 
   /** Judges all containers by the rules of another configuration; resolves when each has its verdict. */
   async reload(config: Config): Promise<void> {
+    this.#parts.sampling.prepare(config);
     this.#registry.reload(rulesOf(config));
     await this.settled(config.limits.metadataWaitMs + RELOAD_MARGIN_MS);
+    this.#parts.sampling.apply(config);
     // A container that was denied was never described, and what isn't described counts as its runtime.
     await this.#parts.tracer.describeTasks();
   }
@@ -284,7 +283,7 @@ export class ContainerSide {
   /** The kernel first: a group made inside of it meanwhile then inherits. */
   #tell(scope: bigint, verdict: RegistryVerdict, slot: number, container: bigint): void {
     const { log, sendToPump } = this.#parts;
-    if (!this.#policy.tell(scope, container, VERDICTS[verdict], verdict === 'ignore'))
+    if (!this.#policy.tell(scope, container, verdictWord(verdict, slot), verdict === 'ignore'))
       log.warn('the policy table is full: a container is not traced', { scope: String(scope) });
     if (verdict === 'unjudged') return;
     sendToPump({

@@ -6,6 +6,7 @@ import { SpanArena } from './encode/span-arena.ts';
 import { ScopeTable } from './enrich/scope-table.ts';
 import { WaitingArea } from './enrich/waiting-area.ts';
 import { PairFilter } from './filter/pair-filter.ts';
+import { PairSampler } from './filter/pair-sampler.ts';
 import type { FromPump, PumpOptions, ToPump } from './model/pump-messages.ts';
 import { Pump } from './pump/pump.ts';
 import { createRingViews, preferThisThread, Waiter, WallClock } from './ring/libc.ts';
@@ -40,6 +41,7 @@ function runPump(options: PumpOptions): void {
     scopes: new ScopeTable(Math.max(1024, SCOPES_PER_CONTAINER * options.containersMax)),
     waiting: new WaitingArea(options.waitingRecordsMax),
     filter: new PairFilter(options),
+    sampler: new PairSampler(options.sampling),
     request,
     sealInto: (index) => request.seal(sealed[index]),
     receive: () => receiveMessageOnPort(port)?.message as ToPump | undefined,

@@ -1,8 +1,7 @@
 // The kernel side as the main thread sees it: sizes, settings, load, attach, the policy map, counters,
 // adoption, sweeps. Owns every descriptor, link and mapping; the pump only gets addresses.
-import { stat } from 'node:fs/promises';
 import * as layout from '../model/record-layout.ts';
-import { BpfError, BpfObject } from './bpf-object.ts';
+import { BpfObject } from './bpf-object.ts';
 import { Btf, BTF_KIND_TYPEDEF } from './btf.ts';
 import { KernelCounters } from './kernel-counters.ts';
 import { runIterator } from './iterator.ts';
@@ -11,6 +10,7 @@ import { mapShared, unmap } from './libc.ts';
 import { chooseReads, objectFile, type Reads } from './object-file.ts';
 import { oldestBootNs } from './pending-opens.ts';
 import { readProgramInfo } from './program-info.ts';
+import { SamplingMaps } from './sampling-maps.ts';
 import { SELF_TEST_ATTEMPTS_MAX, selfTest } from './self-test.ts';
 import { encodeSettings, sliceSetsOf, SLICE_WAYS, startEntriesOf, type TracerOptions } from './settings.ts';
 
@@ -51,6 +51,7 @@ export interface RingMapping {
 export class Tracer {
   readonly ring: RingMapping;
   readonly counters: KernelCounters;
+  readonly sampling: SamplingMaps;
   readonly reads: Reads;
   /** Which optional hooks this kernel has. */
   readonly hooks: readonly string[];
@@ -83,6 +84,7 @@ export class Tracer {
       this.#object.setMaxEntries('buckets', this.#buckets);
       this.#object.setMaxEntries('slots', this.#buckets * layout.BUCKET_TAGS);
       this.#object.setMaxEntries('starts', startEntries);
+      SamplingMaps.setSizes(this.#object, options.containersMax + 1);
       this.#object.setMaxEntries('slices', sliceSetsOf(options.pidMax) * SLICE_WAYS);
       this.#object.setInitialValue(
         '.rodata.settings',
@@ -96,6 +98,7 @@ export class Tracer {
     this.#object.load(this.#programs);
     this.counters = new KernelCounters(this.#object, hooked);
     this.ring = mapRing(this.#object.mapFd('ring'), options.ringBytes);
+    this.sampling = new SamplingMaps(this.#object, options.containersMax + 1);
   }
 
   /**
@@ -238,6 +241,7 @@ export class Tracer {
 
   /** Unmaps and frees. The pump must have ended: a read after it is a SIGSEGV. */
   close(): void {
+    this.sampling.close();
     unmap(this.ring.consumerAddress, PAGE_BYTES);
     unmap(this.ring.producerAddress, PAGE_BYTES + 2 * this.ring.ringBytes);
     this.#object.close();
@@ -288,16 +292,4 @@ function powerOfTwo(least: number): number {
   let value = 1;
   while (value < least) value *= 2;
   return value;
-}
-
-/** Reads the inode of a namespace of the host: process 1's, or our own where that can't be read. */
-export async function hostNamespace(type: 'mnt' | 'pid'): Promise<number> {
-  for (const path of [`/proc/1/ns/${type}`, `/proc/self/ns/${type}`]) {
-    try {
-      return (await stat(path)).ino;
-    } catch {
-      // Without the right to look at process 1, our own namespace is the next best.
-    }
-  }
-  throw new BpfError(`reading the ${type} namespace`, 0);
 }

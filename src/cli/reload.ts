@@ -11,6 +11,13 @@ export const RELOADABLE_KEYS: readonly string[] = [
   'containers.deny',
   'containers.labels',
   'resource',
+  'sampling.ratio',
+  'sampling.rules',
+  'sampling.keep',
+  'sampling.slow_after',
+  'sampling.target.container',
+  'sampling.target.host',
+  'sampling.limit.host',
 ];
 
 export interface Reload {

@@ -1,5 +1,12 @@
 // What the code gets of the configuration, in its own units: milliseconds, bytes.
 
+/** A ratio for the opens that agree with all that the rule names. */
+export interface SamplingRule {
+  readonly container?: Readonly<Record<string, string>>;
+  readonly access?: 'read' | 'write' | 'read_write';
+  readonly ratio: number;
+}
+
 export interface Config {
   readonly kernel: { readonly btf: string | null; readonly reads: 'auto' | 'cast' | 'probe' };
   readonly scope: {
@@ -29,6 +36,16 @@ export interface Config {
     readonly namesMax: number;
     readonly minDurationMs: number;
     readonly failedOpens: readonly string[];
+  };
+  readonly sampling: {
+    /** Share of opens, 0 to 1, where no rule matches. */
+    readonly ratio: number;
+    readonly rules: readonly SamplingRule[];
+    readonly keep: readonly ('failed' | 'held' | 'slow')[];
+    readonly slowAfterMs: number;
+    /** Spans a second; 0: none. */
+    readonly target: { readonly container: number; readonly host: number };
+    readonly limit: { readonly host: number };
   };
   readonly trace: {
     readonly groupBy: 'process' | 'container';

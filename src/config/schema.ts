@@ -1,6 +1,7 @@
 // Every key of the configuration: what it means, its default, and how its value is written. The order is
 // that of config/default.yaml. What the code gets is in config.ts.
 import * as format from './formats.ts';
+import * as sampling from './sampling-formats.ts';
 import { EXCLUDED, FAILED, FILE_SYSTEMS } from './default-lists.ts';
 import { FILE_SYSTEM_NAMES } from './file-systems.ts';
 import type { Format } from './formats.ts';
@@ -148,30 +149,39 @@ export const KEYS: Readonly<Record<string, Key>> = {
     format: format.notYetBuilt('1h'),
   },
   'sampling.ratio': {
-    doc: 'Share of opens to trace (not built yet).',
+    doc: 'Share of opens to trace where no rule matches: 0 to 1, or a percentage.',
     default: 1,
-    format: format.notYetBuilt(1),
+    format: sampling.ratio,
   },
-  'sampling.rules': { doc: 'Ratios by rule (not built yet).', default: [], format: format.notYetBuilt([]) },
+  'sampling.rules': {
+    doc: 'Ratios of their own, as {container: {name: "web-*"}, access: write, ratio: 0.1}; the first that agrees.',
+    default: [],
+    format: sampling.rules,
+  },
   'sampling.keep': {
-    doc: 'Classes that are always kept (not built yet).',
+    doc: 'What is sent whatever was drawn: failed opens, files reported as held, slow ones.',
     default: ['failed', 'held'],
-    format: format.notYetBuilt(['failed', 'held']),
+    format: format.listOf(format.oneOf('failed', 'held', 'slow'), 'classes'),
+  },
+  'sampling.slow_after': {
+    doc: 'A file that is open for longer is slow.',
+    default: '1s',
+    format: format.duration,
   },
   'sampling.target.container': {
-    doc: 'Spans a second of one container (not built yet).',
+    doc: 'Spans a second of one container, met by sampling less of it; 0: no target.',
     default: 0,
-    format: format.notYetBuilt(0),
+    format: sampling.rate,
   },
   'sampling.target.host': {
-    doc: 'Spans a second of the host; 0: no limit (not built yet).',
-    default: 0,
-    format: format.notYetBuilt(0),
+    doc: 'Spans a second of the host, met by sampling less; 0: no target.',
+    default: '2000/s',
+    format: sampling.rate,
   },
   'sampling.limit.host': {
-    doc: 'Hard limit of spans a second (not built yet).',
+    doc: 'Hard limit of spans a second; beyond, they are dropped, counted as rate_limited. 0: no limit.',
     default: 0,
-    format: format.notYetBuilt(0),
+    format: sampling.rate,
   },
   'trace.group_by': {
     doc: 'What makes one trace: the executions of each process, or a container.',

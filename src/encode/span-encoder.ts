@@ -7,6 +7,7 @@ import { INT32_VARINT_BYTES, INT64_VARINT_BYTES } from './protobuf.ts';
 import type { SpanArena } from './span-arena.ts';
 import { SpanIds } from './span-ids.ts';
 import { SpanNames } from './span-name.ts';
+import { writeTraceState } from './trace-state.ts';
 
 /** No span is larger: path and directory at four bytes for each, names and numbers. */
 export const SPAN_BYTES_MAX = 8 * layout.PATH_BYTES_MAX + 4096;
@@ -63,6 +64,8 @@ export class SpanEncoder {
       ...new Array<number>(8).fill(0),
     ];
     head.push(0x30, 1, 0x39, ...new Array<number>(8).fill(0), 0x41, ...new Array<number>(8).fill(0));
+    // flags: sampled, with a random trace id, and no parent elsewhere.
+    head.push(0x85, 0x01, 0x03, 0x01, 0, 0);
     const numbers = [
       intAttribute('process.pid', INT32_VARINT_BYTES),
       intAttribute('process.user.id', INT32_VARINT_BYTES),
@@ -109,6 +112,7 @@ export class SpanEncoder {
       blocks.writeInt64(arena, blocks.size, cursor.i32(size), cursor.i32(size + 4));
     }
     this.writeNamespaces(cursor, slot, namespaces);
+    if (cursor.hasThreshold) writeTraceState(arena, cursor.threshold);
     arena.patchLength(begin + LENGTH_AT, arena.position - begin - 4);
   }
 

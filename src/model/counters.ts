@@ -12,6 +12,7 @@ export const COUNTER_NAMES = [
   'too_short',
   'container_denied',
   'rate_limited',
+  'unsampled_late',
   'encode_failed',
   'bytes_encoded',
   'requests_sealed',

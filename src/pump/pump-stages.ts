@@ -28,6 +28,11 @@ export interface PumpStages {
     endReplay(): void;
   };
   readonly filter: { judge(cursor: RecordCursor): number };
+  readonly sampler: {
+    setLimit(perSecond: number): void;
+    refill(nowMs: number): void;
+    judge(cursor: RecordCursor, slot: number): number;
+  };
   readonly request: {
     readonly spanCount: number;
     readonly encoder: { offsetLo: number; offsetHi: number; readonly names: { reset(slot: number): void } };

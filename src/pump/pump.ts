@@ -72,6 +72,7 @@ export class Pump {
     this.counters[TURNED_GAUGE] = now;
     if (now - this.clockMeasuredMs >= CLOCK_INTERVAL_MS) this.measureClock(now);
     this.receiveMessages();
+    this.stages.sampler.refill(now);
     this.isStalled = false;
     if (this.isReplayDue) this.replay();
     if (!this.isStalled) this.drain();
@@ -154,7 +155,7 @@ export class Pump {
 
   private finishPair(state: number): void {
     const { request } = this.stages;
-    const verdict = state === IGNORED ? CONTAINER_DENIED : this.stages.filter.judge(this.cursor);
+    const verdict = state === IGNORED ? CONTAINER_DENIED : this.judge(state);
     if (verdict !== KEEP) {
       this.counters[verdict] += 1;
       if (state >= 0) this.slotCounts.countFiltered(state);
@@ -163,6 +164,11 @@ export class Pump {
     this.slotCounts.countSpan(state);
     if (request.spanCount === 0) this.requestBegunMs = Date.now();
     this.counters[request.add(this.cursor, state) ? SPANS_ENCODED : ENCODE_FAILED] += 1;
+  }
+
+  private judge(slot: number): number {
+    const verdict = this.stages.filter.judge(this.cursor);
+    return verdict === KEEP ? this.stages.sampler.judge(this.cursor, slot) : verdict;
   }
 
   /** Goes through the waiting records; when it stalls, the rest stays and the replay stays due. */
@@ -257,6 +263,8 @@ export class Pump {
         if (scopes.find(message.scopeLo, message.scopeHi) === WAITING) this.isReplayDue = true;
         scopes.remove(message.scopeLo, message.scopeHi);
         return;
+      case 'rate-limit':
+        return this.stages.sampler.setLimit(message.perSecond);
       case 'buffer':
         this.freeBuffers.push(message.index);
         return;

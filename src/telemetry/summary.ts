@@ -16,7 +16,15 @@ export interface Amounts {
   readonly spoolRecovered: number;
 }
 
-export const FILTER_DROPS = ['path_excluded', 'too_short', 'container_denied', 'rate_limited'] as const;
+export const FILTER_DROPS = [
+  'path_excluded',
+  'too_short',
+  'container_denied',
+  'rate_limited',
+  'unsampled_late',
+] as const;
+/** What the kernel decides at the end of a pair. */
+export const KERNEL_DROPS = ['unsampled_finished'] as const;
 export const EXPORT_DROPS = [
   'queue_full',
   'rejected',
@@ -38,6 +46,7 @@ export const DROPS: readonly Drop[] = [
   { stage: 'kernel', reason: 'unsampled' },
   { stage: 'kernel', reason: 'open_table_full' },
   { stage: 'kernel', reason: 'ring_full' },
+  ...KERNEL_DROPS.map((reason) => ({ stage: 'kernel', reason }) as const),
   { stage: 'decode', reason: 'record_invalid' },
   { stage: 'enrich', reason: 'unjudged_overflow' },
   ...FILTER_DROPS.map((reason) => ({ stage: 'filter', reason }) as const),
@@ -73,7 +82,7 @@ interface Equation {
 const LAW: readonly Equation[] = [
   { left: ['opens_in_scope'], right: ['opens_tracked', 'unsampled', 'open_table_full'] },
   { left: ['opens_tracked'], right: ['pairs_finished', 'still_open'] },
-  { left: ['pairs_finished'], right: ['records_read', 'ring_full', 'ring_unread'] },
+  { left: ['pairs_finished'], right: ['records_read', 'ring_full', 'ring_unread', ...KERNEL_DROPS] },
   {
     left: ['records_read'],
     right: [

@@ -106,6 +106,8 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
     'export.protocol': options.protocol ?? 'grpc',
     'control.socket': join(folder, 'control.sock'),
     'telemetry.metrics.otlp': 'false',
+    // Every open is to be a span.
+    'sampling.target.host': '0',
     ...(options.containerIds === null ? {} : { 'containers.allow': allowing(options.containerIds) }),
     ...options.set,
   };
@@ -189,10 +191,10 @@ function parseLine(text: string): LogLine | null {
 const LAW: readonly (readonly [readonly string[], readonly string[]])[] = [
   [['opens_in_scope'], ['opens_tracked', 'unsampled', 'open_table_full']],
   [['opens_tracked'], ['pairs_finished', 'still_open']],
-  [['pairs_finished'], ['records_read', 'ring_full', 'ring_unread']],
+  [['pairs_finished'], ['records_read', 'ring_full', 'ring_unread', 'unsampled_finished']],
   [
     ['records_read'],
-    'spans_encoded path_excluded too_short container_denied rate_limited unjudged_overflow record_invalid encode_failed waiting'.split(
+    'spans_encoded path_excluded too_short container_denied rate_limited unsampled_late unjudged_overflow record_invalid encode_failed waiting'.split(
       ' ',
     ),
   ],

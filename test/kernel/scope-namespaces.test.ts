@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { test, type TestContext } from 'node:test';
-import { hostNamespace, Tracer } from '../../src/bpf/tracer.ts';
+import { hostNamespace } from '../../src/bpf/host-namespace.ts';
+import { Tracer } from '../../src/bpf/tracer.ts';
 import { makeContainerGroup } from '../helpers/cgroup.ts';
 import { whyNoKernelTests } from '../helpers/collector-process.ts';
 import { startWorkload, type ExpectedSpan, type Workload } from '../helpers/workload.ts';
@@ -208,6 +209,7 @@ test('the list of namespaces that any task is in is that of /proc', { skip }, as
       cgroup1Controller: null,
       isHostTraced: false,
       isRuntimePhaseTraced: false,
+      containersMax: 64,
       traceGroupBy: 'process',
       sliceNs: 15_000_000_000n,
       sliceOpensMax: 1000,
