@@ -60,7 +60,7 @@ export default defineConfig([
     },
   },
   {
-    files: ['src/{ring,decode,enrich,filter,encode,pump}/**/*.ts'],
+    files: ['src/{ring,decode,enrich,filter,group,encode,pump}/**/*.ts'],
     plugins: { fdspan: { rules: { 'hot-path': hotPathRule } } },
     rules: { 'fdspan/hot-path': 'error' },
   },

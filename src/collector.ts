@@ -27,12 +27,15 @@ const SWEEP_EVERY_MS = 60_000;
 const QUEUE_LOOK_MS = 10;
 /** A look-up that began just now ends by its own wait, not by the stop's. */
 const SETTLE_MARGIN_MS = 250;
+/** Reason: a slice's root waits 5 s for files that end after it; what the kernel tells of it must come before. */
+const EXPIRE_EVERY_MS = 2000;
+const NS_PER_MS = 1_000_000n;
 const FOR_EVER = 0xffff_ffff_ffff_ffffn;
 
 /** Where sealed requests go. */
 export interface RequestSink {
   /** Resolves when the bytes are no longer needed. */
-  enqueue(request: Uint8Array, spans: number): Promise<void> | void;
+  enqueue(request: Uint8Array, spans: number, processSpans: number): Promise<void> | void;
   flush(deadlineMs: number): Promise<void>;
   close(): void;
   readonly inFlightSpans: number;
@@ -77,9 +80,9 @@ export class Collector {
     this.scope = scope;
     this.hostAttributes = host;
     this.#pump = new PumpThread(pumpOptions(config, tracer.ring, parts.version), {
-      request: (bytes, spans) => {
+      request: (bytes, spans, processSpans) => {
         parts.tap?.(bytes);
-        return this.#sink.enqueue(bytes, spans);
+        return this.#sink.enqueue(bytes, spans, processSpans);
       },
       scopeRecord: (record) => this.#containers.takeRecord(record),
       scopeUnknown: (scope) => {
@@ -195,6 +198,8 @@ export class Collector {
         ? FOR_EVER
         : this.#tracer.oldestBootNs(limits.stopSpans);
     const deadlineMs = Date.now() + limits.stopDeadlineMs;
+    // Every slice that is live has ended now.
+    this.#tracer.expireSlices(FOR_EVER);
     await this.#tracer.stopPending(until, () => this.#portionSent(deadlineMs));
     await this.#pump.stop();
     await this.#sink.flush(Math.max(0, deadlineMs - Date.now()));
@@ -230,7 +235,17 @@ export class Collector {
       setInterval(() => this.#containers.tick(), TICK_MS),
       setInterval(() => this.#sampling.tick(), SAMPLING_TICK_MS),
       setInterval(() => void this.#sweep(), SWEEP_EVERY_MS),
+      setInterval(() => this.#expireSlices(), EXPIRE_EVERY_MS),
     );
+  }
+
+  #expireSlices(): void {
+    const sliceNs = BigInt(this.#parts.config.trace.windowMs) * NS_PER_MS;
+    try {
+      this.#tracer.expireSlices(bootNs() - sliceNs);
+    } catch (error) {
+      this.#parts.log.warn('slices of traces could not be ended', { error });
+    }
   }
 
   async #sweep(): Promise<void> {

@@ -8,7 +8,7 @@ import type { FindMetadata } from './containers/container-judge.ts';
 import type { CgroupHierarchy } from './containers/cgroup-mounts.ts';
 import type { FoundScope } from './containers/found-scope.ts';
 import { Namespaces, type HostNamespaces } from './containers/namespaces.ts';
-import { PolicyTable } from './containers/policy-table.ts';
+import { kernelVerdict, PolicyTable } from './containers/policy-table.ts';
 import { RecentStates } from './containers/recent-states.ts';
 import { ContainerRegistry } from './containers/registry.ts';
 import type { RegistryVerdict } from './containers/registry-options.ts';
@@ -25,7 +25,6 @@ import { namespacesListener } from './namespaces-listener.ts';
 import type { SamplingSide } from './sampling-side.ts';
 import { rulesOf } from './registry-rules.ts';
 import type { Logger } from './telemetry/log.ts';
-import { verdictWord } from './verdict-word.ts';
 
 /** Reason: a start takes 1 s at most; containers whose runtime is slower are traced, and judged when it answers. */
 const START_WAIT_MS = 400;
@@ -283,7 +282,7 @@ export class ContainerSide {
   /** The kernel first: a group made inside of it meanwhile then inherits. */
   #tell(scope: bigint, verdict: RegistryVerdict, slot: number, container: bigint): void {
     const { log, sendToPump } = this.#parts;
-    if (!this.#policy.tell(scope, container, verdictWord(verdict, slot), verdict === 'ignore'))
+    if (!this.#policy.tell(scope, container, kernelVerdict(verdict, slot), verdict === 'ignore'))
       log.warn('the policy table is full: a container is not traced', { scope: String(scope) });
     if (verdict === 'unjudged') return;
     sendToPump({

@@ -16,7 +16,7 @@ export type PumpSettings = Omit<
 
 export interface PumpListener {
   /** The bytes are the caller's until what it returns is resolved. */
-  request(bytes: Uint8Array, spans: number): Promise<void> | void;
+  request(bytes: Uint8Array, spans: number, processSpans: number): Promise<void> | void;
   scopeRecord(record: Uint8Array): void;
   scopeUnknown(scope: bigint): void;
 }
@@ -109,9 +109,9 @@ export class PumpThread {
   }
 
   async #takeRequest(message: FromPump & { type: 'request' }): Promise<void> {
-    const { index, bytes, spans } = message;
+    const { index, bytes, spans, processSpans } = message;
     try {
-      await this.#listener.request(new Uint8Array(this.#buffers[index], 0, bytes), spans);
+      await this.#listener.request(new Uint8Array(this.#buffers[index], 0, bytes), spans, processSpans);
     } catch (error) {
       this.#fail(error as Error);
     }

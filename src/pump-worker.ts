@@ -7,6 +7,7 @@ import { ScopeTable } from './enrich/scope-table.ts';
 import { WaitingArea } from './enrich/waiting-area.ts';
 import { PairFilter } from './filter/pair-filter.ts';
 import { PairSampler } from './filter/pair-sampler.ts';
+import { LiveTraces } from './group/live-traces.ts';
 import type { FromPump, PumpOptions, ToPump } from './model/pump-messages.ts';
 import { Pump } from './pump/pump.ts';
 import { createRingViews, preferThisThread, Waiter, WallClock } from './ring/libc.ts';
@@ -40,6 +41,7 @@ function runPump(options: PumpOptions): void {
     check: checkRecord,
     scopes: new ScopeTable(Math.max(1024, SCOPES_PER_CONTAINER * options.containersMax)),
     waiting: new WaitingArea(options.waitingRecordsMax),
+    traces: new LiveTraces(options),
     filter: new PairFilter(options),
     sampler: new PairSampler(options.sampling),
     request,

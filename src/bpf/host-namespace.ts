@@ -1,4 +1,4 @@
-// The namespaces of the host, which tell its processes from those of containers.
+// Which namespaces the host's own processes are in.
 import { stat } from 'node:fs/promises';
 import { BpfError } from './bpf-object.ts';
 

@@ -76,6 +76,9 @@ export function pumpOptions(config: Config, ring: RingMapping, version: string):
     excludeGlobs: config.files.exclude,
     includeGlobs: config.files.include,
     scopeVersion: version,
+    traceGroupBy: config.trace.groupBy,
+    sliceMs: config.trace.windowMs,
+    sliceSpansMax: config.trace.spansMax,
   };
 }
 

@@ -123,7 +123,7 @@ export class ContainerJudge {
     const attributes = containerAttributes(container, { ...this.#options, ...this.#rules });
     const resourceBytes = this.#options.encodeResource(attributes);
     this.#options.listener.container(
-      { slot, resourceBytes, namespaces: namespaces.slice() },
+      { slot, resourceBytes, name: String(attributes['service.name'] ?? ''), namespaces: namespaces.slice() },
       attributes,
       this.#rules.samplingRulesOf?.(factsOf(container.path, container.metadata)) ?? 0,
     );

@@ -1,5 +1,19 @@
 // What user space knows of the kernel's policy table: which scopes it holds, and which went. A verdict that comes after
 // its group's removal must not put the scope back: nothing would take it out again, and the table would fill.
+import * as layout from '../model/record-layout.ts';
+import type { RegistryVerdict } from './registry-options.ts';
+
+const VERDICTS: Readonly<Record<RegistryVerdict, number>> = {
+  trace: layout.VERDICT_TRACE,
+  deny: layout.VERDICT_DENY,
+  ignore: layout.VERDICT_IGNORE,
+  unjudged: layout.VERDICT_UNJUDGED,
+};
+
+/** Returns a verdict as the kernel's table holds it; `slot` is a traced container's, and 0 for any other. */
+export function kernelVerdict(verdict: RegistryVerdict, slot: number): number {
+  return VERDICTS[verdict] | (verdict === 'trace' ? slot << layout.VERDICT_SLOT_SHIFT : 0);
+}
 
 /** The kernel's side of the table. */
 export interface KernelPolicy {

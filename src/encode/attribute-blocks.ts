@@ -1,6 +1,7 @@
 // The constant bytes of spans: whole attributes whose value is one of a few, and the beginnings of
 // those whose value varies. One pool of bytes; a block is a number.
-import { createErrnoNames, FILE_TYPES, openFlagsText } from './open-flags.ts';
+import { createErrnoNames, createSignalNames, FILE_TYPES, openFlagsText } from './open-flags.ts';
+import { SLICE_EXIT } from '../model/record-layout.ts';
 import * as protobuf from './protobuf.ts';
 import type { SpanArena } from './span-arena.ts';
 
@@ -11,6 +12,8 @@ import type { SpanArena } from './span-arena.ts';
 const FLAG_VALUES_MAX = 512;
 
 const NAMESPACE_NAMES = ['mnt', 'pid', 'uts', 'net', 'ipc', 'user', 'cgroup'];
+/** By enum slice_end; undefined: the root was sent when the slice's time was up. */
+const SLICE_ENDS = [undefined, 'rolled', 'exec', 'exit', 'replaced'];
 const CLOSE_REASONS = [undefined, 'close', 'close_range', 'dup', 'exec', 'exit', 'stop', 'lost'];
 /** By O_ACCMODE; 3 asks for neither (ioctl only). */
 const ACCESSES = ['read', 'write', 'read_write', 'none', 'path'];
@@ -39,6 +42,27 @@ export class AttributeBlocks {
     this.addString('fdspan.file.type', FILE_TYPES[type]),
   );
   readonly namespaces = NAMESPACE_NAMES.map((name) => this.addInt32(`fdspan.ns.${name}`));
+  readonly pid = this.addInt32('process.pid');
+  readonly userId = this.addInt32('process.user.id');
+  readonly vpid = this.addInt32('process.vpid');
+  readonly parentPid = this.addInt32('process.parent_pid');
+  readonly exitCode = this.addInt32('process.exit.code');
+  readonly processName = this.addName('process ');
+  readonly containerName = this.addName('container ');
+  readonly sliceExit = SLICE_EXIT;
+  readonly execution = this.addText('fdspan.execution.id');
+  readonly files = this.addInt32('fdspan.files');
+  readonly filesByAccess = ['read', 'write', 'read_write'].map((access) =>
+    this.addInt32(`fdspan.files.${access}`),
+  );
+  readonly filesFailed = this.addInt32('fdspan.files.failed');
+  readonly filesFiltered = this.addInt32('fdspan.files.filtered');
+  readonly opens = this.addInt32('fdspan.opens');
+  readonly opensUnsampled = this.addInt32('fdspan.opens.unsampled');
+  readonly opensDropped = this.addInt32('fdspan.opens.dropped');
+  readonly isLate = this.addBoolean('fdspan.slice.late');
+  readonly sliceEnds = SLICE_ENDS.map((name) => this.addString('fdspan.slice.end', name));
+  readonly exitSignals = createSignalNames().map((name) => this.addString('fdspan.exit.signal', name));
   /** By errno: error.type with the status ERROR and its message. Names are few and known, so this is complete. */
   private readonly errors = createErrnoNames().map((name) => this.addError(name));
   private readonly errorOther = this.addError('_OTHER');
@@ -103,6 +127,12 @@ export class AttributeBlocks {
 
   private addString(key: string, value: string | undefined): number {
     return this.add(value === undefined ? [] : attribute(key, protobuf.field(1, value)));
+  }
+
+  /** The name of a span (field 5): what it begins with. */
+  private addName(begin: string): number {
+    const length = protobuf.paddedZero(protobuf.LENGTH_VARINT_BYTES);
+    return this.add([0x2a, ...length, ...Buffer.from(begin)]);
   }
 
   private addBoolean(key: string): number {

@@ -48,6 +48,15 @@ export function createErrnoNames(): string[] {
   return names;
 }
 
+/** Returns each signal's symbol at its number; SIGRTMIN+n has a number only. */
+export function createSignalNames(): string[] {
+  const names = Array.from({ length: 65 }, (_, number) => String(number));
+  for (const [name, number] of Object.entries(constants.signals)) {
+    if (names[number] === String(number)) names[number] = name;
+  }
+  return names;
+}
+
 /** fdspan.file.type by the highest four bits of st_mode. */
 export const FILE_TYPES: readonly (string | undefined)[] = [
   undefined,

@@ -1,16 +1,21 @@
 // Gathers the arena's spans by container into one ExportTraceServiceRequest.
 import { HOST_SLOT, type ContainerUpdate } from '../model/container-slot.ts';
 import { NS_COUNT } from '../model/record-layout.ts';
+import type { TraceCursor } from '../model/trace-cursor.ts';
 import type { RecordCursor } from '../model/record-cursor.ts';
 import { field } from './protobuf.ts';
 import { RESOURCE_BYTES_MAX } from './resource.ts';
 import { SpanArena } from './span-arena.ts';
+import { AttributeBlocks } from './attribute-blocks.ts';
+import { ROOT_BYTES_MAX, RootEncoder } from './root-encoder.ts';
 import { SPAN_BYTES_MAX, SpanEncoder, type SpanEncoderOptions } from './span-encoder.ts';
 
 /** The semantic conventions that the attribute names follow. */
 export const SCHEMA_URL = 'https://opentelemetry.io/schemas/1.40.0';
 /** Below this, one large span and one large resource don't fit a request together. */
-export const REQUEST_BYTES_MIN = 2 * (SPAN_BYTES_MAX + RESOURCE_BYTES_MAX);
+export const REQUEST_BYTES_MIN = 2 * (SPAN_BYTES_MAX + ROOT_BYTES_MAX + RESOURCE_BYTES_MAX);
+/** Of a container's name in the name of its traces' roots. */
+const NAME_BYTES_MAX = 255;
 /** Tags and lengths of one ResourceSpans around its resource and spans. */
 const RESOURCE_SPANS_BYTES = 18;
 const NONE = -1;
@@ -19,18 +24,26 @@ export interface RequestOptions extends SpanEncoderOptions {
   readonly requestBytesMax: number;
   readonly requestSpansMax: number;
   readonly scopeVersion: string;
+  readonly traceGroupBy: 'process' | 'container';
 }
 
 export class OpenRequest {
   readonly encoder: SpanEncoder;
+  /** Spans of all kinds. */
   spanCount = 0;
+  /** When the first of them was added, by the wall clock. */
+  begunMs = 0;
+  /** Of them the roots of traces. */
+  rootCount = 0;
   /** True when a container of this request has changed: it is sealed before the next span. */
   mustSeal = false;
+  private readonly roots: RootEncoder;
   private readonly arena: SpanArena;
   private readonly options: RequestOptions;
   private readonly slotsMax: number;
   private readonly scopeBytes: Uint8Array;
   private readonly resources: Uint8Array[];
+  private readonly containerNames: Uint8Array[];
   private readonly namespaces: Uint32Array;
   private pendingUpdates: ContainerUpdate[] = [];
   private overheadBytes = 0;
@@ -51,11 +64,14 @@ export class OpenRequest {
     }
     this.options = options;
     this.arena = new SpanArena(Buffer.alloc(options.requestBytesMax));
-    this.encoder = new SpanEncoder(options, this.arena);
+    const blocks = new AttributeBlocks();
+    this.encoder = new SpanEncoder(options, this.arena, blocks);
+    this.roots = new RootEncoder(options.traceGroupBy, this.arena, blocks);
     this.slotsMax = options.containersMax + 1;
     const scope = [...field(1, 'fdspan'), ...field(2, options.scopeVersion)];
     this.scopeBytes = Uint8Array.from([...field(1, scope), ...field(3, SCHEMA_URL)]);
     this.resources = new Array<Uint8Array>(this.slotsMax).fill(new Uint8Array(0));
+    this.containerNames = new Array<Uint8Array>(this.slotsMax).fill(new Uint8Array(0));
     this.namespaces = new Uint32Array(this.slotsMax * NS_COUNT);
     this.usedSlots = new Uint32Array(this.slotsMax);
     this.firstSpans = new Int32Array(this.slotsMax).fill(NONE);
@@ -65,10 +81,11 @@ export class OpenRequest {
     this.spanEnds = new Uint32Array(options.requestSpansMax + 1);
   }
 
-  /** True when any span of any container still fits. */
+  /** True when any span of any container still fits, and the root that may have to go before it. */
   hasRoom(): boolean {
-    if (this.mustSeal || this.spanCount === this.options.requestSpansMax) return false;
-    const nextBytes = SPAN_BYTES_MAX + RESOURCE_BYTES_MAX + RESOURCE_SPANS_BYTES + this.scopeBytes.length;
+    if (this.mustSeal || this.spanCount + 2 > this.options.requestSpansMax) return false;
+    const aroundBytes = RESOURCE_BYTES_MAX + RESOURCE_SPANS_BYTES + this.scopeBytes.length;
+    const nextBytes = SPAN_BYTES_MAX + ROOT_BYTES_MAX + 2 * aroundBytes;
     return this.arena.position + this.overheadBytes + nextBytes <= this.options.requestBytesMax;
   }
 
@@ -83,16 +100,33 @@ export class OpenRequest {
     const fits = update.resourceBytes.length <= RESOURCE_BYTES_MAX + 16;
     // eslint-disable-next-line fdspan/hot-path -- once a container
     this.resources[update.slot] = fits ? update.resourceBytes : new Uint8Array(0);
+    // eslint-disable-next-line fdspan/hot-path -- once a container
+    this.containerNames[update.slot] = Buffer.from(update.name ?? '').subarray(0, NAME_BYTES_MAX);
     for (let index = 0; index < NS_COUNT; index += 1) {
       this.namespaces[update.slot * NS_COUNT + index] = update.namespaces[index] ?? 0;
     }
   }
 
   /** Appends the pair; the caller has asked `hasRoom`. False when there is no such slot. */
-  add(cursor: RecordCursor, slot: number): boolean {
+  add(cursor: RecordCursor, slot: number, trace: TraceCursor): boolean {
     if (slot >= this.slotsMax) return false;
     const begin = this.arena.position;
-    this.encoder.write(cursor, slot, this.namespaces);
+    this.encoder.write(cursor, slot, this.namespaces, trace);
+    this.gather(slot, begin);
+    return true;
+  }
+
+  /** Appends the root of a trace; the caller has asked `hasRoom`. */
+  addRoot(root: TraceCursor): void {
+    const begin = this.arena.position;
+    this.roots.write(root, this.containerNames[root.slot]);
+    this.gather(root.slot, begin);
+    this.rootCount += 1;
+  }
+
+  /** Puts the span that was just written to those of its container. */
+  private gather(slot: number, begin: number): void {
+    if (this.spanCount === 0) this.begunMs = Date.now();
     const span = this.spanCount++;
     this.spanEnds[span + 1] = this.arena.position;
     this.nextSpans[span] = NONE;
@@ -106,7 +140,6 @@ export class OpenRequest {
     }
     this.lastSpans[slot] = span;
     this.slotBytes[slot] += this.arena.position - begin;
-    return true;
   }
 
   /** Writes the request to `out`, at least requestBytesMax long, returns its bytes, and begins the next one. */
@@ -115,6 +148,7 @@ export class OpenRequest {
     for (let index = 0; index < this.usedSlotCount; index += 1) this.sealSlot(out, this.usedSlots[index]);
     this.usedSlotCount = 0;
     this.spanCount = 0;
+    this.rootCount = 0;
     this.overheadBytes = 0;
     this.arena.position = 0;
     this.mustSeal = false;

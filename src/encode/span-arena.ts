@@ -33,6 +33,13 @@ export class SpanArena {
     bytes[at + 3] = value >>> 24;
   }
 
+  /** Writes a boot time plus an offset to the wall clock: 64 bits, little-endian. All words are signed. */
+  patchTime(at: number, lo: number, hi: number, offsetLo: number, offsetHi: number): void {
+    const sum = (lo >>> 0) + (offsetLo >>> 0);
+    this.patchFixed32(at, sum | 0);
+    this.patchFixed32(at + 4, (hi + offsetHi + (sum > 0xffffffff ? 1 : 0)) | 0);
+  }
+
   /** Writes a length below 2 MiB as a varint of 3 bytes at `at`. */
   patchLength(at: number, value: number): void {
     const { bytes } = this;
@@ -97,6 +104,12 @@ export class SpanArena {
       part0 = (part0 / 10) | 0;
     } while ((part3 | part2 | part1 | part0) !== 0);
     while (count > 0) this.bytes[this.position++] = this.digits[--count];
+  }
+
+  /** Writes 32 bits as eight hexadecimal digits. */
+  hexadecimal(value: number): void {
+    const { bytes } = this;
+    for (let shift = 28; shift >= 0; shift -= 4) bytes[this.position++] = HEX_DIGITS[(value >>> shift) & 15];
   }
 
   /** Writes the permission bits of st_mode as four octal digits. */

@@ -2,8 +2,10 @@
 // fixed width, is copied from a template and patched; the rest follows in blocks.
 import type { RecordCursor } from '../model/record-cursor.ts';
 import * as layout from '../model/record-layout.ts';
-import { AttributeBlocks, intAttribute } from './attribute-blocks.ts';
+import type { TraceCursor } from '../model/trace-cursor.ts';
+import { intAttribute, type AttributeBlocks } from './attribute-blocks.ts';
 import { INT32_VARINT_BYTES, INT64_VARINT_BYTES } from './protobuf.ts';
+import { writeTraceId } from './root-encoder.ts';
 import type { SpanArena } from './span-arena.ts';
 import { SpanIds } from './span-ids.ts';
 import { SpanNames } from './span-name.ts';
@@ -16,8 +18,9 @@ export const SPAN_BYTES_MAX = 8 * layout.PATH_BYTES_MAX + 4096;
 const LENGTH_AT = 1;
 const TRACE_ID_AT = 6;
 const SPAN_ID_AT = 24;
-const START_AT = 35;
-const END_AT = 44;
+const PARENT_ID_AT = 34;
+const START_AT = 45;
+const END_AT = 54;
 const FD_NONE = 0;
 
 export interface SpanEncoderOptions {
@@ -25,16 +28,11 @@ export interface SpanEncoderOptions {
   readonly spanName: 'template' | 'operation';
   readonly spanNamesMax: number;
   readonly containersMax: number;
-  readonly bootIdLo: number;
-  readonly bootIdHi: number;
 }
 
 export class SpanEncoder {
-  /** Wall time minus boot time, applied to both ends of a span. */
-  offsetLo = 0;
-  offsetHi = 0;
   readonly names: SpanNames;
-  private readonly blocks = new AttributeBlocks();
+  private readonly blocks: AttributeBlocks;
   private readonly arena: SpanArena;
   private readonly template: Uint8Array;
   /** Ends, in the template, of the numbers of each level. */
@@ -44,26 +42,17 @@ export class SpanEncoder {
   private readonly isNamed: boolean;
   private readonly ids: SpanIds;
 
-  constructor(options: SpanEncoderOptions, arena: SpanArena) {
+  constructor(options: SpanEncoderOptions, arena: SpanArena, blocks: AttributeBlocks) {
     this.arena = arena;
+    this.blocks = blocks;
     this.isFull = options.attributes === 'full';
     this.isStandard = options.attributes !== 'lean';
     this.isNamed = options.spanName === 'template';
     this.names = new SpanNames(options.containersMax + 1, options.spanNamesMax);
-    this.ids = new SpanIds(options.bootIdLo, options.bootIdHi);
-    const head = [
-      0x12,
-      0x80,
-      0x80,
-      0,
-      0x0a,
-      16,
-      ...new Array<number>(16).fill(0),
-      0x12,
-      8,
-      ...new Array<number>(8).fill(0),
-    ];
-    head.push(0x30, 1, 0x39, ...new Array<number>(8).fill(0), 0x41, ...new Array<number>(8).fill(0));
+    this.ids = new SpanIds();
+    const eight = [0, 0, 0, 0, 0, 0, 0, 0];
+    const head = [0x12, 0x80, 0x80, 0, 0x0a, 16, ...eight, ...eight, 0x12, 8, ...eight, 0x22, 8, ...eight];
+    head.push(0x30, 1, 0x39, ...eight, 0x41, ...eight);
     // flags: sampled, with a random trace id, and no parent elsewhere.
     head.push(0x85, 0x01, 0x03, 0x01, 0, 0);
     const numbers = [
@@ -90,14 +79,20 @@ export class SpanEncoder {
   }
 
   /** Appends the pair as a Span (field 2 of ScopeSpans); `namespaces` are the container's, 7 for each slot. */
-  write(cursor: RecordCursor, slot: number, namespaces: Uint32Array): void {
+  write(cursor: RecordCursor, slot: number, namespaces: Uint32Array, trace: TraceCursor): void {
     const { arena, blocks } = this;
     const begin = arena.position;
     arena.bytes.set(this.template, begin);
     arena.position = begin + this.template.length;
-    this.ids.patch(arena, begin + TRACE_ID_AT, begin + SPAN_ID_AT, cursor);
-    this.patchTime(begin + START_AT, cursor, layout.PAIR_RECORD_OPENED_BOOT_NS);
-    this.patchTime(begin + END_AT, cursor, layout.PAIR_RECORD_CLOSED_BOOT_NS);
+    writeTraceId(arena, begin + TRACE_ID_AT, trace.trace0, trace.trace1, trace.trace2, trace.trace3);
+    this.ids.patch(arena, begin + SPAN_ID_AT);
+    arena.patchFixed32(begin + PARENT_ID_AT, trace.rootLo);
+    arena.patchFixed32(begin + PARENT_ID_AT + 4, trace.rootHi);
+    const opened = layout.PAIR_RECORD_OPENED_BOOT_NS;
+    const closed = layout.PAIR_RECORD_CLOSED_BOOT_NS;
+    const { offsetLo, offsetHi } = trace;
+    arena.patchTime(begin + START_AT, cursor.i32(opened), cursor.i32(opened + 4), offsetLo, offsetHi);
+    arena.patchTime(begin + END_AT, cursor.i32(closed), cursor.i32(closed + 4), offsetLo, offsetHi);
     this.patchNumbers(cursor, begin);
     this.writePath(cursor, slot);
     blocks.writeOpenFlags(arena, cursor.u32(layout.PAIR_RECORD_OPEN_FLAGS));
@@ -114,13 +109,6 @@ export class SpanEncoder {
     this.writeNamespaces(cursor, slot, namespaces);
     if (cursor.hasThreshold) writeTraceState(arena, cursor.threshold);
     arena.patchLength(begin + LENGTH_AT, arena.position - begin - 4);
-  }
-
-  private patchTime(at: number, cursor: RecordCursor, field: number): void {
-    const lo = cursor.u32(field) + this.offsetLo;
-    const carry = lo > 0xffffffff ? 1 : 0;
-    this.arena.patchFixed32(at, lo | 0);
-    this.arena.patchFixed32(at + 4, (cursor.u32(field + 4) + this.offsetHi + carry) | 0);
   }
 
   private patchNumbers(cursor: RecordCursor, begin: number): void {

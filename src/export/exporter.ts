@@ -75,11 +75,8 @@ export class Exporter {
    * no longer read and its buffer may be used again; it never rejects. A full queue drops its oldest
    * request, counted as `queue_full`.
    */
-  async enqueue(request: Uint8Array, spans: number): Promise<void> {
-    if (this.#isClosed) {
-      this.#count('shutdown', spans);
-      return;
-    }
+  async enqueue(request: Uint8Array, spans: number, processSpans = 0): Promise<void> {
+    if (this.#isClosed) return this.#drop('shutdown', { spans, processSpans });
     const sequence = this.#sequence++;
     this.#compressing += 1;
     this.#compressingSpans += spans;
@@ -91,7 +88,7 @@ export class Exporter {
     });
     this.#compressing -= 1;
     this.#compressingSpans -= spans;
-    this.#wait({ sequence, spans, body, encoding, attempts: 0, firstTriedMs: 0, readyAtMs: 0 });
+    this.#wait({ sequence, spans, processSpans, body, encoding, attempts: 0, firstTriedMs: 0, readyAtMs: 0 });
     this.#sendMore();
   }
 
@@ -110,7 +107,7 @@ export class Exporter {
       this.#isClosed = true;
       this.#abort.abort();
       if (this.#timer !== null) clearTimeout(this.#timer);
-      this.#count('shutdown', this.#queue.clear());
+      for (const request of this.#queue.clear()) this.#drop('shutdown', request);
     }
     await this.#idle();
     this.#transport.close();
@@ -137,13 +134,11 @@ export class Exporter {
   }
 
   #wait(request: WaitingRequest): void {
-    if (this.#isClosed) {
-      this.#count('shutdown', request.spans);
-      return;
-    }
-    const droppedSpans = this.#queue.add(request);
-    if (droppedSpans === 0) return;
-    this.#count('queue_full', droppedSpans);
+    if (this.#isClosed) return this.#drop('shutdown', request);
+    const dropped = this.#queue.add(request);
+    if (dropped.length === 0) return;
+    for (const oldest of dropped) this.#drop('queue_full', oldest);
+    const droppedSpans = dropped.reduce((sum, { spans }) => sum + spans, 0);
     const cure = 'see why the backend takes no more; raise export.queue.bytes_max or lower sampling.ratio';
     this.#report.trouble('spans dropped: the export queue is full', 'queue_full', { cure }, droppedSpans);
   }
@@ -210,6 +205,7 @@ export class Exporter {
         if (result.oddity !== null)
           this.#report.trouble('the backend took the spans with a remark', result.oddity, {}, request.spans);
         this.#count('spans_accepted', request.spans);
+        this.#count('process_spans_accepted', request.processSpans);
         // The whole request was read: an answer before its end closes the connection.
         if (request.encoding === 'identity') this.#bodies.giveBack(request.body);
         return this.#worked(startedMs);
@@ -225,8 +221,11 @@ export class Exporter {
 
   #settlePartial(request: WaitingRequest, result: Partial): void {
     const rejectedSpans = Math.min(result.rejectedSpans, request.spans);
-    this.#count('rejected', rejectedSpans);
+    // Which of them isn't told: files come first.
+    const processSpans = Math.min(result.rejectedSpans - rejectedSpans, request.processSpans);
+    this.#drop('rejected', { spans: rejectedSpans, processSpans });
     this.#count('spans_accepted', request.spans - rejectedSpans);
+    this.#count('process_spans_accepted', request.processSpans - processSpans);
     this.#report.trouble('the backend rejected spans of a request', result.reason, {}, rejectedSpans);
   }
 
@@ -244,7 +243,7 @@ export class Exporter {
       if (request.encoding === this.#encoding) this.#fallBack(simpler, result);
       return this.#wait(request);
     }
-    this.#count('rejected', request.spans);
+    this.#drop('rejected', request);
     this.#report.trouble(
       'the backend rejected a request',
       result.reason,
@@ -266,7 +265,7 @@ export class Exporter {
     request.readyAtMs = this.#gate.failed(startedMs, now, request.attempts, result.retryAfterMs);
     const elapsedMaxMs = this.#options.retryElapsedMaxMs ?? 0;
     if (elapsedMaxMs > 0 && now - request.firstTriedMs >= elapsedMaxMs) {
-      this.#count('retries_exhausted', request.spans);
+      this.#drop('retries_exhausted', request);
       this.#report.trouble(
         'a request is given up after too many tries',
         result.reason,
@@ -280,6 +279,12 @@ export class Exporter {
 
   #worked(startedMs: number): void {
     if (this.#gate.worked(startedMs)) this.#report.worked();
+  }
+
+  /** Roots of traces are counted apart, whatever they are dropped for. */
+  #drop(reason: CounterName, { spans, processSpans }: Pick<WaitingRequest, 'spans' | 'processSpans'>): void {
+    this.#count(reason, spans);
+    this.#count('process_spans_dropped', processSpans);
   }
 
   #count(name: CounterName, value: number): void {

@@ -5,6 +5,8 @@ export interface WaitingRequest {
   /** Grows with each request: the age for dropping. */
   readonly sequence: number;
   readonly spans: number;
+  /** Roots of traces, counted apart. */
+  readonly processSpans: number;
   body: Buffer;
   encoding: Encoding;
   attempts: number;
@@ -44,16 +46,21 @@ export class RequestQueue {
     return this.#fresh.length - this.#head + this.#failed.length;
   }
 
-  /** Adds a request, and returns the spans of those dropped for it: the oldest, or the request itself if it can never fit. */
-  add(request: WaitingRequest): number {
-    if (this.#bytesMax > 0 && request.body.length > this.#bytesMax) return request.spans;
+  /** Adds a request, and returns those dropped for it: the oldest, or the request itself if it can never fit. */
+  add(request: WaitingRequest): readonly WaitingRequest[] {
+    if (this.#bytesMax > 0 && request.body.length > this.#bytesMax) return [request];
     this.#bytes += request.body.length;
     this.#spans += request.spans;
     if (request.attempts === 0) this.#fresh.push(request);
     else this.#failed.splice(this.#placeAmongFailed(request), 0, request);
-    let droppedSpans = 0;
-    while (this.#bytesMax > 0 && this.#bytes > this.#bytesMax) droppedSpans += this.#dropOldest();
-    return droppedSpans;
+    if (this.#bytesMax === 0 || this.#bytes <= this.#bytesMax) return [];
+    const dropped: WaitingRequest[] = [];
+    while (this.#bytes > this.#bytesMax) {
+      const oldest = this.#takeOldest();
+      if (oldest === undefined) break;
+      dropped.push(oldest);
+    }
+    return dropped;
   }
 
   /**
@@ -80,15 +87,15 @@ export class RequestQueue {
     for (const request of this.#failed) request.readyAtMs = 0;
   }
 
-  /** Empties the queue and returns the spans that were in it. */
-  clear(): number {
-    const spans = this.#spans;
+  /** Empties the queue and returns what was in it. */
+  clear(): readonly WaitingRequest[] {
+    const left = [...this.#failed, ...this.#fresh.slice(this.#head)];
     this.#fresh = [];
     this.#head = 0;
     this.#failed.length = 0;
     this.#bytes = 0;
     this.#spans = 0;
-    return spans;
+    return left.filter((request) => request !== undefined);
   }
 
   #placeAmongFailed(request: WaitingRequest): number {
@@ -96,12 +103,12 @@ export class RequestQueue {
     return index === -1 ? this.#failed.length : index;
   }
 
-  #dropOldest(): number {
+  #takeOldest(): WaitingRequest | undefined {
     const fresh = this.#fresh[this.#head];
     const failed = this.#failed.at(0);
     const isFailedOlder = failed !== undefined && (fresh === undefined || failed.sequence < fresh.sequence);
     const oldest = isFailedOlder ? this.#failed.shift() : this.#shiftFresh();
-    return oldest === undefined ? 0 : this.#leave(oldest).spans;
+    return oldest === undefined ? undefined : this.#leave(oldest);
   }
 
   #shiftFresh(): WaitingRequest | undefined {

@@ -63,7 +63,8 @@ export class PairSampler {
     return KEEP;
   }
 
-  private cut(cursor: RecordCursor): void {
+  /** A pair was lost by no chance: the rest of its slice claims no threshold. */
+  cut(cursor: RecordCursor): void {
     const place = cursor.u32(layout.PAIR_RECORD_RANDOM) & (CUT_SLICES - 1);
     this.cutLo[place] = cursor.i32(EXECUTION) ^ cursor.i32(BEGUN);
     this.cutHi[place] = cursor.i32(EXECUTION + 4) ^ cursor.i32(BEGUN + 4);

@@ -9,6 +9,8 @@ export interface ContainerUpdate {
   readonly slot: number;
   /** Encoded `opentelemetry.proto.resource.v1.Resource` message (its body, without tag and length). */
   readonly resourceBytes: Uint8Array;
+  /** What its traces are called by; service.name. */
+  readonly name?: string;
   /** Namespace inodes in the order of the record's NS_* indices; 0 = not known. */
   readonly namespaces: Uint32Array;
 }

@@ -18,6 +18,9 @@ export const COUNTER_NAMES = [
   'requests_sealed',
   'drains',
   'pump_stalls',
+  'process_spans_encoded',
+  'process_spans_lost',
+  'traces_evicted',
   // Written by the main thread.
   'spans_accepted',
   'queue_full',
@@ -28,12 +31,14 @@ export const COUNTER_NAMES = [
   'requests_sent',
   'requests_retried',
   'bytes_sent',
+  'process_spans_accepted',
+  'process_spans_dropped',
 ] as const;
 
 export type CounterName = (typeof COUNTER_NAMES)[number];
 
 /** Gauges of the pump that the law needs besides its counters; the latest value, not a sum. */
-export const GAUGE_NAMES = ['waiting', 'pump_turned_ms', 'ring_fill_bytes'] as const;
+export const GAUGE_NAMES = ['waiting', 'live_traces', 'pump_turned_ms', 'ring_fill_bytes'] as const;
 export type GaugeName = (typeof GAUGE_NAMES)[number];
 
 /** Bytes of a block that holds every counter and gauge as one float64 each (exact up to 2^53). */

@@ -19,8 +19,17 @@ export type ToPump =
 /** Pump → main thread. */
 export type FromPump =
   | { readonly type: 'ready' }
-  /** One sealed ExportTraceServiceRequest: the first `bytes` of the buffer with this index. */
-  | { readonly type: 'request'; readonly index: number; readonly bytes: number; readonly spans: number }
+  /**
+   * One sealed ExportTraceServiceRequest: the first `bytes` of the buffer with this index. `spans` are those of files;
+   * `processSpans`, the roots of traces, are counted apart.
+   */
+  | {
+      readonly type: 'request';
+      readonly index: number;
+      readonly bytes: number;
+      readonly spans: number;
+      readonly processSpans: number;
+    }
   /** A record of the kernel about a scope, copied as it is (SCOPE_CREATED, _REMOVED or _DESCRIBED). */
   | { readonly type: 'scope-record'; readonly record: Uint8Array }
   /** A pair's scope that no verdict is known of; told once until a verdict arrives. */
@@ -64,4 +73,7 @@ export interface PumpOptions {
   readonly excludeGlobs: readonly string[];
   readonly includeGlobs: readonly string[];
   readonly scopeVersion: string;
+  readonly traceGroupBy: 'process' | 'container';
+  readonly sliceMs: number;
+  readonly sliceSpansMax: number;
 }

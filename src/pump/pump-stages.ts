@@ -1,6 +1,7 @@
 // The stages as the pump's loop sees them; src/pump-worker.ts gives the real ones.
 import type { ContainerUpdate } from '../model/container-slot.ts';
 import type { FromPump, ToPump } from '../model/pump-messages.ts';
+import type { TraceCursor } from '../model/trace-cursor.ts';
 import type { RecordCursor } from '../model/record-cursor.ts';
 
 export interface PumpStages {
@@ -11,7 +12,12 @@ export interface PumpStages {
     fillBytes(): number;
   };
   readonly waiter: { waitForRecords(timeoutMs: number): void; waitForMessages(timeoutMs: number): void };
-  readonly clock: { readonly offsetLo: number; readonly offsetHi: number; measure(): void };
+  readonly clock: {
+    readonly offsetLo: number;
+    readonly offsetHi: number;
+    readonly offsetMs: number;
+    measure(): void;
+  };
   readonly check: (cursor: RecordCursor) => number;
   readonly scopes: {
     find(lo: number, hi: number): number;
@@ -27,17 +33,35 @@ export interface PumpStages {
     keep(): void;
     endReplay(): void;
   };
+  readonly traces: {
+    readonly isFull: boolean;
+    readonly count: number;
+    readonly evictedCount: number;
+    readonly oldest: number;
+    add(cursor: RecordCursor, slot: number, trace: TraceCursor, offsetLo: number, offsetHi: number): void;
+    countDropped(cursor: RecordCursor): void;
+    endSlice(cursor: RecordCursor): void;
+    due(nowBootMs: number): number;
+    ofSlot(slot: number): number;
+    evict(index: number): void;
+    take(index: number, root: TraceCursor): void;
+  };
   readonly filter: { judge(cursor: RecordCursor): number };
   readonly sampler: {
     setLimit(perSecond: number): void;
     refill(nowMs: number): void;
     judge(cursor: RecordCursor, slot: number): number;
+    cut(cursor: RecordCursor): void;
   };
   readonly request: {
     readonly spanCount: number;
-    readonly encoder: { offsetLo: number; offsetHi: number; readonly names: { reset(slot: number): void } };
+    readonly rootCount: number;
+    /** When the first span was added, by the wall clock. */
+    readonly begunMs: number;
+    readonly encoder: { readonly names: { reset(slot: number): void } };
     hasRoom(): boolean;
-    add(cursor: RecordCursor, slot: number): boolean;
+    add(cursor: RecordCursor, slot: number, trace: TraceCursor): boolean;
+    addRoot(root: TraceCursor): void;
     update(update: ContainerUpdate): void;
   };
   /** Seals the open request into the buffer with this index and returns its bytes. */

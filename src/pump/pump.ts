@@ -4,6 +4,8 @@ import { counterIndex, gaugeIndex } from '../model/counters.ts';
 import type { PumpOptions, ToPump } from '../model/pump-messages.ts';
 import { RecordCursor } from '../model/record-cursor.ts';
 import type { PumpStages } from './pump-stages.ts';
+import { RootSender } from './root-sender.ts';
+import { TraceCursor } from '../model/trace-cursor.ts';
 import { SlotCounts } from '../model/slot-counts.ts';
 import * as layout from '../model/record-layout.ts';
 
@@ -28,6 +30,7 @@ const BYTES_ENCODED = counterIndex('bytes_encoded');
 const REQUESTS_SEALED = counterIndex('requests_sealed');
 const DRAINS = counterIndex('drains');
 const PUMP_STALLS = counterIndex('pump_stalls');
+const TRACES_GAUGE = gaugeIndex('live_traces');
 const WAITING_GAUGE = gaugeIndex('waiting');
 const TURNED_GAUGE = gaugeIndex('pump_turned_ms');
 const FILL_GAUGE = gaugeIndex('ring_fill_bytes');
@@ -38,9 +41,10 @@ export class Pump {
   private readonly slotCounts: SlotCounts;
   private readonly requestAgeMaxMs: number;
   private readonly cursor = new RecordCursor();
+  private readonly trace = new TraceCursor();
+  private readonly roots: RootSender;
   /** Indices of the free buffers. */
   private readonly freeBuffers: number[];
-  private requestBegunMs = 0;
   private clockMeasuredMs = 0;
   private isReplayDue = false;
   private isStalled = false;
@@ -54,6 +58,7 @@ export class Pump {
     this.slotCounts = new SlotCounts(options.slotCounts);
     this.requestAgeMaxMs = options.requestAgeMaxMs;
     this.freeBuffers = [...options.buffers.keys()];
+    this.roots = new RootSender(stages, this.counters, () => this.makeRoom());
   }
 
   /** Runs until a `stop` message was obeyed. */
@@ -76,17 +81,21 @@ export class Pump {
     this.isStalled = false;
     if (this.isReplayDue) this.replay();
     if (!this.isStalled) this.drain();
-    const isOld = this.stages.request.spanCount > 0 && now - this.requestBegunMs >= this.requestAgeMaxMs;
+    // What closed until now was in the ring: a root doesn't go before its children.
+    if (this.isRingEmpty && !this.isStalled) this.roots.sendDue(now - this.stages.clock.offsetMs);
+    const isOld =
+      this.stages.request.spanCount > 0 && now - this.stages.request.begunMs >= this.requestAgeMaxMs;
     if (isOld) this.seal();
     if (this.isStalled) this.counters[PUMP_STALLS] += 1;
     this.counters[WAITING_GAUGE] = this.stages.waiting.count;
+    this.counters[TRACES_GAUGE] = this.stages.traces.count;
     this.counters[FILL_GAUGE] = this.stages.ring.fillBytes();
   }
 
   private wait(): void {
     if (this.isStalled) return this.stages.waiter.waitForMessages(WAIT_MS_MAX);
     if (!this.isRingEmpty || this.isReplayDue) return;
-    const ageMs = Date.now() - this.requestBegunMs;
+    const ageMs = Date.now() - this.stages.request.begunMs;
     const untilSealMs = this.stages.request.spanCount > 0 ? this.requestAgeMaxMs - ageMs : WAIT_MS_MAX;
     this.stages.waiter.waitForRecords(Math.max(1, Math.min(WAIT_MS_MAX, untilSealMs)));
   }
@@ -94,6 +103,7 @@ export class Pump {
   /** Answers a drain or a stop once all is sealed; true when the pump must end. */
   private finish(): boolean {
     if (this.isStopping) this.giveUpWaiting();
+    if (this.isStopping && !this.roots.sendDue(Infinity)) return false;
     if (this.stages.request.spanCount > 0 && !this.seal()) {
       this.isStalled = true;
       return false;
@@ -115,7 +125,10 @@ export class Pump {
         break;
       }
       const kind = check(this.cursor);
-      if (kind === layout.RECORD_SLICE_ENDED) continue;
+      if (kind === layout.RECORD_SLICE_ENDED) {
+        this.stages.traces.endSlice(this.cursor);
+        continue;
+      }
       if (kind > layout.RECORD_PAIR) {
         this.postScopeRecord();
         continue;
@@ -141,8 +154,9 @@ export class Pump {
   }
 
   private holdPair(lo: number, hi: number, state: number): void {
-    if (!this.ask(lo, hi, state) || !this.stages.waiting.add(this.cursor))
-      this.counters[UNJUDGED_OVERFLOW] += 1;
+    if (this.ask(lo, hi, state) && this.stages.waiting.add(this.cursor)) return;
+    this.counters[UNJUDGED_OVERFLOW] += 1;
+    this.stages.sampler.cut(this.cursor);
   }
 
   /** Asks the main thread about a scope, once; false when there is no place to remember that. */
@@ -154,16 +168,18 @@ export class Pump {
   }
 
   private finishPair(state: number): void {
-    const { request } = this.stages;
+    const { request, traces, clock } = this.stages;
     const verdict = state === IGNORED ? CONTAINER_DENIED : this.judge(state);
     if (verdict !== KEEP) {
       this.counters[verdict] += 1;
+      traces.countDropped(this.cursor);
       if (state >= 0) this.slotCounts.countFiltered(state);
       return;
     }
     this.slotCounts.countSpan(state);
-    if (request.spanCount === 0) this.requestBegunMs = Date.now();
-    this.counters[request.add(this.cursor, state) ? SPANS_ENCODED : ENCODE_FAILED] += 1;
+    if (traces.isFull) this.roots.evict();
+    traces.add(this.cursor, state, this.trace, clock.offsetLo, clock.offsetHi);
+    this.counters[request.add(this.cursor, state, this.trace) ? SPANS_ENCODED : ENCODE_FAILED] += 1;
   }
 
   private judge(slot: number): number {
@@ -217,11 +233,12 @@ export class Pump {
   private seal(): boolean {
     const index = this.freeBuffers.pop();
     if (index === undefined) return false;
-    const spans = this.stages.request.spanCount;
+    const processSpans = this.stages.request.rootCount;
+    const spans = this.stages.request.spanCount - processSpans;
     const bytes = this.stages.sealInto(index);
     this.counters[REQUESTS_SEALED] += 1;
     this.counters[BYTES_ENCODED] += bytes;
-    this.stages.post({ type: 'request', index, bytes, spans });
+    this.stages.post({ type: 'request', index, bytes, spans, processSpans });
     return true;
   }
 
@@ -231,10 +248,7 @@ export class Pump {
   }
 
   private measureClock(now: number): void {
-    const { clock, request } = this.stages;
-    clock.measure();
-    request.encoder.offsetLo = clock.offsetLo;
-    request.encoder.offsetHi = clock.offsetHi;
+    this.stages.clock.measure();
     this.clockMeasuredMs = now;
   }
 
@@ -250,6 +264,7 @@ export class Pump {
       case 'container':
         return request.update(message.update);
       case 'container-gone':
+        this.roots.forgetSlot(message.slot);
         this.slotCounts.reset(message.slot);
         return request.encoder.names.reset(message.slot);
       case 'scope': {

@@ -83,8 +83,11 @@ export class Waiter {
 
 /** Measures wall time minus boot time, in nanoseconds, as two words that add to a record's times. */
 export class WallClock {
+  /** Wall time minus boot time, as two signed words. */
   offsetLo = 0;
   offsetHi = 0;
+  /** The same in milliseconds. */
+  offsetMs = 0;
   private readonly before = Buffer.alloc(16);
   private readonly wall = Buffer.alloc(16);
   private readonly after = Buffer.alloc(16);
@@ -102,8 +105,9 @@ export class WallClock {
     clockGettime(CLOCK_BOOTTIME, this.after);
     const bootNs = (nanoseconds(this.before) + nanoseconds(this.after)) / 2n;
     const offsetNs = BigInt.asUintN(64, nanoseconds(this.wall) - bootNs);
-    this.offsetLo = Number(offsetNs & 0xffffffffn);
-    this.offsetHi = Number(offsetNs >> 32n);
+    this.offsetLo = Number(offsetNs & 0xffffffffn) | 0;
+    this.offsetHi = Number(offsetNs >> 32n) | 0;
+    this.offsetMs = Number(BigInt.asIntN(64, offsetNs)) / 1e6;
   }
 }
 

@@ -98,6 +98,8 @@ const LAW: readonly Equation[] = [
     left: ['spans_encoded', 'spool_recovered'],
     right: ['spans_accepted', ...EXPORT_DROPS, 'in_flight', 'spooled'],
   },
+  // Roots of traces are counted apart from files.
+  { left: ['process_spans_encoded'], right: ['process_spans_accepted', 'process_spans_dropped'] },
 ];
 
 function sum(counters: Counters, names: readonly string[]): number {

@@ -4,6 +4,7 @@ import { gunzipSync, zstdDecompressSync } from 'node:zlib';
 import { countSpans, decodeSpans, type ReceivedSpan } from './otlp-messages.ts';
 import { listenGrpcJs } from './otlp-receiver-grpc-js.ts';
 import { listenGrpc } from './otlp-receiver-grpc.ts';
+import { isRoot } from './traces.ts';
 import { listenHttp } from './otlp-receiver-http.ts';
 
 export type { ReceivedSpan } from './otlp-messages.ts';
@@ -105,9 +106,14 @@ export class OtlpReceiver {
     this.endpoint = `${state.options.tls === undefined ? 'http' : 'https'}://127.0.0.1:${listening.port}`;
   }
 
-  /** The accepted spans in order of arrival, decoded when first asked for. */
+  /** The accepted spans but for roots, in order of arrival, decoded when first asked for. */
   get spans(): readonly ReceivedSpan[] {
-    return this.#state.spans();
+    return this.#state.spans().filter((span) => !isRoot(span));
+  }
+
+  /** The accepted roots of traces. */
+  get roots(): readonly ReceivedSpan[] {
+    return this.#state.spans().filter(isRoot);
   }
 
   /** How many spans were accepted; cheap. */

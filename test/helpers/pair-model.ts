@@ -15,7 +15,9 @@ export interface Pair {
   readonly openedBootNs: bigint;
   readonly closedBootNs: bigint;
   readonly openDurationNs: bigint;
-  readonly startedBootNs: bigint;
+  readonly execution: bigint;
+  readonly sliceBegunBootNs: bigint;
+  readonly random: number;
   readonly inode: bigint;
   readonly sizeBytes: bigint;
   readonly pid: number;
@@ -23,7 +25,6 @@ export interface Pair {
   readonly vpid: number;
   readonly parentPid: number;
   readonly userId: number;
-  readonly execCount: number;
   readonly fd: number;
   readonly openFlags: number;
   readonly mode: number;
@@ -38,20 +39,22 @@ export type ExpectedSpan = Pick<
 
 /** Struct pair_record with its strings, field by field from bpf/record.h. */
 export function recordOf(pair: Pair): Uint8Array {
-  const record = Buffer.alloc(152 + pair.executable.length + pair.path.length);
+  const record = Buffer.alloc(184 + pair.executable.length + pair.path.length);
   record.writeUInt8(1, 0);
   record.writeUInt8(pair.reason, 1);
   record.writeUInt16LE(pair.flags, 2);
   record.writeUInt16LE(pair.executable.length, 4);
   record.writeUInt16LE(pair.path.length, 6);
-  const times = [pair.openedBootNs, pair.closedBootNs, pair.openDurationNs, pair.startedBootNs];
-  [...times, pair.inode, pair.sizeBytes].forEach((word, at) => record.writeBigUInt64LE(word, 16 + 8 * at));
-  const ids = [pair.pid, pair.tid, pair.vpid, pair.parentPid, pair.userId, pair.execCount];
+  const times = [pair.openedBootNs, pair.closedBootNs, pair.openDurationNs];
+  const longs = [...times, pair.execution, pair.sliceBegunBootNs, pair.inode, pair.sizeBytes];
+  longs.forEach((word, at) => record.writeBigUInt64LE(word, 16 + 8 * at));
+  record.writeUInt32LE(pair.random, 96);
+  const ids = [pair.pid, pair.tid, pair.vpid, pair.parentPid, pair.userId];
   const words = [...ids, pair.fd >>> 0, pair.openFlags, pair.mode, pair.device, ...pair.namespaces];
-  words.forEach((word, at) => record.writeUInt32LE(word, 64 + 4 * at));
-  record.set(pair.comm, 132);
-  record.set(pair.executable, 152);
-  record.set(pair.path, 152 + pair.executable.length);
+  words.forEach((word, at) => record.writeUInt32LE(word, 104 + 4 * at));
+  record.set(pair.comm, 168);
+  record.set(pair.executable, 184);
+  record.set(pair.path, 184 + pair.executable.length);
   return record;
 }
 

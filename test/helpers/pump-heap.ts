@@ -10,6 +10,7 @@ import { WaitingArea } from '../../src/enrich/waiting-area.ts';
 import { PairSampler } from '../../src/filter/pair-sampler.ts';
 import { PairFilter } from '../../src/filter/pair-filter.ts';
 import { COUNTER_BLOCK_BYTES, readCounters } from '../../src/model/counters.ts';
+import { LiveTraces } from '../../src/group/live-traces.ts';
 import type { FromPump, PumpOptions, ToPump } from '../../src/model/pump-messages.ts';
 import { samplingBlockBytes } from '../../src/model/sampling-words.ts';
 import { slotCountBytes } from '../../src/model/slot-counts.ts';
@@ -56,6 +57,9 @@ const options: PumpOptions = {
   excludeGlobs: ['**/*.so', '/proc/**'],
   includeGlobs: [],
   scopeVersion: '1.2.3',
+  traceGroupBy: 'process',
+  sliceMs: 15_000,
+  sliceSpansMax: 1000,
 };
 
 /** Fills the whole ring once; it is then read again and again, as the reader changes no record. */
@@ -67,12 +71,14 @@ function fillRing(): number {
     const path = count % 10 === 9 ? '/usr/lib/x.so' : `/var/data-é/${random()}/${random().toString(16)}.log`;
     ring.write(
       pairRecord(count % 7 === 6 ? Buffer.from([0x2f, 0xff, 0x61]) : path, (view) => {
-        for (let at = 8; at < 132; at += 4) view.setUint32(at, random(), true);
+        for (let at = 8; at < 168; at += 4) view.setUint32(at, random(), true);
         view.setBigUint64(8, BigInt(count % CONTAINERS) + 100n, true);
         view.setBigUint64(16, 5_000_000_000n, true);
         view.setBigUint64(24, 7_000_000_000n, true);
-        view.setInt32(88, count % 11 === 10 ? -13 : count % 100, true);
-        view.setUint32(92, count % 3, true);
+        view.setBigUint64(40, BigInt(count % 50), true);
+        view.setBigUint64(48, 5_000_000_000n, true);
+        view.setInt32(124, count % 11 === 10 ? -13 : count % 100, true);
+        view.setUint32(128, count % 3, true);
       }),
     );
     count += 1;
@@ -160,6 +166,7 @@ const pump = new Pump(options, {
   check: process.argv.includes('allocate') ? checkAndAllocate : checkRecord,
   scopes: new ScopeTable(1024),
   waiting: new WaitingArea(options.waitingRecordsMax),
+  traces: new LiveTraces(options),
   filter: new PairFilter(options),
   sampler: new PairSampler(options.sampling),
   request,

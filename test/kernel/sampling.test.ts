@@ -131,7 +131,7 @@ test('what survives the hard limit in a slice that met it claims no threshold', 
 
 test('what is left of a slice that met a full ring claims no threshold', { skip }, async () => {
   const count = 200_003;
-  const set = { 'limits.ring': '64KiB' };
+  const set = { 'limits.ring': '64KiB', 'export.queue.bytes_max': '256MiB' };
   const { spans, counters } = await tracedRun({ scenario: 'burst', count, set });
   assert.ok(counters.ring_full > 0);
   assert.ok(spans.some(({ traceState }) => traceState === ''));

@@ -9,6 +9,7 @@ import {
   type Workload,
   type WorkloadResult,
 } from '../helpers/workload.ts';
+import { assertTraces } from '../helpers/traces.ts';
 import { assertSameSpans, type SeenSpan } from './compare-spans.ts';
 
 export interface RunOptions {
@@ -96,6 +97,7 @@ async function tracedRunInside(
   const offsetNs = measureClockOffsetNs();
   await act({ group, workload, collector, spans });
   const { counters, logs } = await collector.stop();
+  assertTraces(receiver.spans, receiver.roots);
   return { containerId: group.id, workload: workload.result(), spans: spans(), counters, logs, offsetNs };
 }
 

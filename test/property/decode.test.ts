@@ -5,13 +5,15 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { decodeScopeRecord } from '../../src/containers/scope-records.ts';
 import { checkRecord } from '../../src/decode/check-record.ts';
+import { AttributeBlocks } from '../../src/encode/attribute-blocks.ts';
+import { TraceCursor } from '../../src/model/trace-cursor.ts';
 import { SpanArena } from '../../src/encode/span-arena.ts';
 import { SPAN_BYTES_MAX, SpanEncoder } from '../../src/encode/span-encoder.ts';
 import { RecordCursor } from '../../src/model/record-cursor.ts';
 import { RingReader } from '../../src/ring/ring-reader.ts';
 import { createTestRing } from '../helpers/ring-memory.ts';
 
-const KINDS = { pair: 1, created: 2, removed: 3, described: 4, met: 5 };
+const KINDS = { pair: 1, created: 2, removed: 3, described: 4, met: 5, slice: 6 };
 const BUSY = 0x80000000;
 const DISCARDED = 0x40000000;
 const RING_BYTES = 4096;
@@ -57,7 +59,7 @@ function pairOrCreated(spareBytes: fc.Arbitrary<number>): fc.Arbitrary<Uint8Arra
     })
     .map((given) => {
       const strings = given.isPair ? given.executableBytes + given.pathBytes : given.pathBytes;
-      const bytes = Buffer.alloc((given.isPair ? 152 : 32) + strings, given.fill);
+      const bytes = Buffer.alloc((given.isPair ? 184 : 32) + strings, given.fill);
       bytes[0] = given.isPair ? KINDS.pair : KINDS.created;
       if (given.isPair) {
         bytes[1] = given.reason;
@@ -106,9 +108,9 @@ function guardedCursor(bytes: Uint8Array, placesBefore: number): RecordCursor {
 function expectedKind(bytes: Uint8Array): number {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (bytes.length < 8) return 0;
-  if (bytes[0] === KINDS.pair && bytes.length >= 152) {
+  if (bytes[0] === KINDS.pair && bytes.length >= 184) {
     const [executableBytes, pathBytes] = [view.getUint16(4, true), view.getUint16(6, true)];
-    const isWhole = 152 + executableBytes + pathBytes <= bytes.length;
+    const isWhole = 184 + executableBytes + pathBytes <= bytes.length;
     return bytes[1] <= 7 && executableBytes <= 255 && pathBytes <= 4096 && isWhole ? KINDS.pair : 0;
   }
   if (bytes[0] === KINDS.created && bytes.length >= 32) {
@@ -116,6 +118,7 @@ function expectedKind(bytes: Uint8Array): number {
     return pathBytes <= 1024 && 32 + pathBytes <= bytes.length ? KINDS.created : 0;
   }
   if (bytes[0] === KINDS.removed && bytes.length >= 16) return KINDS.removed;
+  if (bytes[0] === KINDS.slice && bytes.length >= 56) return KINDS.slice;
   const isProcess = bytes[0] === KINDS.described || bytes[0] === KINDS.met;
   return isProcess && bytes.length >= 136 ? bytes[0] : 0;
 }
@@ -130,22 +133,24 @@ test('any bytes are a record exactly when bpf/record.h says so, and only they ar
     }),
     { numRuns: 5000 },
   );
-  assert.deepEqual([...seen].sort(), [0, 1, 2, 3, 4, 5]);
+  assert.deepEqual([...seen].sort(), [0, 1, 2, 3, 4, 5, 6]);
 });
 
 for (const attributes of ['lean', 'standard', 'full'] as const)
   test(`a pair that decode takes is encoded from its own bytes alone, ${attributes}`, () => {
     const arena = new SpanArena(Buffer.alloc(SPAN_BYTES_MAX));
     const encoder = new SpanEncoder(
-      { attributes, spanName: 'template', spanNamesMax: 0, containersMax: 1, bootIdLo: 1, bootIdHi: 2 },
+      { attributes, spanName: 'template', spanNamesMax: 0, containersMax: 1 },
       arena,
+      new AttributeBlocks(),
     );
+    const trace = new TraceCursor();
     fc.assert(
       fc.property(fc.oneof(record, wholeRecord), fc.nat({ max: 3 }), (bytes, placesBefore) => {
         const cursor = guardedCursor(bytes, placesBefore);
         if (checkRecord(cursor) !== KINDS.pair) return fc.pre(false);
         arena.position = 0;
-        encoder.write(cursor, 1, new Uint32Array(14).fill(1));
+        encoder.write(cursor, 1, new Uint32Array(14).fill(1), trace);
         assert.ok(arena.position <= SPAN_BYTES_MAX);
       }),
       { numRuns: 150 },
@@ -164,10 +169,10 @@ test('any bytes are a record of a scope or null, and only they are read', () => 
       const decoded = decodeScopeRecord(inside.subarray(before, before + bytes.length));
       assert.deepEqual(decoded, decodeScopeRecord(Uint8Array.from(bytes)));
       const kind = expectedKind(bytes);
-      const types = [null, null, 'created', 'removed', 'described', 'met'];
+      const types = [null, null, 'created', 'removed', 'described', 'met', null];
       if (decoded !== null) assert.equal(decoded.type, types[kind]);
       // A verdict that the policy map can't hold is the one more reason to refuse.
-      else if (kind > KINDS.pair)
+      else if (kind > KINDS.pair && kind !== KINDS.slice)
         assert.ok(kind === KINDS.created && ![1, 2, 3, 4].includes(verdictOf(bytes)));
     }),
     { numRuns: 5000 },

@@ -7,6 +7,7 @@ import { checkRecord } from '../../src/decode/check-record.ts';
 import { OpenRequest, REQUEST_BYTES_MIN, type RequestOptions } from '../../src/encode/request.ts';
 import { RESOURCE_BYTES_MAX } from '../../src/encode/resource.ts';
 import { SpanArena } from '../../src/encode/span-arena.ts';
+import { TraceCursor } from '../../src/model/trace-cursor.ts';
 import { RecordCursor } from '../../src/model/record-cursor.ts';
 import { decodeSpans, ExportRequest, type ReceivedSpan } from '../helpers/otlp-messages.ts';
 import {
@@ -63,42 +64,32 @@ const path = fc.oneof(
   { weight: 2, arbitrary: fc.integer({ min: 240, max: 260 }).map((n) => Buffer.alloc(n, '/abc/defg')) },
 );
 // Few, so that one execution opens several files.
-const execution = fc
-  .tuple(
-    fc.constantFrom(1, 4242, 0xffffffff),
-    fc.constantFrom(7n, 2n ** 40n, 2n ** 64n - 1n),
-    fc.nat({ max: 1 }),
-  )
-  .map(([pid, startedBootNs, execCount]) => ({ pid, startedBootNs, execCount }));
-const pair: fc.Arbitrary<Pair> = fc
-  .record({
-    reason: fc.nat({ max: 7 }),
-    flags: fc.nat({ max: 63 }),
-    executable: bytesOf(255, 6),
-    path,
-    comm: fc.uint8Array({ minLength: 16, maxLength: 16 }),
-    openedBootNs: u64,
-    closedBootNs: u64,
-    openDurationNs: u64,
-    inode: u64,
-    sizeBytes: u64,
-    tid: u32,
-    vpid: u32,
-    parentPid: u32,
-    userId: u32,
-    fd: fc.oneof(fc.nat(), fc.constantFrom(0, ...KNOWN_ERRNOS.map((errno) => -errno))),
-    openFlags: u32,
-    mode: u32,
-    device: u32,
-    namespaces: fc.array(fc.constantFrom(0, 1, 4026531840, 0xffffffff), { minLength: 7, maxLength: 7 }),
-    execution,
-  })
-  .map(({ execution: { pid, startedBootNs, execCount }, ...rest }) => ({
-    ...rest,
-    pid,
-    startedBootNs,
-    execCount,
-  }));
+const execution = fc.constantFrom(1n, 7n, 2n ** 40n, 2n ** 64n - 1n);
+const pair: fc.Arbitrary<Pair> = fc.record({
+  reason: fc.nat({ max: 7 }),
+  flags: fc.nat({ max: 63 }),
+  executable: bytesOf(255, 6),
+  path,
+  comm: fc.uint8Array({ minLength: 16, maxLength: 16 }),
+  openedBootNs: u64,
+  closedBootNs: u64,
+  openDurationNs: u64,
+  inode: u64,
+  sizeBytes: u64,
+  tid: u32,
+  vpid: u32,
+  parentPid: u32,
+  userId: u32,
+  fd: fc.oneof(fc.nat(), fc.constantFrom(0, ...KNOWN_ERRNOS.map((errno) => -errno))),
+  openFlags: u32,
+  mode: u32,
+  device: u32,
+  namespaces: fc.array(fc.constantFrom(0, 1, 4026531840, 0xffffffff), { minLength: 7, maxLength: 7 }),
+  execution,
+  pid: u32,
+  sliceBegunBootNs: u64,
+  random: u32,
+});
 
 /** One more slot than there are: its pairs are refused. */
 const slot = fc.nat({ max: CONTAINERS_MAX + 1 });
@@ -121,6 +112,8 @@ interface Expected {
   readonly version: number;
   readonly pair: Pair;
   readonly span: ExpectedSpan;
+  /** Of its step, told to the encoder as part of the trace's and the root's id. */
+  readonly index: number;
 }
 
 type Limits = Pick<RequestOptions, 'requestBytesMax' | 'requestSpansMax' | 'spanNamesMax' | 'spanName'>;
@@ -135,12 +128,12 @@ function encode(
     ...limits,
     attributes: level,
     containersMax: CONTAINERS_MAX,
-    bootIdLo: 0xffffffff,
-    bootIdHi: 2,
     scopeVersion: '9.9.9',
+    traceGroupBy: 'process',
   });
-  request.encoder.offsetLo = Number(offsetNs & 0xffffffffn);
-  request.encoder.offsetHi = Number(offsetNs >> 32n);
+  const trace = new TraceCursor();
+  trace.offsetLo = Number(offsetNs & 0xffffffffn) | 0;
+  trace.offsetHi = Number(offsetNs >> 32n) | 0;
   const out = new SpanArena(Buffer.alloc(limits.requestBytesMax));
   const requests: Uint8Array[] = [];
   const seal = (): void => {
@@ -188,11 +181,18 @@ function encode(
     assert.equal(checkRecord(cursor), 1);
     if (!request.hasRoom()) seal();
     assert.ok(request.hasRoom(), 'an empty request has room for any span');
-    assert.equal(request.add(cursor, taken.slot), container !== undefined);
+    const { execution: ofExecution } = taken.pair;
+    trace.trace0 = Number(ofExecution & 0xffffffffn) | 0;
+    trace.trace1 = Number(ofExecution >> 32n) | 0;
+    trace.trace2 = index;
+    trace.trace3 = taken.pair.random | 0;
+    trace.rootLo = index;
+    trace.rootHi = -1;
+    assert.equal(request.add(cursor, taken.slot, trace), container !== undefined);
     if (container === undefined) return;
     const { version, namespaces, names } = container;
     const span = spanOf(taken.pair, { level, offsetNs, namespaces, names });
-    expected.push({ slot: taken.slot, version, pair: taken.pair, span });
+    expected.push({ slot: taken.slot, version, pair: taken.pair, span, index });
   });
   if (request.spanCount > 0) seal();
   return { requests, expected };
@@ -224,24 +224,24 @@ function assertSpan(
 /** Each container's spans in the order in which its pairs came, over all requests; none else. */
 function assertSpans(received: readonly ReceivedSpan[], expected: readonly Expected[]): void {
   assert.equal(received.length, expected.length);
-  const traceIds = new Map<string, string>();
   for (let of = 0; of <= CONTAINERS_MAX; of += 1) {
     const wanted = expected.filter((it) => it.slot === of);
     const got = received.filter(({ resource }) => resource.attributes.slot === of);
     assert.equal(got.length, wanted.length, `spans of container ${of}`);
     got.forEach((it, at) => {
       assertSpan(it, wanted[at]);
-      const { pid, startedBootNs, execCount } = wanted[at].pair;
-      const execution = `${pid} ${startedBootNs} ${execCount}`;
+      const { execution: ofExecution, random } = wanted[at].pair;
       const { traceId, spanId, parentSpanId } = it.span;
-      assert.match(traceId, /^(?!0{32})[0-9a-f]{32}$/);
+      const ids = Buffer.alloc(24);
+      ids.writeBigUInt64LE(ofExecution);
+      ids.writeUInt32LE(wanted[at].index, 8);
+      ids.writeUInt32LE(random, 12);
+      ids.writeUInt32LE(wanted[at].index, 16);
+      ids.writeInt32LE(-1, 20);
+      assert.equal(traceId + parentSpanId, ids.toString('hex'));
       assert.match(spanId, /^(?!0{16})[0-9a-f]{16}$/);
-      assert.equal(parentSpanId, '');
-      assert.equal(traceIds.get(execution) ?? traceId, traceId, 'one execution has one trace');
-      traceIds.set(execution, traceId);
     });
   }
-  assert.equal(new Set(traceIds.values()).size, traceIds.size, 'executions share no trace');
   assert.equal(new Set(received.map(({ span }) => span.spanId)).size, received.length);
 }
 
@@ -253,7 +253,7 @@ for (const level of ['lean', 'standard', 'full'] as const)
         u64,
         fc.record({
           requestBytesMax: fc.integer({ min: REQUEST_BYTES_MIN, max: 2 * REQUEST_BYTES_MIN }),
-          requestSpansMax: fc.integer({ min: 1, max: 24 }),
+          requestSpansMax: fc.integer({ min: 2, max: 24 }),
           spanNamesMax: fc.integer({ min: 1, max: 5 }),
           spanName: fc.constantFrom<Limits['spanName'][]>('template', 'template', 'template', 'operation'),
         }),

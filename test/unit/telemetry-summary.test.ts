@@ -60,7 +60,7 @@ for (const [name, equations] of [
   ['spool_recovered', 1],
   ...DROPS.map(({ reason }) => [reason, 1] as const),
 ] as const) {
-  test(`one uncounted ${name} breaks ${equations} of the five equations, and is told with the difference`, () => {
+  test(`one uncounted ${name} breaks ${equations} of the six equations, and is told with the difference`, () => {
     const violations = lawViolations({ ...balanced, [name]: balanced[name] + 1 });
     assert.equal(violations.length, equations);
     for (const violation of violations) assert.match(violation, new RegExp(`${name} \\d+.*off by -?1$`));
@@ -79,6 +79,11 @@ test('every drop of the shared counters is in the table of drops', () => {
     'requests_sent',
     'requests_retried',
     'bytes_sent',
+    'process_spans_encoded',
+    'process_spans_lost',
+    'process_spans_accepted',
+    'process_spans_dropped',
+    'traces_evicted',
   ]);
   const reasons = new Set(DROPS.map(({ reason }) => reason));
   assert.deepEqual(

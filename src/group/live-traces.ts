@@ -1,0 +1,219 @@
+// Stage group: which trace a span belongs to, and when the trace's root is due. Takes a kept pair or what the kernel tells
+// of a slice; gives ids by a cursor. A trace whose root was sent is never opened again.
+import { LIVE_TRACES_MAX, TraceTable } from './trace-table.ts';
+import * as field from './trace-table.ts';
+import type { RecordCursor } from '../model/record-cursor.ts';
+import * as layout from '../model/record-layout.ts';
+import type { TraceCursor } from '../model/trace-cursor.ts';
+import { RecentRoots } from './recent-roots.ts';
+import { TraceIds } from './trace-ids.ts';
+
+/** How long after its slice a file may be closed and still be the slice's: the root waits for it. */
+const GRACE_MS = 5000;
+/** What a processor has timed, but not yet put into the ring, when its slice's end is read. */
+const END_SLACK_MS = 250;
+/** Reason: 32 bytes each; a file may be closed long after its slice, its trace then links to that slice's root. */
+const SLICE_ROOTS = 65_536;
+const LAST_ROOTS = 16_384;
+const NONE = -1;
+const NS_PER_MS = 1e6;
+const WORD = 0x100000000;
+
+export interface GroupOptions {
+  readonly bootIdLo: number;
+  readonly bootIdHi: number;
+  /** trace.window and trace.spans_max. */
+  readonly sliceMs: number;
+  readonly sliceSpansMax: number;
+}
+
+export class LiveTraces {
+  /** Traces whose root was sent before its time, as the table was full. */
+  evictedCount = 0;
+  private readonly table = new TraceTable(LIVE_TRACES_MAX);
+  private readonly ids: TraceIds;
+  private readonly sliceMs: number;
+  private readonly spansMax: number;
+  private readonly sliceRoots = new RecentRoots(SLICE_ROOTS);
+  private readonly lastRoots = new RecentRoots(LAST_ROOTS);
+  /** Slices that began until then and aren't live count as sent. */
+  private evictedMs = 0;
+  private parts = 0;
+
+  constructor(options: GroupOptions) {
+    this.ids = new TraceIds(options.bootIdLo, options.bootIdHi);
+    this.sliceMs = options.sliceMs;
+    this.spansMax = options.sliceSpansMax;
+  }
+
+  /** Whether {@link add} may lack a place: the caller then sends the root of {@link oldest}. */
+  get isFull(): boolean {
+    return this.table.isFull;
+  }
+
+  get count(): number {
+    return this.table.count;
+  }
+
+  /** Puts a pair into its trace, and sets the trace's ids. `offset` is wall minus boot time now. */
+  add(cursor: RecordCursor, slot: number, trace: TraceCursor, offsetLo: number, offsetHi: number): void {
+    const { table } = this;
+    const executionLo = cursor.i32(layout.PAIR_RECORD_EXECUTION);
+    const executionHi = cursor.i32(layout.PAIR_RECORD_EXECUTION + 4);
+    const begunLo = cursor.i32(layout.PAIR_RECORD_SLICE_BEGUN_BOOT_NS);
+    const begunHi = cursor.i32(layout.PAIR_RECORD_SLICE_BEGUN_BOOT_NS + 4);
+    let index = table.find(executionLo, executionHi, begunLo, begunHi, field.OWN);
+    if (index === NONE) {
+      const isOwn = this.isStillOwn(cursor, executionLo, executionHi, begunLo, begunHi);
+      const kind = isOwn ? field.OWN : field.LATE;
+      if (!isOwn) index = table.find(executionLo, executionHi, begunLo, begunHi, kind);
+      if (index === NONE) index = this.begin(cursor, slot, kind, offsetLo, offsetHi);
+    }
+    this.setIds(index, trace);
+    table.countSpan(index, cursor);
+    if (table.get(index, field.KIND) === field.LATE && table.get(index, field.FILES) >= this.spansMax)
+      table.end(index, 0);
+  }
+
+  /** A pair of a live trace was left out by a filter. */
+  countDropped(cursor: RecordCursor): void {
+    const index = this.table.find(
+      cursor.i32(layout.PAIR_RECORD_EXECUTION),
+      cursor.i32(layout.PAIR_RECORD_EXECUTION + 4),
+      cursor.i32(layout.PAIR_RECORD_SLICE_BEGUN_BOOT_NS),
+      cursor.i32(layout.PAIR_RECORD_SLICE_BEGUN_BOOT_NS + 4),
+      field.OWN,
+    );
+    if (index !== NONE) this.table.add(index, field.FILTERED, 1);
+  }
+
+  /** Takes what the kernel tells of a slice that ended. */
+  endSlice(cursor: RecordCursor): void {
+    const { table } = this;
+    const index = table.find(
+      cursor.i32(layout.SLICE_RECORD_EXECUTION),
+      cursor.i32(layout.SLICE_RECORD_EXECUTION + 4),
+      cursor.i32(layout.SLICE_RECORD_BEGUN_BOOT_NS),
+      cursor.i32(layout.SLICE_RECORD_BEGUN_BOOT_NS + 4),
+      field.OWN,
+    );
+    // None of its files ended in time: what ends later has a trace of its own.
+    if (index === NONE) return;
+    const reason = cursor.u8(layout.SLICE_RECORD_REASON);
+    table.set(index, field.IS_TOLD, 1);
+    table.set(index, field.OPENS, cursor.i32(layout.SLICE_RECORD_OPENS));
+    table.set(index, field.UNSAMPLED, cursor.i32(layout.SLICE_RECORD_UNSAMPLED));
+    table.set(index, field.DROPPED, cursor.i32(layout.SLICE_RECORD_DROPPED));
+    table.set(index, field.END_REASON, reason);
+    if (reason !== layout.SLICE_EXEC && reason !== layout.SLICE_EXIT) return;
+    const endedLo = cursor.i32(layout.SLICE_RECORD_ENDED_BOOT_NS);
+    const endedHi = cursor.i32(layout.SLICE_RECORD_ENDED_BOOT_NS + 4);
+    table.set(index, field.EXIT_CODE, cursor.i32(layout.SLICE_RECORD_EXIT_CODE));
+    table.extend(index, endedLo, endedHi);
+    table.end(index, milliseconds(endedLo, endedHi) + END_SLACK_MS);
+  }
+
+  /** Returns a trace whose root is due at that time of the boot clock, or -1. */
+  due(nowBootMs: number): number {
+    return this.table.due(nowBootMs);
+  }
+
+  /** Returns the trace that is due first, or -1. */
+  get oldest(): number {
+    return this.table.due(Infinity);
+  }
+
+  /** Returns a trace of a slot, or -1. */
+  ofSlot(slot: number): number {
+    return this.table.ofSlot(slot);
+  }
+
+  /** Notes that the next root goes out before its time. */
+  evict(index: number): void {
+    const { table } = this;
+    this.evictedCount += 1;
+    const begunMs = milliseconds(table.get(index, field.BEGUN_LO), table.get(index, field.BEGUN_HI));
+    if (table.get(index, field.KIND) === field.OWN && begunMs > this.evictedMs) this.evictedMs = begunMs;
+  }
+
+  /** Fills the cursor with a trace's root, and forgets the trace. */
+  take(index: number, root: TraceCursor): void {
+    const { table, sliceRoots, lastRoots } = this;
+    const executionLo = table.get(index, field.EXECUTION_LO);
+    const executionHi = table.get(index, field.EXECUTION_HI);
+    const begunLo = table.get(index, field.BEGUN_LO);
+    const begunHi = table.get(index, field.BEGUN_HI);
+    this.setIds(index, root);
+    table.fillRoot(index, root);
+    root.linkCount = 0;
+    if (root.isLate && sliceRoots.find(executionLo, executionHi, begunLo, begunHi)) linkTo(root, sliceRoots);
+    if (lastRoots.find(executionLo, executionHi, 0, 0)) linkTo(root, lastRoots);
+    const { trace0, trace1, trace2, trace3 } = root;
+    if (!root.isLate)
+      sliceRoots.set(executionLo, executionHi, begunLo, begunHi, trace0, trace1, trace2, trace3);
+    lastRoots.set(executionLo, executionHi, 0, 0, trace0, trace1, trace2, trace3);
+    table.remove(index);
+  }
+
+  /** Whether a slice that isn't live can still have a trace of its own. */
+  private isStillOwn(
+    cursor: RecordCursor,
+    executionLo: number,
+    executionHi: number,
+    begunLo: number,
+    begunHi: number,
+  ): boolean {
+    const begunMs = milliseconds(begunLo, begunHi);
+    const closedMs = milliseconds(
+      cursor.i32(layout.PAIR_RECORD_CLOSED_BOOT_NS),
+      cursor.i32(layout.PAIR_RECORD_CLOSED_BOOT_NS + 4),
+    );
+    if (closedMs > begunMs + this.sliceMs + GRACE_MS || begunMs <= this.evictedMs) return false;
+    return !this.sliceRoots.find(executionLo, executionHi, begunLo, begunHi);
+  }
+
+  private begin(
+    cursor: RecordCursor,
+    slot: number,
+    kind: number,
+    offsetLo: number,
+    offsetHi: number,
+  ): number {
+    const isOwn = kind === field.OWN;
+    const from = isOwn ? layout.PAIR_RECORD_SLICE_BEGUN_BOOT_NS : layout.PAIR_RECORD_CLOSED_BOOT_NS;
+    const begunMs = milliseconds(cursor.i32(from), cursor.i32(from + 4));
+    if (!isOwn) this.parts = (this.parts + 1) | 0;
+    const index = this.table.take(cursor, kind, begunMs + this.sliceMs + GRACE_MS);
+    this.table.set(index, field.SLOT, slot);
+    this.table.set(index, field.PART, isOwn ? 0 : this.parts);
+    this.table.set(index, field.OFFSET_LO, offsetLo);
+    this.table.set(index, field.OFFSET_HI, offsetHi);
+    return index;
+  }
+
+  private setIds(index: number, trace: TraceCursor): void {
+    const { table } = this;
+    this.ids.set(
+      trace,
+      table.get(index, field.EXECUTION_LO),
+      table.get(index, field.EXECUTION_HI),
+      table.get(index, field.BEGUN_LO),
+      table.get(index, field.BEGUN_HI),
+      table.get(index, field.RANDOM),
+      table.get(index, field.PART),
+    );
+    trace.offsetLo = table.get(index, field.OFFSET_LO);
+    trace.offsetHi = table.get(index, field.OFFSET_HI);
+  }
+}
+
+/** A root doesn't link twice to the same one: the one before may be that of the late files' slice. */
+function linkTo(root: TraceCursor, roots: RecentRoots): void {
+  const { links } = root;
+  if (root.linkCount > 0 && links[0] === roots.trace(0) && links[1] === roots.trace(1)) return;
+  root.link(roots.trace(0), roots.trace(1), roots.trace(2), roots.trace(3));
+}
+
+function milliseconds(lo: number, hi: number): number {
+  return ((hi >>> 0) * WORD + (lo >>> 0)) / NS_PER_MS;
+}

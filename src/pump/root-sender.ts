@@ -1,0 +1,59 @@
+// Sends the roots of traces: when they are due, when their place is needed, when their container goes.
+import { counterIndex } from '../model/counters.ts';
+import { TraceCursor } from '../model/trace-cursor.ts';
+import type { PumpStages } from './pump-stages.ts';
+
+const PROCESS_SPANS_ENCODED = counterIndex('process_spans_encoded');
+const PROCESS_SPANS_LOST = counterIndex('process_spans_lost');
+const TRACES_EVICTED = counterIndex('traces_evicted');
+
+export class RootSender {
+  private readonly stages: PumpStages;
+  private readonly counters: Float64Array;
+  private readonly makeRoom: () => boolean;
+  private readonly root = new TraceCursor();
+
+  /** @param makeRoom seals the open request where it must; false when there is no room. */
+  constructor(stages: PumpStages, counters: Float64Array, makeRoom: () => boolean) {
+    this.stages = stages;
+    this.counters = counters;
+    this.makeRoom = makeRoom;
+  }
+
+  /** Sends the roots that are due; false when it stalls before the last one. */
+  sendDue(nowBootMs: number): boolean {
+    const { traces } = this.stages;
+    for (let index = traces.due(nowBootMs); index >= 0; index = traces.due(nowBootMs)) {
+      if (!this.makeRoom()) return false;
+      this.send(index);
+    }
+    return true;
+  }
+
+  /** Makes a place for another trace; the request has room for a root before each span. */
+  evict(): void {
+    const { traces } = this.stages;
+    const { oldest } = traces;
+    traces.evict(oldest);
+    this.send(oldest);
+    this.counters[TRACES_EVICTED] = traces.evictedCount;
+  }
+
+  /** Another container may get the slot: the roots of this one go now. */
+  forgetSlot(slot: number): void {
+    const { traces } = this.stages;
+    for (let index = traces.ofSlot(slot); index >= 0; index = traces.ofSlot(slot)) {
+      if (this.makeRoom()) this.send(index);
+      else {
+        traces.take(index, this.root);
+        this.counters[PROCESS_SPANS_LOST] += 1;
+      }
+    }
+  }
+
+  private send(index: number): void {
+    this.stages.traces.take(index, this.root);
+    this.stages.request.addRoot(this.root);
+    this.counters[PROCESS_SPANS_ENCODED] += 1;
+  }
+}
