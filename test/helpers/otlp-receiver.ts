@@ -55,6 +55,8 @@ export interface ReceiverOptions {
   readonly server?: 'http2' | 'grpc-js';
   /** `count`: requests are counted and thrown away, `spans` stays empty; for endless load. */
   readonly decode?: 'spans' | 'count';
+  /** Gets each accepted request as it comes, decompressed. */
+  readonly tally?: (request: Uint8Array) => void;
 }
 
 export interface ReceivedRequest {
@@ -196,6 +198,7 @@ class ReceiverState implements Desk {
     if (ACCEPTING.includes(behaviour.type)) {
       this.spanCount += spans;
       if (this.options.decode !== 'count') this.#undecoded.push(request);
+      this.options.tally?.(request);
     }
     const rest = { bodyBytes: body.length, spans, behaviour: behaviour.type, receivedMs: performance.now() };
     this.requests.push({ path, headers, encoding, ...rest });
