@@ -33,7 +33,8 @@ static __always_inline void exit_failed(struct opening *opening, struct pt_regs 
 	s32 dirfd = AT_FDCWD;
 	u64 path = ARGUMENT_0(regs);
 
-	if (!is_told_error(-opening->fd))
+	count_failed(opening);
+	if (!is_told_error(-opening->fd, opening->open_flags))
 		return;
 	if (number == NR_OPENAT || number == NR_OPENAT2) {
 		dirfd = ARGUMENT_0(regs);

@@ -8,11 +8,6 @@
 
 #define RELATIVE_BYTES_MAX 2048 /* of the directory, and of the name after it */
 
-static __always_inline bool is_told_error(u32 error)
-{
-	return error < ERRNO_WORDS * 64 && settings.failed_errnos[error / 64] >> (error % 64) & 1;
-}
-
 /* The directory that a relative path starts from. */
 static __always_inline void path_of_directory(struct path_of *path, u64 task, u64 files, s32 dirfd)
 {
@@ -131,20 +126,15 @@ static __always_inline void tell_failed(struct opening *opening, s32 dirfd, u64 
 	u32 index = 0;
 
 	count(COUNTER_OPENS_IN_SCOPE);
+	if (is_unwanted_user(opening->task)) {
+		count_left_out(COUNTER_PROCESS_EXCLUDED);
+		return;
+	}
 	slice = slice_at_open(opening);
-	if (!sample_open(opening, true)) {
-		count(COUNTER_UNSAMPLED);
-		count_in_slice(slice, SLICE_UNSAMPLED);
-		return;
-	}
 	if (!take_slot(opening->task, &taken)) {
-		count(COUNTER_OPEN_TABLE_FULL);
-		cut_slice(opening->execution, opening->slice_begun_boot_ns, opening->random);
-		count_in_slice(slice, SLICE_DROPPED);
+		count_no_place(opening, slice);
 		return;
 	}
-	count(COUNTER_OPENS_TRACKED);
-	count_in_slice(slice, SLICE_TRACKED);
 	count(COUNTER_OPENS_FAILED);
 	taken.slot->generation++;
 	index = take_long(bpf_get_prandom_u32());
@@ -158,8 +148,8 @@ static __always_inline void tell_failed(struct opening *opening, s32 dirfd, u64 
 		begin_failed(&taken.slot->record, opening, now);
 		fill_failed_shortly(taken.slot, opening->task, user_path);
 	}
-	count_passed(opening);
-	send_pair(taken.slot);
+	if (!is_left_out(opening, taken.slot, slice, false))
+		send_pair(taken.slot);
 	free_slot(taken.tag, taken.slot);
 }
 

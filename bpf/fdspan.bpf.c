@@ -7,5 +7,6 @@
 #include "exit.bpf.h"
 #include "processes.bpf.h"
 #include "sweeps.bpf.h"
+#include "io-totals.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

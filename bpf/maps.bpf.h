@@ -9,6 +9,9 @@
 /* User space sets it before load; one variable in a section of its own has offset 0. */
 const volatile struct settings settings SEC(".rodata.settings") = {};
 
+/* User space maps it; read anew wherever it is asked. */
+volatile struct live_settings live SEC(".data.live") = {};
+
 struct pending_open {
 	u64 files;	/* address of the owner: the descriptor table that the open went into */
 	u32 generation; /* grows each time the slot is taken */

@@ -74,19 +74,15 @@ struct scope_policy {
 };
 
 #define EXCLUDED_MAGICS_MAX 32
+#define USER_RANGES_MAX	    32
 #define ERRNO_WORDS	    3 /* errnos 0 to 191 */
 #define MAGIC_FACTOR	    0x9e3779b97f4a7c15ULL
 
 /* Set before load, constant after it (section .rodata.settings). */
 struct settings {
-	__u64 failed_errnos[ERRNO_WORDS];	    /* bit per errno whose failed opens are told */
-	__u64 excluded_magics[EXCLUDED_MAGICS_MAX]; /* file systems' s_magic */
-	__u64 magic_filter;	/* bit (magic * MAGIC_FACTOR) >> 58 of each of these */
 	__u64 wake_bytes;	/* a quarter of the ring */
 	__u64 wake_step_bytes;	/* wake again at each further step */
 	__u64 fill_check_bytes; /* sent by one CPU between two looks at the fill */
-	__u32 excluded_magic_count;
-	__u32 file_types;     /* bit per S_IFMT >> 12 */
 	__u32 bucket_mask;    /* buckets of the open table - 1, a power of two - 1 */
 	__u32 start_mask;     /* entries of the start table - 1 */
 	__u32 self_pid;	      /* never traced */
@@ -136,6 +132,8 @@ struct sampling {
 	__u32 keep;	      /* enum sampling_keep */
 	__u64 slow_ns;	      /* KEEP_SLOW: open for longer */
 	__u32 is_counted;     /* a target needs the counts of the slots */
+	__u32 is_early;	      /* the draw needs nothing of the record, which then isn't written in vain */
+	__u32 is_tracked;     /* what is sampled out is tracked all the same, for what its end tells */
 	__u32 reserved;
 	struct sampling_rules rules[2];
 };
@@ -153,6 +151,71 @@ struct slot_offers {
 	__u64 weight; /* what rules and ratio let through of them, in SAMPLING_WEIGHT */
 	__u64 passed; /* sampled, and not left out by a filter */
 	__u64 reserved[5];
+};
+
+/*
+ * What user space changes while the programs run (section .data.live), each scalar by one store. The maps that it
+ * names a half of are written in their other half first.
+ */
+struct live_settings {
+	__u64 min_duration_ns; /* shorter pairs are dropped at their close */
+	__u32 filter_half;     /* of the map `filters`: 0 or 1 */
+	__u32 reserved;
+};
+
+/*
+ * All globs as one automaton over bytes (src/filter/glob-table.ts makes it). A row is a state: for each class of
+ * bytes the next row, then the accept word, and the rules of sampling that agree. Rows and classes are offsets in bytes, so that a step is one addition and
+ * one load. Reason of the limit: 1 MiB for each half; more globs than fit are a configuration error that says so.
+ */
+#define GLOB_CELLS 262144
+
+/* Bits of accept words: what a name or path that ends in this state matches. */
+enum glob_accepts {
+	ACCEPTS_PATH_EXCLUDE = 1 << 0,
+	ACCEPTS_PATH_INCLUDE = 1 << 1,
+	ACCEPTS_NAME_EXCLUDE = 1 << 2,
+};
+
+/* What is to be asked at all. */
+enum glob_asked {
+	ASKED_PATH = 1 << 0,
+	ASKED_INCLUDE = 1 << 1, /* a path that no include glob matches is left out */
+	ASKED_NAME = 1 << 2,
+};
+
+/* Values of fdspan.access. */
+enum access {
+	ACCESS_READ = 0,
+	ACCESS_WRITE = 1,
+	ACCESS_READ_WRITE = 2,
+	ACCESS_NONE = 3, /* ioctl only */
+	ACCESS_PATH = 4, /* O_PATH */
+};
+
+struct user_range {
+	__u32 first;
+	__u32 last;
+};
+
+/* Value of the map `filters`, which has two halves. */
+struct filters {
+	__u64 failed_errnos[ERRNO_WORDS]; /* bit per errno whose failed opens are told */
+	__u64 magic_filter;		  /* bit (magic * MAGIC_FACTOR) >> 58 of each excluded magic */
+	__u32 file_types;		  /* bit per S_IFMT >> 12 */
+	__u32 access;			  /* bit per enum access */
+	__u32 asked;			  /* enum glob_asked */
+	__u32 user_range_count;		  /* 0: all users */
+	__u32 excluded_magic_count;
+	__u32 name_row;	     /* where names begin; paths begin at row 0 */
+	__u32 cut_path_row;  /* where a path begins whose head was cut */
+	__u32 accept_column; /* of each row */
+	__u32 rules_column;  /* of each row: the rules of sampling that a path or name ending there agrees with */
+	__u32 reserved;
+	__u64 excluded_magics[EXCLUDED_MAGICS_MAX]; /* file systems' s_magic */
+	struct user_range users[USER_RANGES_MAX];
+	__u16 classes[256]; /* of each byte: an offset in a row */
+	__u32 cells[GLOB_CELLS];
 };
 
 /* Arguments of the programs that user space runs itself (BPF_PROG_TEST_RUN). */
@@ -175,6 +238,35 @@ struct expire_arguments {
 	__u64 begun_until_boot_ns; /* slices begun until then have ended */
 };
 
+/* A portion of the table of pending opens. */
+struct buckets_arguments {
+	__u32 first;
+	__u32 count;
+};
+
+#define FAILURE_CLASSES	 32 /* a power of two; 0: any errno that has none of its own */
+#define DURATION_BUCKETS 16 /* a power of two */
+#define METRICS_STRIPES	 4
+#define EARLY_METRICS	 1024
+
+/* What is counted for a container; everything only grows. */
+struct container_metrics {
+	__u64 opens[8]; /* by enum access; behind the filters, before sampling */
+	__u64 failures[FAILURE_CLASSES];
+	__u64 durations[DURATION_BUCKETS];
+	__u64 duration_ns; /* their sum */
+	__u64 files_met;   /* in passes over the table: a pass adds the files that are open */
+	__u64 reserved[6];
+};
+
+/* Set before load, constant after it (section .rodata.metrics). */
+struct metrics_settings {
+	__u64 duration_bounds[DURATION_BUCKETS]; /* ns, inclusive; the last has none */
+	__u8 failure_classes[ERRNO_WORDS * 64];	 /* by errno */
+	__u32 is_on;
+	__u32 stripes; /* of each slot: a power of two */
+};
+
 /* What the self-test does next, on the calling thread; in this order. */
 enum self_test_step {
 	SELF_TEST_OPENS = 0,
@@ -192,6 +284,17 @@ enum self_test_missed {
 struct self_test_arguments {
 	__u32 step; /* enum self_test_step */
 	__u32 fd;
+};
+
+/* Of filter-test.bpf.c. */
+struct walk_arguments {
+	__u64 text; /* address in the calling process */
+	__u32 bytes_count;
+	__u32 base; /* where the text is put in the tail */
+	__u32 row;  /* where the walk begins */
+	__u32 is_long;
+	__u32 accepts; /* the answer */
+	__u32 reserved;
 };
 
 /* One pending open, in front of its record, in the map `slots`. */
@@ -240,7 +343,7 @@ struct pair_record {
 	__u32 reads; /* calls */
 	__u32 writes;
 	__u32 random;	 /* the 32 highest of R's 56 bits: the same for all of a slice */
-	__u32 threshold; /* likewise of th: sampled if random >= threshold */
+	__u32 threshold; /* likewise of th: sampled if random >= threshold. PAIR_UNJUDGED: the rules that its names agree with */
 	__u32 pid;
 	__u32 tid;
 	__u32 vpid; /* pid in its own pid namespace */
@@ -272,8 +375,8 @@ struct slice_record {
 	__u8 kind;
 	__u8 reason; /* enum slice_end */
 	__u8 reserved[2];
-	__u32 pid; /* 0: the slice of a container */
-	__u64 scope;
+	__u32 pid;   /* 0: the slice of a container */
+	__u64 scope; /* at the place that a pair has it */
 	__u64 execution;
 	__u64 begun_boot_ns;
 	__u64 ended_boot_ns;
@@ -336,8 +439,12 @@ enum kernel_counter {
 	COUNTER_SCOPE_RECORDS_LOST = 13, /* ring full for a scope's record */
 	COUNTER_SCOPE_TABLE_FULL = 14,
 	COUNTER_SLICE_RECORDS_LOST = 15, /* ring full for a slice's record */
-	COUNTER_UNSAMPLED_FINISHED = 16, /* pairs among pairs_finished that sampling drops at their end */
-	COUNTER_COUNT = 17,
+	COUNTER_PATH_EXCLUDED = 16,
+	COUNTER_PROCESS_EXCLUDED = 17, /* by its name or user */
+	COUNTER_TOO_SHORT = 18,
+	COUNTER_METRICS_MISSED = 19,	 /* opens and ends that no container's metrics hold */
+	COUNTER_UNSAMPLED_FINISHED = 20, /* pairs among pairs_finished that sampling drops at their end */
+	COUNTER_COUNT = 21,
 };
 
 _Static_assert(sizeof(struct pair_record) == 184, "pair_record is shared with user space");
@@ -347,6 +454,9 @@ _Static_assert(sizeof(struct scope_described_record) == 136, "scope_described_re
 _Static_assert(sizeof(struct slice_record) == 56, "slice_record is shared with user space");
 _Static_assert(sizeof(struct slot_sampling) == 16, "slot_sampling is shared with user space");
 _Static_assert(sizeof(struct slot_offers) == 64, "one cache line");
+_Static_assert(offsetof(struct slice_record, scope) == offsetof(struct pair_record, scope),
+	       "both wait for the verdict of their scope");
+_Static_assert(sizeof(struct container_metrics) == 512, "eight cache lines");
 _Static_assert(sizeof(struct scope_policy) == 16, "scope_policy is shared with user space");
 
 #endif

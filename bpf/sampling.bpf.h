@@ -7,10 +7,10 @@
 #ifndef FDSPAN_SAMPLING_BPF_H
 #define FDSPAN_SAMPLING_BPF_H
 
+#include "filter.bpf.h"
 #include "policy.bpf.h"
 #include "slices.bpf.h"
 
-#define ALL_RULES      0xffffffff
 #define O_ACCMODE_BITS 3
 #define CUT_SLICES     4096 /* 32 KiB; where two meet, the earlier one is forgotten */
 
@@ -128,28 +128,33 @@ static __always_inline void count_offer(u32 slot, u32 threshold)
 		__sync_fetch_and_add(&offers->weight, SAMPLING_WEIGHT - (threshold >> 16));
 }
 
-/* The threshold of an open; PAIR_UNJUDGED where user space must find it. */
-static __always_inline u32 threshold_at_open(struct opening *opening, u32 named_rules)
+/* Rules whose globs agree, or that have none. */
+static __always_inline u32 named_rules(const struct sampling *how, u32 path_rules, u32 name_rules)
 {
-	struct sampling *how = sampling_now();
-	struct slot_sampling *slot;
-	u32 index, threshold, half;
+	const struct sampling_rules *rules = &how->rules[how->half & 1];
 
-	if (!how)
-		return 0;
-	index = opening->verdict >> VERDICT_SLOT_SHIFT;
+	return (path_rules | ~rules->by_path) & (name_rules | ~rules->by_process);
+}
+
+/* The threshold of an open; with PAIR_UNJUDGED, by which user space finds it: the rules that its names agree with. */
+static __always_inline u32 threshold_at_open(const struct sampling *how, struct opening *opening,
+					     u32 named)
+{
+	struct slot_sampling *slot;
+	u32 index = opening->verdict >> VERDICT_SLOT_SHIFT;
+	u32 threshold;
+
 	if ((opening->verdict & ((1 << VERDICT_SLOT_SHIFT) - 1)) != VERDICT_TRACE) {
 		opening->flags |= PAIR_UNJUDGED;
 		if (how->is_counted)
 			count_offer(0, 0);
-		return 0;
+		return named;
 	}
 	slot = bpf_map_lookup_elem(&slot_samplings, &index);
 	if (!slot)
 		return 0;
-	half = how->half & 1;
-	threshold = rule_threshold(how, half ? slot->rules[1] : slot->rules[0], opening->open_flags,
-				   named_rules);
+	threshold = rule_threshold(how, how->half & 1 ? slot->rules[1] : slot->rules[0],
+				   opening->open_flags, named);
 	if (how->is_counted)
 		count_offer(index, threshold);
 	if (threshold < slot->threshold)
@@ -159,30 +164,51 @@ static __always_inline u32 threshold_at_open(struct opening *opening, u32 named_
 	return threshold;
 }
 
-__noinline int draw_open(struct opening *opening, u32 has_failed)
+__noinline int draw_open(struct opening *opening, u32 path_rules, u32 name_rules)
 {
 	struct sampling *how = sampling_now();
+	bool has_failed;
 
-	if (!how || !opening || (has_failed && how->keep & KEEP_FAILED))
+	if (!how || !opening)
 		return true;
-	opening->threshold = threshold_at_open(opening, ALL_RULES);
-	if (opening->threshold != SAMPLING_NEVER && opening->random >= opening->threshold)
+	has_failed = opening->fd < 0;
+	if (has_failed && how->keep & KEEP_FAILED)
 		return true;
-	if (has_failed || !(how->keep & (KEEP_HELD | KEEP_SLOW)))
+	opening->threshold = threshold_at_open(how, opening, named_rules(how, path_rules, name_rules));
+	if (opening->flags & PAIR_UNJUDGED ||
+	    (opening->threshold != SAMPLING_NEVER && opening->random >= opening->threshold))
+		return true;
+	if (has_failed || !how->is_tracked)
 		return false;
 	opening->flags |= PAIR_UNSAMPLED;
 	return true;
 }
 
-/*
- * Decides an open: false when nothing of it is to be tracked. `opening` then has its threshold, and PAIR_UNSAMPLED when
- * it is tracked only for what may become of it.
- */
-static __always_inline bool sample_open(struct opening *opening, bool has_failed)
+/* Whether an open is drawn before there is a record of it: nothing then needs one. */
+static __always_inline bool is_drawn_early(void)
 {
 	struct sampling *how = sampling_now();
 
-	return !how || !how->is_on || draw_open(opening, has_failed);
+	return how && how->is_on && how->is_early;
+}
+
+/*
+ * Decides an open: false when nothing of it is to be tracked. `opening` then has its threshold, and PAIR_UNSAMPLED when
+ * it is tracked only for what its end tells.
+ */
+static __always_inline bool sample_open(struct opening *opening, u32 path_rules,
+					u32 name_rules)
+{
+	struct sampling *how = sampling_now();
+
+	return !how || !how->is_on || draw_open(opening, path_rules, name_rules);
+}
+
+/* What was drawn after the record was written. */
+static __always_inline void note_draw(struct pair_record *record, const struct opening *opening)
+{
+	record->threshold = opening->threshold;
+	record->flags |= opening->flags & (PAIR_UNSAMPLED | PAIR_UNJUDGED);
 }
 
 /* An open that will be a span. Not counted: those that user space decides, and those that no chance decides. */

@@ -225,7 +225,7 @@ static __always_inline struct slice *slice_at_open(struct opening *opening)
 	return slice;
 }
 
-enum slice_count { SLICE_TRACKED, SLICE_UNSAMPLED, SLICE_DROPPED };
+enum slice_count { SLICE_TRACKED, SLICE_UNSAMPLED, SLICE_DROPPED, SLICE_LEFT_OUT };
 
 static __always_inline void count_in_slice(struct slice *slice, enum slice_count what)
 {
@@ -235,8 +235,10 @@ static __always_inline void count_in_slice(struct slice *slice, enum slice_count
 		__sync_fetch_and_add(&slice->tracked, 1);
 	else if (what == SLICE_UNSAMPLED)
 		__sync_fetch_and_add(&slice->unsampled, 1);
-	else
+	else if (what == SLICE_DROPPED)
 		__sync_fetch_and_add(&slice->dropped, 1);
+	else
+		__sync_fetch_and_add(&slice->opens, -1);
 }
 
 /* The slice of a record while it lasts. */

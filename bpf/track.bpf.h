@@ -3,7 +3,8 @@
 #ifndef FDSPAN_TRACK_BPF_H
 #define FDSPAN_TRACK_BPF_H
 
-#include "pair.bpf.h"
+#include "filter.bpf.h"
+#include "metrics.bpf.h"
 #include "sampling.bpf.h"
 #include "short-path.bpf.h"
 
@@ -56,6 +57,10 @@ __noinline int send_pair(struct pending_open *slot)
 		if (bytes > sizeof(*record) + SLOT_TAIL_BYTES)
 			return 0;
 	}
+	if (is_too_short(record)) {
+		count(COUNTER_TOO_SHORT);
+		return 0;
+	}
 	if (is_slice_cut(record->execution, record->slice_begun_boot_ns, record->random))
 		record->flags |= PAIR_SLICE_CUT;
 	error = send(record, bytes);
@@ -83,6 +88,7 @@ static __always_inline bool end_pair(u64 file, struct found *found, u32 reason, 
 		slot->record.reason = reason; /* user space finds pending ones by reason 0 */
 		if (reason != CLOSE_LOST)
 			record->size_bytes = WORD(inode, WORD(file, file, f_inode), i_size);
+		count_duration(record);
 	}
 	if (reason == CLOSE_LOST)
 		count(COUNTER_PAIRS_LOST);
@@ -179,32 +185,6 @@ __noinline int fill_short_names(struct pending_open *slot, u64 task, u64 file)
 	return 1;
 }
 
-/* Files that no open made: they are no one's to trace, whatever types are asked for. */
-#define PIPEFS_MAGIC	    0x50495045
-#define SOCKFS_MAGIC	    0x534f434b
-#define ANON_INODE_FS_MAGIC 0x09041934
-
-static __always_inline bool is_wanted_file(u64 file)
-{
-	u64 inode = WORD(file, file, f_inode);
-	u64 magic = WORD(super_block, WORD(inode, inode, i_sb), s_magic);
-	u32 type = (READ(inode, inode, i_mode) & S_IFMT) >> 12;
-
-	if (!(settings.file_types >> type & 1))
-		return false;
-	if (magic == PIPEFS_MAGIC || magic == SOCKFS_MAGIC || magic == ANON_INODE_FS_MAGIC)
-		return false;
-	if (!(settings.magic_filter >> (magic * MAGIC_FACTOR >> 58) & 1))
-		return true;
-	for (u32 i = 0; i < EXCLUDED_MAGICS_MAX; i++) {
-		if (i >= settings.excluded_magic_count)
-			return true;
-		if (settings.excluded_magics[i] == magic)
-			return false;
-	}
-	return true;
-}
-
 /* An address that is still in the table: its close was missed, or the iterator was here first. */
 static __always_inline bool replace_existing(const struct opening *opening, u64 now)
 {
@@ -226,31 +206,92 @@ static __always_inline bool replace_existing(const struct opening *opening, u64 
 	return false;
 }
 
+static __always_inline void count_unsampled(struct slice *slice)
+{
+	count(COUNTER_UNSAMPLED);
+	count_in_slice(slice, SLICE_UNSAMPLED);
+}
+
+/* An open that has no place in the table. */
+static __always_inline void count_no_place(const struct opening *opening, struct slice *slice)
+{
+	count(COUNTER_OPEN_TABLE_FULL);
+	cut_slice(opening->execution, opening->slice_begun_boot_ns, opening->random);
+	count_in_slice(slice, SLICE_DROPPED);
+}
+
+/* Notes in a slot what was drawn once its record was there. */
+static __always_inline void note_late_draw(struct pending_open *slot, const struct opening *opening)
+{
+	struct long_record *far = long_record_of(slot->long_index);
+
+	note_draw(&slot->record, opening);
+	if (far)
+		note_draw(&far->record, opening);
+}
+
+/*
+ * Whether an open with its names written is left out, by a filter or by chance; it is counted. A global function, which
+ * the verifier looks at once; `slice` may be NULL.
+ */
+__noinline int is_left_out(struct opening *opening, struct pending_open *slot, struct slice *slice,
+			   u32 is_drawn)
+{
+	struct glob_words globs = {};
+	u32 drop;
+
+	if (!opening || !slot)
+		return true;
+	drop = judge_names(slot, &globs);
+	if (drop) {
+		count_left_out(drop);
+		count_in_slice(slice, SLICE_LEFT_OUT);
+		return true;
+	}
+	if (opening->fd >= 0)
+		count_opened(opening);
+	if (!is_drawn) {
+		if (!sample_open(opening, globs.path_rules, globs.name_rules)) {
+			count_unsampled(slice);
+			return true;
+		}
+		note_late_draw(slot, opening);
+	}
+	count(COUNTER_OPENS_TRACKED);
+	count_in_slice(slice, opening->flags & PAIR_UNSAMPLED ? SLICE_UNSAMPLED : SLICE_TRACKED);
+	count_passed(opening);
+	return false;
+}
+
 /* Tracks an open file. Counts it whatever becomes of it. */
 static __always_inline void track(struct opening *opening, u64 now)
 {
 	struct found taken;
 	struct pending_open *slot;
 	struct slice *slice;
+	bool is_drawn;
 	u32 *pending;
 
-	if (replace_existing(opening, now))
+	if (replace_existing(opening, now)) {
+		count_opened(opening);
 		return;
+	}
 	count(COUNTER_OPENS_IN_SCOPE);
+	if (is_unwanted_user(opening->task)) {
+		count_left_out(COUNTER_PROCESS_EXCLUDED);
+		return;
+	}
 	slice = slice_at_open(opening);
-	if (!sample_open(opening, false)) {
-		count(COUNTER_UNSAMPLED);
-		count_in_slice(slice, SLICE_UNSAMPLED);
+	is_drawn = is_drawn_early();
+	if (is_drawn && !sample_open(opening, 0, 0)) {
+		count_unsampled(slice);
 		return;
 	}
 	if (!take_slot(opening->file, &taken)) {
-		count(COUNTER_OPEN_TABLE_FULL);
-		cut_slice(opening->execution, opening->slice_begun_boot_ns, opening->random);
-		count_in_slice(slice, SLICE_DROPPED);
+		count_opened(opening);
+		count_no_place(opening, slice);
 		return;
 	}
-	count(COUNTER_OPENS_TRACKED);
-	count_in_slice(slice, opening->flags & PAIR_UNSAMPLED ? SLICE_UNSAMPLED : SLICE_TRACKED);
 	slot = taken.slot;
 	slot->generation++;
 	slot->files = opening->files;
@@ -261,10 +302,13 @@ static __always_inline void track(struct opening *opening, u64 now)
 	fill_file(&slot->record, opening->file, opening->open_flags);
 	if (!fill_short_names(slot, opening->task, opening->file))
 		fill_any_names(slot, opening->task, opening->file);
+	if (is_left_out(opening, slot, slice, is_drawn)) {
+		free_slot(taken.tag, slot);
+		return;
+	}
 	pending = table_count(opening->files);
 	if (pending)
 		__sync_fetch_and_add(pending, 1);
-	count_passed(opening);
 	publish(taken.tag, opening->file);
 }
 

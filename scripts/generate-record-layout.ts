@@ -15,6 +15,10 @@ const STRUCTS = [
   'slice_record',
   'scope_policy',
   'settings',
+  'live_settings',
+  'walk_arguments',
+  'user_range',
+  'filters',
   'judge_arguments',
   'sweep_arguments',
   'expire_arguments',
@@ -24,6 +28,9 @@ const STRUCTS = [
   'sampling',
   'slot_sampling',
   'slot_offers',
+  'container_metrics',
+  'metrics_settings',
+  'buckets_arguments',
 ];
 
 function constants(): string[] {

@@ -12,16 +12,17 @@ import { chooseScope, type ScopeChoice } from './containers/scope-choice.ts';
 import { ContainerSide } from './container-side.ts';
 import type { Config } from './config/config.ts';
 import { kernelOptions, pumpOptions } from './config/options.ts';
+import { kernelFilters } from './kernel-filters.ts';
 import type { Attributes } from './model/attributes.ts';
+import type { CountedContainer } from './model/container-counts.ts';
 import type { SlotCount } from './model/slot-counts.ts';
 import { PumpThread } from './pump-thread.ts';
-import { SamplingSide } from './sampling-side.ts';
+import { SAMPLING_TICK_MS, SamplingSide } from './sampling-side.ts';
+import { TracedContainers } from './traced-containers.ts';
 import { summarize } from './telemetry/summary.ts';
 import type { Logger } from './telemetry/log.ts';
 
 const TICK_MS = 1000;
-/** Reason: what a load that grows lets through too much is as long as this. */
-const SAMPLING_TICK_MS = 200;
 /** Reason: what it finds was missed already; it costs a look at every open file of the host. */
 const SWEEP_EVERY_MS = 60_000;
 const QUEUE_LOOK_MS = 10;
@@ -66,9 +67,11 @@ export class Collector {
   readonly #pump: PumpThread;
   readonly #sampling: SamplingSide;
   readonly #containers: ContainerSide;
+  readonly #traced: TracedContainers;
   readonly #sink: RequestSink;
   readonly #timers: NodeJS.Timeout[] = [];
   #isDetached = false;
+  #lastCounted: CountedContainer[] | null = null;
   readonly scope: ScopeChoice;
   readonly hostAttributes: Attributes;
 
@@ -92,6 +95,7 @@ export class Collector {
       },
     });
     this.#sink = parts.makeSink(this.#pump.counters);
+    this.#traced = new TracedContainers(tracer.containerCounts, config.scope.host ? host : null);
     this.#sampling = new SamplingSide({
       config,
       maps: tracer.sampling,
@@ -102,6 +106,7 @@ export class Collector {
       ...parts,
       ...found,
       sampling: this.#sampling,
+      traced: this.#traced,
       hostAttributes: host,
       sendToPump: (message) => this.#pump.send(message),
     });
@@ -116,7 +121,9 @@ export class Collector {
     const scope = chooseScope(parts.config.scope, hierarchies, layoutOf(hierarchies));
     const hostNamespaces = { mnt: await hostNamespace('mnt'), pid: await hostNamespace('pid') };
     const host = await hostAttributes();
-    const tracer = new Tracer(await kernelOptions(parts.config, scope, hostNamespaces));
+    const tracer = new Tracer(
+      await kernelOptions(parts.config, scope, hostNamespaces, kernelFilters(parts.config)),
+    );
     const collector = new Collector(parts, { tracer, scope, host, hierarchies, hostNamespaces });
     try {
       await collector.#begin();
@@ -159,9 +166,21 @@ export class Collector {
     return this.#containers.withResources();
   }
 
-  /** Judges all containers by the rules of another configuration. */
+  /**
+   * What was counted for each container, and the last numbers of those that ended since the last call. After a stop, once:
+   * the last numbers of all.
+   */
+  async counted(): Promise<readonly CountedContainer[]> {
+    return this.#lastCounted?.splice(0) ?? (this.#isDetached ? [] : this.#traced.look());
+  }
+
+  /** Filters, and judges all containers by the rules of another configuration. */
   async reload(config: Config): Promise<void> {
+    if (this.#isDetached) return;
+    await this.#tracer.changeFilters(kernelFilters(config));
+    this.#sampling.prepare(config);
     if (!this.#isDetached) await this.#containers.reload(config);
+    this.#sampling.apply(config);
   }
 
   /** When the pump turned last, by the wall clock; it turns some ten times a second, idle or stalled. */
@@ -191,6 +210,7 @@ export class Collector {
     await this.#pump.drained();
     // Records of a container that just began wait for its verdict.
     await this.#containers.finish(limits.metadataWaitMs + SETTLE_MARGIN_MS);
+    this.#lastCounted = [...(await this.#traced.lastLook())];
     const kernel = this.#tracer.counters.read();
     const pending = kernel['opens_tracked'] - kernel['pairs_finished'];
     const until =
@@ -219,10 +239,8 @@ export class Collector {
 
   async #begin(): Promise<void> {
     await this.#pump.ready;
-    this.#pump.send({
-      type: 'scope',
-      verdict: { scopeLo: 0, scopeHi: 0, verdict: 'trace', slot: 0 },
-    });
+    const verdict = { scopeLo: 0, scopeHi: 0, verdict: 'trace', slot: 0 } as const;
+    this.#pump.send({ type: 'scope', verdict });
     this.#tracer.attachGroups();
     await this.#containers.begin();
     this.#tracer.attachExec();
@@ -232,7 +250,7 @@ export class Collector {
     this.#parts.log.debug('the programs see an open and a close');
     if (this.#parts.config.scope.adoptOpen) await this.#tracer.adoptFiles();
     this.#timers.push(
-      setInterval(() => this.#containers.tick(), TICK_MS),
+      setInterval(() => this.#tick(), TICK_MS),
       setInterval(() => this.#sampling.tick(), SAMPLING_TICK_MS),
       setInterval(() => void this.#sweep(), SWEEP_EVERY_MS),
       setInterval(() => this.#expireSlices(), EXPIRE_EVERY_MS),
@@ -248,6 +266,11 @@ export class Collector {
     }
   }
 
+  #tick(): void {
+    this.#containers.tick();
+    this.#traced.tick();
+  }
+
   async #sweep(): Promise<void> {
     try {
       const kernel = this.#tracer.counters.read();
@@ -260,12 +283,16 @@ export class Collector {
 
   #summarize(kernel: Record<string, number>): Record<string, number> {
     const shared = this.#pump.readCounters();
-    return summarize({ ...kernel, ...this.#containers.counts }, shared, {
-      stillOpen: kernel['opens_tracked'] - kernel['pairs_finished'],
-      ringUnread: Math.max(0, kernel['records_sent'] - shared.records_read),
-      inFlight: this.#sink.inFlightSpans,
-      spooled: 0,
-      spoolRecovered: 0,
-    });
+    return summarize(
+      { ...kernel, ...this.#containers.counts, metrics_containers_lost: this.#traced.lost },
+      shared,
+      {
+        stillOpen: kernel['opens_tracked'] - kernel['pairs_finished'],
+        ringUnread: Math.max(0, kernel['records_sent'] - shared.records_read),
+        inFlight: this.#sink.inFlightSpans,
+        spooled: 0,
+        spoolRecovered: 0,
+      },
+    );
   }
 }

@@ -24,6 +24,7 @@ import type { ToPump } from './model/pump-messages.ts';
 import { namespacesListener } from './namespaces-listener.ts';
 import type { SamplingSide } from './sampling-side.ts';
 import { rulesOf } from './registry-rules.ts';
+import type { TracedContainers } from './traced-containers.ts';
 import type { Logger } from './telemetry/log.ts';
 
 /** Reason: a start takes 1 s at most; containers whose runtime is slower are traced, and judged when it answers. */
@@ -45,6 +46,7 @@ export interface ContainerSideParts {
   readonly hostAttributes: Attributes;
   readonly sendToPump: (message: ToPump) => void;
   readonly sampling: SamplingSide;
+  readonly traced: TracedContainers;
 }
 
 export class ContainerSide {
@@ -58,8 +60,6 @@ export class ContainerSide {
   /** Scopes that the pump asked about after their group went, and when: it forgets them again. */
   readonly #strangers = new Map<bigint, number>();
   readonly #scans: TreeScans;
-  /** Of traced containers, by slot; only where metrics are sent for them. */
-  readonly #attributes = new Map<number, Attributes>();
   /** Until the event loop's next turn. */
   readonly #records: Uint8Array[] = [];
   #recordsLost = 0;
@@ -104,17 +104,18 @@ export class ContainerSide {
       listener: {
         container: (update, attributes, samplingRules) => {
           parts.sampling.container(update.slot, samplingRules);
-          if (config.telemetry.metrics.pressure) this.#attributes.set(update.slot, attributes);
+          parts.traced.changed(update.slot, attributes);
           sendToPump({ type: 'container', update });
         },
         containerGone: (slot) => {
-          this.#attributes.delete(slot);
+          parts.traced.gone(slot);
           parts.sampling.containerGone(slot);
           sendToPump({ type: 'container-gone', slot });
         },
         scope: (scope, verdict, slot, container) => this.#tell(scope, verdict, slot, container),
         scopeGone: (scope) => {
           this.#policy.forget(scope);
+          parts.traced.judged(scope, null);
           sendToPump({ type: 'scope-gone', ...wordsOf(scope) });
         },
         containersFull: (max) =>
@@ -153,10 +154,10 @@ export class ContainerSide {
     return this.#registry.list();
   }
 
-  /** The traced containers that run in a v2 group of their own, with their resource; none without pressure metrics. */
+  /** The traced containers that run in a v2 group of their own, with their resource. */
   withResources(): { readonly cgroupPath: string; readonly attributes: Attributes }[] {
     return this.list().flatMap(({ slot, isRunning, cgroupVersion, cgroupPath }) => {
-      const attributes = this.#attributes.get(slot);
+      const attributes = this.#parts.traced.attributesOf(slot);
       return attributes !== undefined && isRunning && cgroupVersion === 'v2'
         ? [{ cgroupPath, attributes }]
         : [];
@@ -189,10 +190,8 @@ export class ContainerSide {
 
   /** Judges all containers by the rules of another configuration; resolves when each has its verdict. */
   async reload(config: Config): Promise<void> {
-    this.#parts.sampling.prepare(config);
     this.#registry.reload(rulesOf(config));
     await this.settled(config.limits.metadataWaitMs + RELOAD_MARGIN_MS);
-    this.#parts.sampling.apply(config);
     // A container that was denied was never described, and what isn't described counts as its runtime.
     await this.#parts.tracer.describeTasks();
   }
@@ -253,6 +252,7 @@ export class ContainerSide {
     if (this.#registry.hasScope(scope)) return;
     if (!scopes.has(scope)) {
       this.#policy.forget(scope);
+      this.#parts.traced.judged(scope, null);
       this.#strangers.set(scope, Date.now());
     }
     const verdict = { ...wordsOf(scope), verdict: 'ignore', slot: 0 } as const;
@@ -285,6 +285,7 @@ export class ContainerSide {
     if (!this.#policy.tell(scope, container, kernelVerdict(verdict, slot), verdict === 'ignore'))
       log.warn('the policy table is full: a container is not traced', { scope: String(scope) });
     if (verdict === 'unjudged') return;
+    this.#parts.traced.judged(container, verdict === 'trace' ? slot : null);
     sendToPump({
       type: 'scope',
       verdict: { ...wordsOf(scope), verdict: verdict === 'trace' ? 'trace' : 'ignore', slot },

@@ -9,6 +9,8 @@ import { compileSampling, maskOf } from './sampling/compile-sampling.ts';
 import { RateControl } from './sampling/rate-control.ts';
 
 const MS_PER_SECOND = 1000;
+/** Reason: what a load that grows lets through too much lasts as long as this. */
+export const SAMPLING_TICK_MS = 200;
 
 export interface SamplingSideParts {
   readonly config: Config;
@@ -40,11 +42,13 @@ export class SamplingSide {
 
   /** Writes the rules of a configuration where they aren't in force yet; containers are then matched with them. */
   prepare(config: Config): void {
+    if (this.#isClosed) return;
     this.#rules = this.#prepare(config);
   }
 
   /** Puts the prepared rules in force, between two opens. */
   apply({ sampling }: Config): void {
+    if (this.#isClosed) return;
     for (const words of this.#copies) words.apply(this.#rules);
     this.#control.targets = sampling.target;
     this.#parts.sendToPump({ type: 'rate-limit', perSecond: sampling.limit.host });
@@ -92,7 +96,7 @@ export class SamplingSide {
     const { sampling } = config;
     // No file is reported as held yet.
     const keep = sampling.keep.filter((name) => name !== 'held');
-    const rules = compileSampling({ ...sampling, keep });
+    const rules = compileSampling({ ...sampling, keep }, config.telemetry.metrics.containers);
     this.#half = this.#copies[0].nextHalf;
     for (const words of this.#copies) words.prepare(rules);
     this.container(HOST_SLOT, maskOf(sampling.rules.map((rule) => rule.container === undefined)));

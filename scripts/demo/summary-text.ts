@@ -15,7 +15,7 @@ const SHOWN: readonly (readonly [string, string])[] = [
 ];
 
 const DROPS =
-  /^(unsampled|open_table_full|ring_full|ring_unread|record_invalid|unjudged_overflow|path_excluded|too_short|container_denied|rate_limited|encode_failed|queue_full|rejected|retries_exhausted|shutdown|spool_damaged)$/;
+  /^(unsampled|open_table_full|ring_full|ring_unread|record_invalid|unjudged_overflow|path_excluded|process_excluded|too_short|container_denied|rate_limited|encode_failed|queue_full|rejected|retries_exhausted|shutdown|spool_damaged)$/;
 
 function parseLine(line: string): LogLine {
   try {

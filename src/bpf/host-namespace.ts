@@ -1,4 +1,4 @@
-// Which namespaces the host's own processes are in.
+// The namespaces of the host, which the programs compare those of tasks with.
 import { stat } from 'node:fs/promises';
 import { BpfError } from './bpf-object.ts';
 

@@ -51,6 +51,8 @@ function declare() {
     testRun: library.func('int bpf_prog_test_run_opts(int program, void *options)'),
     mapLookup: library.func('int bpf_map_lookup_elem(int map, void *key, void *value)'),
     mapUpdate: library.func('int bpf_map_update_elem(int map, void *key, void *value, uint64_t flags)'),
+    mapNextKey: library.func('int bpf_map_get_next_key(int map, void *key, void *next)'),
+    mapDelete: library.func('int bpf_map_delete_elem(int map, void *key)'),
     objectInfo: library.func('int bpf_obj_get_info_by_fd(int fd, void *info, void *bytes)'),
     btfParse: library.func('void *btf__parse(const char *path, void *extension)'),
     btfLoadKernel: library.func('void *btf__load_vmlinux_btf()'),

@@ -1,5 +1,6 @@
 // The libc calls of the main thread: mapping the ring and the table of pending opens, an eventfd to wake
 // the pump, and datagrams to the service manager. Addresses are owned by whoever mapped them.
+import { setTimeout as sleep } from 'node:timers/promises';
 import koffi from 'koffi';
 
 const PROT_READ = 1;
@@ -19,6 +20,10 @@ const DATAGRAM_TIMEOUT_US = 200_000n;
 const AT_FDCWD = -100;
 const O_RDONLY = 0;
 const O_CLOEXEC = 0o2000000;
+const MEMBARRIER_X64 = 324;
+const MEMBARRIER_ARM64 = 283;
+const MEMBARRIER_CMD_GLOBAL = 1;
+const PROGRAM_TIME_MS_MAX = 1000;
 const MAP_FAILED = 0xffffffffffffffffn;
 
 const libc = koffi.load(null);
@@ -35,6 +40,7 @@ const setsockopt = libc.func(
 const sendto = libc.func(
   'long sendto(int fd, const void *data, size_t bytes, int flags, const void *address, uint32_t address_bytes)',
 );
+const syscall = libc.func('long syscall(long number, int command, unsigned int flags, int cpu)');
 const clockGettime = libc.func('int clock_gettime(int clock, void *time)');
 const openAt = libc.func('int openat(int folder, const char *path, int flags)');
 const closeDescriptor = libc.func('int close(int fd)');
@@ -54,6 +60,20 @@ export function mapShared(fd: number, bytes: number, offset: number, isWritable:
 /** Unmaps what {@link mapShared} mapped. Any view of it that is read later ends the process. */
 export function unmap(address: bigint, bytes: number): void {
   munmap(address, bytes);
+}
+
+/**
+ * Resolves when no program runs any more that ran when it was called: membarrier(2) waits as the kernel does before
+ * it frees what programs read. Where that isn't allowed the wait is a second, which no program takes.
+ */
+export async function waitForPrograms(): Promise<void> {
+  const number = process.arch === 'arm64' ? MEMBARRIER_ARM64 : MEMBARRIER_X64;
+  const result = await new Promise<number>((resolve, reject) => {
+    syscall.async(number, MEMBARRIER_CMD_GLOBAL, 0, 0, (error: Error | null, value: number) =>
+      error === null ? resolve(value) : reject(error),
+    );
+  });
+  if (result !== 0) await sleep(PROGRAM_TIME_MS_MAX);
 }
 
 /** Nanoseconds of the boot clock, which the records' times are on; unlike the monotonic one it counts suspends. */

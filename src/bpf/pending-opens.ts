@@ -1,20 +1,28 @@
 // Reads the kernel's table of pending opens in place. Only while nothing is attached: then it stands still.
 import * as layout from '../model/record-layout.ts';
 import { viewMemory } from './libbpf.ts';
+import { mapShared, unmap } from './libc.ts';
 
 /**
- * Returns the boot time (ns) until which the `count` oldest pending opens were opened. Equal times may
- * let a few more through.
+ * Returns the boot time (ns) until which the `count` oldest pending opens were opened; `fd` is that of the map `slots`.
+ * Equal times may let a few more through. Mapped for the look only: every page of the table would count as fdspan's
+ * memory.
  */
-export function oldestBootNs(
-  slots: { readonly address: bigint; readonly bytes: number },
-  count: number,
-): bigint {
-  const memory = viewMemory(slots.address, slots.bytes);
+export function oldestBootNs(fd: number, slots: number, count: number): bigint {
+  const bytes = slots * layout.SLOT_BYTES;
+  const address = mapShared(fd, bytes, 0, false);
+  try {
+    return oldestIn(viewMemory(address, bytes), count);
+  } finally {
+    unmap(address, bytes);
+  }
+}
+
+function oldestIn(memory: ArrayBuffer, count: number): bigint {
   const view = new DataView(memory);
-  const opened = new BigUint64Array(slots.bytes / layout.SLOT_BYTES);
+  const opened = new BigUint64Array(memory.byteLength / layout.SLOT_BYTES);
   let used = 0;
-  for (let slot = 0; slot < slots.bytes; slot += layout.SLOT_BYTES) {
+  for (let slot = 0; slot < memory.byteLength; slot += layout.SLOT_BYTES) {
     const record = slot + layout.PENDING_OPEN_RECORD;
     const isPending =
       view.getUint8(record + layout.PAIR_RECORD_KIND) === layout.RECORD_PAIR &&

@@ -1,5 +1,6 @@
 // Tries the attach modes for `doctor`: by loading the programs, as only the kernel knows what it takes.
 import { BpfError } from './bpf-object.ts';
+import { NOTHING_WANTED } from './live-filters.ts';
 import type { TracerOptions } from './settings.ts';
 import { Tracer } from './tracer.ts';
 
@@ -42,9 +43,7 @@ function tryTracepoint(options: ProbeOptions): string {
     selfPid: process.pid,
     hostMountNamespace: 0,
     hostPidNamespace: 0,
-    failedErrnos: [],
-    fileTypes: [],
-    excludedMagics: [],
+    filters: NOTHING_WANTED,
     scopeBy: 'cgroup',
     byCgroup2: true,
     cgroup1Controller: null,

@@ -2,6 +2,8 @@
 import { randomBytes } from 'node:crypto';
 import * as layout from '../model/record-layout.ts';
 import type { Btf } from './btf.ts';
+import type { FilterOptions } from './live-filters.ts';
+import type { MetricsOptions } from './container-counts.ts';
 import type { Reads } from './object-file.ts';
 
 export interface TracerOptions {
@@ -17,11 +19,8 @@ export interface TracerOptions {
   /** Inodes. */
   readonly hostMountNamespace: number;
   readonly hostPidNamespace: number;
-  /** errnos (positive) whose failed opens are told. */
-  readonly failedErrnos: readonly number[];
-  /** S_IFMT >> 12 of the wanted types. */
-  readonly fileTypes: readonly number[];
-  readonly excludedMagics: readonly number[];
+  /** What they are at the start; {@link Tracer.changeFilters} changes them. */
+  readonly filters: FilterOptions;
   /** What tells containers apart; for namespaces the next two are of no use. */
   readonly scopeBy: 'cgroup' | 'mntns' | 'pidns';
   readonly byCgroup2: boolean;
@@ -35,6 +34,10 @@ export interface TracerOptions {
   /** How long one slice of a trace lasts, and how many opens make it shorter. */
   readonly sliceNs: bigint;
   readonly sliceOpensMax: number;
+  /** Bytes and calls through each file are added to its pair; left out: they aren't. */
+  readonly hasIoTotals?: boolean;
+  /** Left out: nothing is counted for each container. */
+  readonly metrics?: MetricsOptions | undefined;
 }
 
 /** Reason: 32 bytes each; threads whose ids differ by more than this share an entry, and a start may be missed. */
@@ -75,14 +78,6 @@ export function encodeSettings(
   cpuCount: number,
 ): Uint8Array {
   const settings = Buffer.alloc(layout.SETTINGS_BYTES);
-  for (const errno of options.failedErrnos) setBit(settings, layout.SETTINGS_FAILED_ERRNOS, errno);
-  const magics = options.excludedMagics.slice(0, layout.EXCLUDED_MAGICS_MAX);
-  magics.forEach((magic, index) => {
-    settings.writeBigUInt64LE(BigInt(magic), layout.SETTINGS_EXCLUDED_MAGICS + 8 * index);
-  });
-  settings.writeUInt32LE(magics.length, layout.SETTINGS_EXCLUDED_MAGIC_COUNT);
-  for (const type of options.fileTypes) setBit(settings, layout.SETTINGS_FILE_TYPES, type);
-  settings.writeBigUInt64LE(magicFilterOf(magics), layout.SETTINGS_MAGIC_FILTER);
   settings.writeBigUInt64LE(BigInt(options.ringBytes / 4), layout.SETTINGS_WAKE_BYTES);
   settings.writeBigUInt64LE(BigInt(options.ringBytes / 16), layout.SETTINGS_WAKE_STEP_BYTES);
   const fillCheckBytes = Math.floor(options.ringBytes / 64 / cpuCount);
@@ -106,18 +101,6 @@ export function encodeSettings(
   settings.writeUInt32LE(options.sliceOpensMax, layout.SETTINGS_SLICE_OPENS_MAX);
   settings.writeUInt32LE(sliceSetsOf(options.pidMax) - 1, layout.SETTINGS_SLICE_MASK);
   return settings;
-}
-
-/** A bit for each magic, by the programs' own hash: most file systems are told apart by it alone. */
-function magicFilterOf(magics: readonly number[]): bigint {
-  return magics.reduce((bits, magic) => {
-    const bit = BigInt.asUintN(64, BigInt(magic) * layout.MAGIC_FACTOR) >> 58n;
-    return bits | (1n << bit);
-  }, 0n);
-}
-
-function setBit(bytes: Buffer, base: number, bit: number): void {
-  bytes[base + (bit >> 3)] |= 1 << (bit & 7);
 }
 
 /** The place in css_set.subsys: from the kernel's BTF, as /proc/cgroups has another order on v2 kernels. */

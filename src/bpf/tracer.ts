@@ -2,10 +2,19 @@
 // adoption, sweeps. Owns every descriptor, link and mapping; the pump only gets addresses.
 import * as layout from '../model/record-layout.ts';
 import { BpfObject } from './bpf-object.ts';
-import { Btf, BTF_KIND_TYPEDEF } from './btf.ts';
+import { ContainerCounts, prepareMetrics } from './container-counts.ts';
 import { KernelCounters } from './kernel-counters.ts';
+import {
+  chooseHooks,
+  EXEC_HOOK,
+  GROUP_HOOKS,
+  KernelUnfitError,
+  openKernelBtf,
+  OPTIONAL_HOOKS,
+} from './kernel-hooks.ts';
 import { runIterator } from './iterator.ts';
 import { libbpf } from './libbpf.ts';
+import { LiveFilters, type FilterOptions } from './live-filters.ts';
 import { mapShared, unmap } from './libc.ts';
 import { chooseReads, objectFile, type Reads } from './object-file.ts';
 import { oldestBootNs } from './pending-opens.ts';
@@ -15,19 +24,15 @@ import { SELF_TEST_ATTEMPTS_MAX, selfTest } from './self-test.ts';
 import { encodeSettings, sliceSetsOf, SLICE_WAYS, startEntriesOf, type TracerOptions } from './settings.ts';
 
 const PAGE_BYTES = 4096;
-/** Needed for any pair; a kernel without one of them can't be traced in tracepoint mode. */
-const REQUIRED_HOOKS = ['sys_enter', 'sys_exit', 'sched_process_exit', 'sched_process_exec', 'signal_deliver'];
-const GROUP_HOOKS = ['cgroup_mkdir', 'cgroup_rmdir'];
-/** sched_prepare_exec is from 6.10; io_uring may be compiled out. */
-const OPTIONAL_HOOKS = ['sched_prepare_exec', 'io_uring_submit_req'];
-/** Describes a container at its first exec, and is the first that a namespace is met by. */
-const EXEC_HOOK = 'sched_process_exec';
+/** At the end of every system call: loaded only when it is asked for. */
+const IO_HOOK = 'io_exit';
 const UNHOOKED = [
   'adopt_files',
   'mark_files',
   'describe_tasks',
   'judge_scope',
   'sweep_pending',
+  'count_open_files',
   'expire_slices',
   'self_test',
 ];
@@ -35,11 +40,6 @@ const NAMESPACE_ITERATOR = 'list_namespaces';
 const SCOPE_BYTES = 8;
 /** Reason: some 16,000 records of one portion fit a ring of 8 MiB; the pump drains between portions. */
 const SWEEP_BUCKETS = 2048;
-
-/** A host that lacks what fdspan needs: exit code 69. */
-export class KernelUnfitError extends Error {
-  readonly code = 'KERNEL_UNFIT';
-}
 
 export interface RingMapping {
   readonly ringFd: number;
@@ -52,10 +52,13 @@ export class Tracer {
   readonly ring: RingMapping;
   readonly counters: KernelCounters;
   readonly sampling: SamplingMaps;
+  /** null where nothing is counted for each container. */
+  readonly containerCounts: ContainerCounts | null;
   readonly reads: Reads;
   /** Which optional hooks this kernel has. */
   readonly hooks: readonly string[];
   readonly #object: BpfObject;
+  readonly #filters: LiveFilters;
   /** All that are loaded. */
   readonly #programs: readonly string[];
   readonly #groupHooks: readonly string[];
@@ -68,16 +71,18 @@ export class Tracer {
   constructor(options: TracerOptions) {
     const kernel = openKernelBtf(options.btfPath);
     const isByGroups = options.scopeBy === 'cgroup';
+    const cpuCount = libbpf().numPossibleCpus() as number;
+    let stripes = 1;
     try {
       const hasGroups = options.byCgroup2 || options.cgroup1Controller !== null;
       this.#groupHooks = hasGroups ? GROUP_HOOKS : [];
-      this.hooks = chooseHooks(kernel, this.#groupHooks);
+      this.hooks = [...chooseHooks(kernel, this.#groupHooks), ...(options.hasIoTotals ? [IO_HOOK] : [])];
       this.#buckets = powerOfTwo(Math.ceil(options.openFilesMax / layout.BUCKET_TAGS));
       this.reads = chooseReads(options.reads, kernel);
       this.#object = new BpfObject(objectFile(this.reads), options.btfPath);
       const startEntries = startEntriesOf(options.pidMax);
       const unused = [...(isByGroups ? [NAMESPACE_ITERATOR] : []), ...(hasGroups ? [] : GROUP_HOOKS)];
-      for (const program of [...OPTIONAL_HOOKS.filter((hook) => !this.hooks.includes(hook)), ...unused]) {
+      for (const program of [...OPTIONAL_HOOKS, IO_HOOK].filter((hook) => !this.hooks.includes(hook)).concat(unused)) {
         this.#object.setAutoload(program, false);
       }
       this.#object.setMaxEntries('ring', options.ringBytes);
@@ -88,31 +93,28 @@ export class Tracer {
       this.#object.setMaxEntries('slices', sliceSetsOf(options.pidMax) * SLICE_WAYS);
       this.#object.setInitialValue(
         '.rodata.settings',
-        encodeSettings(options, kernel, this.#buckets, startEntries, libbpf().numPossibleCpus() as number),
+        encodeSettings(options, kernel, this.#buckets, startEntries, cpuCount),
       );
+      stripes = prepareMetrics(this.#object, options.metrics, cpuCount);
     } finally {
       kernel.close();
     }
     const hooked = [...this.hooks, ...this.#groupHooks];
     this.#programs = [...hooked, ...UNHOOKED, ...(isByGroups ? [] : [NAMESPACE_ITERATOR])];
     this.#object.load(this.#programs);
+    this.#filters = new LiveFilters(this.#object);
+    this.#filters.begin(options.filters);
     this.counters = new KernelCounters(this.#object, hooked);
+    const slotsMax = options.metrics?.slotsMax;
+    this.containerCounts =
+      slotsMax === undefined ? null : new ContainerCounts(this.#object, slotsMax, stripes, this.#buckets);
     this.ring = mapRing(this.#object.mapFd('ring'), options.ringBytes);
     this.sampling = new SamplingMaps(this.#object, options.containersMax + 1);
   }
 
-  /**
-   * Returns the boot time (ns) until which the `count` oldest pending opens were opened. Mapped for the look only: every
-   * page of the table would count as fdspan's memory. After {@link detach}, when the table stands still.
-   */
+  /** Returns until when (boot ns) the `count` oldest pending opens were opened. After {@link detach}: the table stands still. */
   oldestBootNs(count: number): bigint {
-    const bytes = this.#buckets * layout.BUCKET_TAGS * layout.SLOT_BYTES;
-    const address = mapShared(this.#object.mapFd('slots'), bytes, 0, false);
-    try {
-      return oldestBootNs({ address, bytes }, count);
-    } finally {
-      unmap(address, bytes);
-    }
+    return oldestBootNs(this.#object.mapFd('slots'), this.#buckets * layout.BUCKET_TAGS, count);
   }
 
   /** Steps that the verifier took for each program; 0 where the kernel (before 5.16) doesn't tell. */
@@ -234,6 +236,11 @@ export class Tracer {
     }
   }
 
+  /** Changes what is left out, from the next open or close on. */
+  changeFilters(options: FilterOptions): Promise<void> {
+    return this.#filters.change(options);
+  }
+
   /** From here on no program runs; pairs that are open stay in the table. */
   detach(): void {
     this.#object.detach();
@@ -242,6 +249,8 @@ export class Tracer {
   /** Unmaps and frees. The pump must have ended: a read after it is a SIGSEGV. */
   close(): void {
     this.sampling.close();
+    this.#filters.close();
+    this.containerCounts?.close();
     unmap(this.ring.consumerAddress, PAGE_BYTES);
     unmap(this.ring.producerAddress, PAGE_BYTES + 2 * this.ring.ringBytes);
     this.#object.close();
@@ -256,30 +265,6 @@ export class Tracer {
     sweep.writeUInt32LE(this.#epoch, layout.SWEEP_ARGUMENTS_EPOCH);
     this.#object.run('sweep_pending', sweep);
   }
-}
-
-function openKernelBtf(path: string | null): Btf {
-  try {
-    return Btf.open(path);
-  } catch (cause) {
-    throw new KernelUnfitError(
-      `${(cause as Error).message}; fdspan needs a kernel built with CONFIG_DEBUG_INFO_BTF` +
-        (path === null ? '' : ', or kernel.btf set to a file that holds its BTF'),
-      { cause },
-    );
-  }
-}
-
-function chooseHooks(kernel: Btf, groupHooks: readonly string[]): readonly string[] {
-  const has = (hook: string): boolean => kernel.has(`btf_trace_${hook}`, BTF_KIND_TYPEDEF);
-  const missing = [...REQUIRED_HOOKS, ...groupHooks].filter((hook) => !has(hook));
-  if (missing.length > 0) {
-    throw new KernelUnfitError(
-      `the kernel's BTF has no tracepoint ${missing.join(', ')}; fdspan needs CONFIG_TRACEPOINTS, ` +
-        'CONFIG_HAVE_SYSCALL_TRACEPOINTS and CONFIG_CGROUPS',
-    );
-  }
-  return [...REQUIRED_HOOKS, ...OPTIONAL_HOOKS.filter(has)];
 }
 
 function mapRing(ringFd: number, ringBytes: number): RingMapping {

@@ -10,6 +10,13 @@ export const RELOADABLE_KEYS: readonly string[] = [
   'containers.allow',
   'containers.deny',
   'containers.labels',
+  'files.access',
+  'files.exclude',
+  'files.exclude_filesystems',
+  'files.include',
+  'files.types',
+  'processes.exclude',
+  'processes.users',
   'resource',
   'sampling.ratio',
   'sampling.rules',
@@ -18,6 +25,8 @@ export const RELOADABLE_KEYS: readonly string[] = [
   'sampling.target.container',
   'sampling.target.host',
   'sampling.limit.host',
+  'spans.failed_opens',
+  'spans.min_duration',
 ];
 
 export interface Reload {

@@ -7,7 +7,6 @@ import { ControlServer } from '../telemetry/control-server.ts';
 import { createLogger, type Logger } from '../telemetry/log.ts';
 import { maskUrlSecrets } from '../model/url-secrets.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
-import type { Pressure } from '../telemetry/pressure.ts';
 import { createSdNotifier } from '../telemetry/sd-notify.ts';
 import { serviceStatus, type StatusSample } from '../telemetry/service-status.ts';
 import { lawViolations } from '../telemetry/summary.ts';
@@ -15,6 +14,7 @@ import { version, type CommandIo } from './command-io.ts';
 import { configOf, loadAgain } from './config-arguments.ts';
 import type { ContainerRow } from './containers.ts';
 import { EXIT_BUG, EXIT_CONFIG, EXIT_NOT_PERMITTED, EXIT_OK, EXIT_UNAVAILABLE } from './exit-codes.ts';
+import { startCountedContainers } from './container-metrics.ts';
 import { startContainerPressure } from './container-pressure.ts';
 import { createReload } from './reload.ts';
 import { refusalOf } from './start-refusal.ts';
@@ -69,7 +69,9 @@ export async function run(args: readonly string[], io: CommandIo): Promise<numbe
     scope: collector.scope.explanation,
   });
   const pressure = await startContainerPressure(config, collector, log, io.env);
-  const metrics = await startOwnTelemetry(config, collector, log, beganUnixMs, io.env, pressure);
+  const containers = await startCountedContainers(config, collector, log, io.env);
+  const others = (): Record<string, number> => ({ ...pressure?.counts, ...containers?.counts });
+  const metrics = await startOwnTelemetry(config, collector, log, beganUnixMs, io.env, others);
   const end = await Promise.race([stopAsked, collector.failed.catch((error: unknown) => error)]);
   notifier.stopping();
   if (end instanceof Error) {
@@ -82,6 +84,8 @@ export async function run(args: readonly string[], io: CommandIo): Promise<numbe
     pressure?.shutdown(OWN_TELEMETRY_DEADLINE_MS),
   ]);
   const counters = await collector.stop();
+  // Last: only a stopped collector knows the containers' last numbers.
+  await containers?.shutdown(OWN_TELEMETRY_DEADLINE_MS, true);
   for (const violation of lawViolations(counters))
     log.error('the law of conservation is broken', { violation });
   log.flush();
@@ -164,7 +168,7 @@ async function startOwnTelemetry(
   log: Logger,
   beganUnixMs: number,
   environment: NodeJS.ProcessEnv,
-  pressure: Pressure | null,
+  others: () => Record<string, number>,
 ): Promise<Metrics | null> {
   if (!config.telemetry.metrics.otlp) return null;
   const onError = (error: unknown): void => log.warn("fdspan's own telemetry isn't taken", { error });
@@ -175,7 +179,7 @@ async function startOwnTelemetry(
       environment,
       version: version(),
       hostAttributes: collector.hostAttributes,
-      snapshot: () => ({ ...metricsOf(collector), ...pressure?.counts }),
+      snapshot: () => ({ ...metricsOf(collector), ...others() }),
       start: { beganUnixMs, attachedUnixMs: Date.now(), attributes: { 'fdspan.attach.mode': ATTACH_MODE } },
       onError,
     });

@@ -3,7 +3,10 @@
 /** A ratio for the opens that agree with all that the rule names. */
 export interface SamplingRule {
   readonly container?: Readonly<Record<string, string>>;
+  readonly path?: string;
   readonly access?: 'read' | 'write' | 'read_write';
+  /** Of the executable's name. */
+  readonly process?: string;
   readonly ratio: number;
 }
 
@@ -29,6 +32,13 @@ export interface Config {
     readonly excludeFilesystems: readonly string[];
     readonly exclude: readonly string[];
     readonly include: readonly string[];
+    /** Empty: all. */
+    readonly access: readonly string[];
+  };
+  readonly processes: {
+    readonly exclude: readonly string[];
+    /** Empty: all. */
+    readonly users: readonly { readonly first: number; readonly last: number }[];
   };
   readonly spans: {
     readonly attributes: 'lean' | 'standard' | 'full';
@@ -36,6 +46,7 @@ export interface Config {
     readonly namesMax: number;
     readonly minDurationMs: number;
     readonly failedOpens: readonly string[];
+    readonly ioTotals: boolean;
   };
   readonly sampling: {
     /** Share of opens, 0 to 1, where no rule matches. */
@@ -66,7 +77,7 @@ export interface Config {
   };
   readonly resource: Readonly<Record<string, string>>;
   readonly telemetry: {
-    readonly metrics: { readonly otlp: boolean; readonly pressure: boolean };
+    readonly metrics: { readonly otlp: boolean; readonly containers: boolean; readonly pressure: boolean };
     readonly logLevel: 'error' | 'warn' | 'info' | 'debug';
   };
   readonly control: { readonly socket: string };

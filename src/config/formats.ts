@@ -2,6 +2,7 @@
 // throws an error that says what is expected.
 import { constants as osConstants } from 'node:os';
 import { changeEach, ValueError } from './value-error.ts';
+import { userIds } from './users.ts';
 import { readYaml } from './yaml-text.ts';
 
 const DURATION_UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
@@ -16,6 +17,8 @@ const LIST_ITEMS_MAX = 1000;
 const RESOURCE_BYTES_MAX = 8192;
 /** sun_path of unix(7), without its final NUL. Overflow: a problem that says so. */
 const SOCKET_PATH_BYTES_MAX = 107;
+/** USER_RANGES_MAX of the kernel side, where each open of a container walks them. Overflow: a problem that says so. */
+const USERS_MAX = 32;
 const DAY_MS = 86_400_000;
 
 /**
@@ -154,6 +157,16 @@ export function listOf(item: Format, what: string): Format {
 }
 
 export const fileType: Format = oneOf(...FILE_TYPES);
+
+/** Values of fdspan.access. */
+export const access: Format = oneOf('read', 'write', 'read_write', 'path', 'none');
+
+/** Users of processes; a list of their own limit, which the kernel walks. */
+export const users: Format = (value) => {
+  const list = listOf(userIds, 'users')(value) as unknown[];
+  if (list.length > USERS_MAX) throw new Error(`a list of at most ${USERS_MAX} users and ranges`);
+  return list;
+};
 
 export const errno: Format = (value) => {
   const name = String(value);

@@ -2,11 +2,13 @@
 import { readFile } from 'node:fs/promises';
 import { randomBytes } from 'node:crypto';
 import { constants as osConstants } from 'node:os';
+import type { FilterOptions } from '../bpf/live-filters.ts';
 import type { TracerOptions } from '../bpf/settings.ts';
 import type { RingMapping } from '../bpf/tracer.ts';
 import type { HostNamespaces } from '../containers/namespaces.ts';
 import type { RuntimeSettings, SocketSetting } from '../containers/runtime-sources.ts';
 import type { ScopeChoice } from '../containers/scope-choice.ts';
+import { DURATION_BOUNDS_S, FAILURE_NAMES } from '../model/container-counts.ts';
 import type { PumpSettings } from '../pump-thread.ts';
 import type { Config } from './config.ts';
 import { magicOf } from './file-systems.ts';
@@ -20,6 +22,8 @@ const FILE_TYPE_BITS: Readonly<Record<string, number>> = {
   regular: 8,
   symlink: 10,
 };
+/** By ACCESS_*. */
+const ACCESSES = ['read', 'write', 'read_write', 'none', 'path'];
 /** Reason: under the 4 MiB that grpc-go takes by default, with room for resources. */
 const REQUEST_BYTES_MAX = 2 << 20;
 /** Reason: from 2,048 spans on, a larger request costs no less per span. */
@@ -32,6 +36,7 @@ export async function kernelOptions(
   config: Config,
   scope: ScopeChoice,
   hostNamespaces: HostNamespaces,
+  filters: FilterOptions,
 ): Promise<TracerOptions> {
   return {
     reads: config.kernel.reads,
@@ -42,9 +47,7 @@ export async function kernelOptions(
     selfPid: process.pid,
     hostMountNamespace: hostNamespaces.mnt,
     hostPidNamespace: hostNamespaces.pid,
-    failedErrnos: config.spans.failedOpens.map((name) => osConstants.errno[name as 'EPERM']),
-    fileTypes: config.files.types.map((type) => FILE_TYPE_BITS[type]),
-    excludedMagics: config.files.excludeFilesystems.map(magicOf),
+    filters,
     scopeBy: scope.by,
     byCgroup2: scope.byCgroup2,
     cgroup1Controller: scope.cgroup1Controller,
@@ -54,6 +57,33 @@ export async function kernelOptions(
     traceGroupBy: config.trace.groupBy,
     sliceNs: BigInt(config.trace.windowMs) * 1_000_000n,
     sliceOpensMax: config.trace.spansMax,
+    hasIoTotals: config.spans.ioTotals,
+    metrics: config.telemetry.metrics.containers ? metricsOptions(config) : undefined,
+  };
+}
+
+/** One slot more than containers: the host's. */
+function metricsOptions({ limits }: Config): TracerOptions['metrics'] {
+  return {
+    slotsMax: limits.containers + 1,
+    durationBoundsNs: DURATION_BOUNDS_S.map((seconds) => BigInt(Math.round(seconds * 1e9))),
+    failureErrnos: FAILURE_NAMES.map((name) => osConstants.errno[name]),
+  };
+}
+
+/** Returns all but the globs, which are compiled. */
+export function filterOptions({
+  files,
+  processes,
+  spans,
+}: Config): Omit<FilterOptions, 'globs' | 'globsAsked'> {
+  return {
+    failedErrnos: spans.failedOpens.map((name) => osConstants.errno[name as 'EPERM']),
+    fileTypes: files.types.map((type) => FILE_TYPE_BITS[type]),
+    excludedMagics: files.excludeFilesystems.map(magicOf),
+    accesses: files.access.map((access) => ACCESSES.indexOf(access)),
+    users: processes.users,
+    minDurationNs: BigInt(Math.round(spans.minDurationMs * 1e6)),
   };
 }
 
@@ -70,11 +100,9 @@ export function pumpOptions(config: Config, ring: RingMapping, version: string):
     containersMax: config.limits.containers,
     waitingRecordsMax: config.limits.waitingRecords,
     attributes: config.spans.attributes,
+    hasIoTotals: config.spans.ioTotals,
     spanName: config.spans.name,
     spanNamesMax: config.spans.namesMax,
-    minDurationNs: config.spans.minDurationMs * 1e6,
-    excludeGlobs: config.files.exclude,
-    includeGlobs: config.files.include,
     scopeVersion: version,
     traceGroupBy: config.trace.groupBy,
     sliceMs: config.trace.windowMs,

@@ -1,5 +1,5 @@
 // The value formats of `sampling`: shares, rates and rules.
-import { listOf, oneOf, rule as containerRule, type Format } from './formats.ts';
+import { glob, listOf, oneOf, rule as containerRule, type Format } from './formats.ts';
 import { changeEach, ValueError } from './value-error.ts';
 
 /** SAMPLING_RULES_MAX of bpf/record.h: one bit each. Overflow: a problem that says so. */
@@ -9,7 +9,9 @@ const RATE_MAX = 1e9;
 
 const FIELDS: Readonly<Record<string, Format>> = {
   container: containerRule,
+  path: glob,
   access: oneOf('read', 'write', 'read_write'),
+  process: glob,
   ratio,
 };
 

@@ -1,18 +1,10 @@
 // Every key of the configuration: what it means, its default, and how its value is written. The order is
 // that of config/default.yaml. What the code gets is in config.ts.
 import * as format from './formats.ts';
-import * as sampling from './sampling-formats.ts';
 import { EXCLUDED, FAILED, FILE_SYSTEMS } from './default-lists.ts';
 import { FILE_SYSTEM_NAMES } from './file-systems.ts';
-import type { Format } from './formats.ts';
-
-export interface Key {
-  readonly doc: string;
-  /** As a user would write it. */
-  readonly default: unknown;
-  readonly format: Format;
-  readonly isSecret?: boolean;
-}
+import type { Key } from './key.ts';
+import { SAMPLING_KEYS } from './sampling-keys.ts';
 
 /** Reason: a longer wait is a mistake, and setTimeout itself ends at 24 days. */
 const HOUR_MS = 3_600_000;
@@ -101,13 +93,22 @@ export const KEYS: Readonly<Record<string, Key>> = {
     default: [],
     format: format.listOf(format.glob, 'globs'),
   },
+  'files.access': {
+    doc: 'Trace only opens for read, write, read_write, path or none (O_PATH; ioctl only); empty: all.',
+    default: [],
+    format: format.listOf(format.access, 'accesses'),
+  },
   'files.redact': { doc: 'Paths to redact (not built yet).', default: [], format: format.notYetBuilt([]) },
   'processes.exclude': {
-    doc: 'Process names to leave out (not built yet).',
+    doc: "Globs of executables' names (process.executable.name) to leave out.",
     default: [],
-    format: format.notYetBuilt([]),
+    format: format.listOf(format.glob, 'globs'),
   },
-  'processes.users': { doc: 'Users to trace (not built yet).', default: [], format: format.notYetBuilt([]) },
+  'processes.users': {
+    doc: 'Trace only these users of the host: names, numbers, ranges such as 1000-1999; empty: all.',
+    default: [],
+    format: format.users,
+  },
   'spans.attributes': {
     doc: 'How much a span carries.',
     default: 'standard',
@@ -134,9 +135,9 @@ export const KEYS: Readonly<Record<string, Key>> = {
     format: format.listOf(format.errno, 'errnos'),
   },
   'spans.io_totals': {
-    doc: 'Bytes read and written (not built yet).',
+    doc: 'Also count bytes and calls that went through the file; a program then runs at every read(2) of the host.',
     default: false,
-    format: format.notYetBuilt(false),
+    format: format.boolean,
   },
   'spans.held.after': {
     doc: 'When an open file is reported (not built yet).',
@@ -148,41 +149,7 @@ export const KEYS: Readonly<Record<string, Key>> = {
     default: '1h',
     format: format.notYetBuilt('1h'),
   },
-  'sampling.ratio': {
-    doc: 'Share of opens to trace where no rule matches: 0 to 1, or a percentage.',
-    default: 1,
-    format: sampling.ratio,
-  },
-  'sampling.rules': {
-    doc: 'Ratios of their own, as {container: {name: "web-*"}, access: write, ratio: 0.1}; the first that agrees.',
-    default: [],
-    format: sampling.rules,
-  },
-  'sampling.keep': {
-    doc: 'What is sent whatever was drawn: failed opens, files reported as held, slow ones.',
-    default: ['failed', 'held'],
-    format: format.listOf(format.oneOf('failed', 'held', 'slow'), 'classes'),
-  },
-  'sampling.slow_after': {
-    doc: 'A file that is open for longer is slow.',
-    default: '1s',
-    format: format.duration,
-  },
-  'sampling.target.container': {
-    doc: 'Spans a second of one container, met by sampling less of it; 0: no target.',
-    default: 0,
-    format: sampling.rate,
-  },
-  'sampling.target.host': {
-    doc: 'Spans a second of the host, met by sampling less; 0: no target.',
-    default: '2000/s',
-    format: sampling.rate,
-  },
-  'sampling.limit.host': {
-    doc: 'Hard limit of spans a second; beyond, they are dropped, counted as rate_limited. 0: no limit.',
-    default: 0,
-    format: sampling.rate,
-  },
+  ...SAMPLING_KEYS,
   'trace.group_by': {
     doc: 'What makes one trace: the executions of each process, or a container.',
     default: 'process',
@@ -241,6 +208,11 @@ export const KEYS: Readonly<Record<string, Key>> = {
   },
   resource: { doc: 'Attributes added to every container.', default: {}, format: format.resource },
   'telemetry.metrics.otlp': { doc: "Send fdspan's own metrics.", default: true, format: format.boolean },
+  'telemetry.metrics.containers': {
+    doc: "Count each container's opens, failures, open files and durations in the kernel, before any filter, and send them as metrics.",
+    default: true,
+    format: format.boolean,
+  },
   'telemetry.metrics.pressure': {
     doc: "Send the containers' I/O, memory and CPU pressure (PSI) as metrics of theirs, every 10 s.",
     default: false,

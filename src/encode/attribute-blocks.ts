@@ -29,6 +29,10 @@ export class AttributeBlocks {
   readonly device = this.addText('fdspan.file.device');
   readonly fd = this.addInt32('fdspan.fd');
   readonly size = this.addInt64('file.size');
+  readonly ioReadBytes = this.addInt64('fdspan.io.read.bytes');
+  readonly ioReadCalls = this.addInt64('fdspan.io.read.calls');
+  readonly ioWriteBytes = this.addInt64('fdspan.io.write.bytes');
+  readonly ioWriteCalls = this.addInt64('fdspan.io.write.calls');
   readonly isTruncated = this.addBoolean('fdspan.file.path.truncated');
   readonly isEscaped = this.addBoolean('fdspan.file.path.escaped');
   readonly isRenamed = this.addBoolean('fdspan.file.path.renamed');
@@ -56,7 +60,6 @@ export class AttributeBlocks {
     this.addInt32(`fdspan.files.${access}`),
   );
   readonly filesFailed = this.addInt32('fdspan.files.failed');
-  readonly filesFiltered = this.addInt32('fdspan.files.filtered');
   readonly opens = this.addInt32('fdspan.opens');
   readonly opensUnsampled = this.addInt32('fdspan.opens.unsampled');
   readonly opensDropped = this.addInt32('fdspan.opens.dropped');

@@ -105,7 +105,6 @@ export class RootEncoder {
     if (root.writtenFiles > 0) blocks.writeInt32(arena, blocks.filesByAccess[1], root.writtenFiles);
     if (root.readWrittenFiles > 0) blocks.writeInt32(arena, blocks.filesByAccess[2], root.readWrittenFiles);
     if (root.failedFiles > 0) blocks.writeInt32(arena, blocks.filesFailed, root.failedFiles);
-    if (root.filtered > 0) blocks.writeInt32(arena, blocks.filesFiltered, root.filtered);
     if (root.isLate) blocks.write(arena, blocks.isLate);
     if (!root.isTold) return;
     blocks.writeInt32(arena, blocks.opens, root.opens);

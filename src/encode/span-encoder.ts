@@ -25,6 +25,8 @@ const FD_NONE = 0;
 
 export interface SpanEncoderOptions {
   readonly attributes: 'lean' | 'standard' | 'full';
+  /** Whether the kernel adds bytes and calls to the pairs. */
+  readonly hasIoTotals?: boolean;
   readonly spanName: 'template' | 'operation';
   readonly spanNamesMax: number;
   readonly containersMax: number;
@@ -40,6 +42,7 @@ export class SpanEncoder {
   private readonly isStandard: boolean;
   private readonly isFull: boolean;
   private readonly isNamed: boolean;
+  private readonly hasIoTotals: boolean;
   private readonly ids: SpanIds;
 
   constructor(options: SpanEncoderOptions, arena: SpanArena, blocks: AttributeBlocks) {
@@ -47,6 +50,7 @@ export class SpanEncoder {
     this.blocks = blocks;
     this.isFull = options.attributes === 'full';
     this.isStandard = options.attributes !== 'lean';
+    this.hasIoTotals = options.hasIoTotals === true;
     this.isNamed = options.spanName === 'template';
     this.names = new SpanNames(options.containersMax + 1, options.spanNamesMax);
     this.ids = new SpanIds();
@@ -106,6 +110,7 @@ export class SpanEncoder {
       const size = layout.PAIR_RECORD_SIZE_BYTES;
       blocks.writeInt64(arena, blocks.size, cursor.i32(size), cursor.i32(size + 4));
     }
+    if (this.hasIoTotals && fd >= 0) this.writeIoTotals(cursor);
     this.writeNamespaces(cursor, slot, namespaces);
     if (cursor.hasThreshold) writeTraceState(arena, cursor.threshold);
     arena.patchLength(begin + LENGTH_AT, arena.position - begin - 4);
@@ -192,6 +197,16 @@ export class SpanEncoder {
     arena.bytes[arena.position++] = 0x3a;
     arena.decimal(device & 0xfffff);
     blocks.endText(arena, blocks.device, begin);
+  }
+
+  private writeIoTotals(cursor: RecordCursor): void {
+    const { arena, blocks } = this;
+    const read = layout.PAIR_RECORD_BYTES_READ;
+    const written = layout.PAIR_RECORD_BYTES_WRITTEN;
+    blocks.writeInt64(arena, blocks.ioReadBytes, cursor.i32(read), cursor.i32(read + 4));
+    blocks.writeInt64(arena, blocks.ioReadCalls, cursor.i32(layout.PAIR_RECORD_READS), 0);
+    blocks.writeInt64(arena, blocks.ioWriteBytes, cursor.i32(written), cursor.i32(written + 4));
+    blocks.writeInt64(arena, blocks.ioWriteCalls, cursor.i32(layout.PAIR_RECORD_WRITES), 0);
   }
 
   private writeNamespaces(cursor: RecordCursor, slot: number, namespaces: Uint32Array): void {

@@ -1,4 +1,4 @@
-// Turns path globs into one nondeterministic automaton over bytes. Runs at start only.
+// Turns globs over paths and names into one nondeterministic automaton over bytes. Runs at start only.
 //
 // `*` any bytes within a segment; `?` one character; `[a-z]`, `[!a]` one character of a set (ASCII);
 // `{a,b}` either; `**` as a whole segment: any directories, also none; `/**` at the end: all below;
@@ -14,15 +14,21 @@ export interface Automaton {
   readonly emptyEdges: number[][];
 }
 
-/** Returns an automaton with one state, where every glob begins. */
+/** Returns an automaton with one state, where globs begin. */
 export function createAutomaton(): Automaton {
   return { byteEdges: [[]], emptyEdges: [[]] };
 }
 
-/** Adds a glob to the automaton from state 0 and returns its accepting state; throws on a bad glob. */
-export function addGlob(automaton: Automaton, glob: string): number {
+/** Adds a state, where globs may begin, and returns it. */
+export function addState(automaton: Automaton): number {
+  automaton.emptyEdges.push([]);
+  return automaton.byteEdges.push([]) - 1;
+}
+
+/** Adds a glob to the automaton from a start and returns its accepting state; throws on a bad glob. */
+export function addGlob(automaton: Automaton, glob: string, start: number): number {
   const parser = new GlobParser(automaton, glob);
-  return parser.parse();
+  return parser.parse(start);
 }
 
 class GlobParser {
@@ -37,9 +43,9 @@ class GlobParser {
     this.text = glob.startsWith('/') || glob.startsWith('**/') ? glob : `**/${glob}`;
   }
 
-  parse(): number {
+  parse(start: number): number {
     if (this.glob === '') throw this.error('is empty');
-    return this.parseSequence(this.edge(0, this.addState(), null), 0);
+    return this.parseSequence(this.edge(start, this.addState(), null), 0);
   }
 
   private parseSequence(from: number, depth: number): number {
@@ -158,12 +164,11 @@ class GlobParser {
   }
 
   private addState(): number {
-    this.automaton.emptyEdges.push([]);
-    return this.automaton.byteEdges.push([]) - 1;
+    return addState(this.automaton);
   }
 
   private error(problem: string): Error {
-    return new Error(`path glob ${JSON.stringify(this.glob)} ${problem}`);
+    return new Error(`glob ${JSON.stringify(this.glob)} ${problem}`);
   }
 }
 

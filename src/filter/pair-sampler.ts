@@ -48,7 +48,8 @@ export class PairSampler {
     cursor.threshold = cursor.i32(layout.PAIR_RECORD_THRESHOLD);
     cursor.hasThreshold = (flags & layout.PAIR_SLICE_CUT) === 0;
     if ((flags & layout.PAIR_UNJUDGED) !== 0) {
-      const threshold = this.words.thresholdOf(slot, cursor.u32(layout.PAIR_RECORD_OPEN_FLAGS));
+      const openFlags = cursor.i32(layout.PAIR_RECORD_OPEN_FLAGS);
+      const threshold = this.words.thresholdOf(slot, openFlags, cursor.threshold);
       if (threshold === NEVER || cursor.u32(layout.PAIR_RECORD_RANDOM) < threshold) return UNSAMPLED_LATE;
       cursor.threshold = threshold | 0;
     }

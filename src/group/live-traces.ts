@@ -62,9 +62,10 @@ export class LiveTraces {
     const executionHi = cursor.i32(layout.PAIR_RECORD_EXECUTION + 4);
     const begunLo = cursor.i32(layout.PAIR_RECORD_SLICE_BEGUN_BOOT_NS);
     const begunHi = cursor.i32(layout.PAIR_RECORD_SLICE_BEGUN_BOOT_NS + 4);
-    let index = table.find(executionLo, executionHi, begunLo, begunHi, field.OWN);
+    const isInTime = this.isInTime(cursor, begunLo, begunHi);
+    let index = isInTime ? table.find(executionLo, executionHi, begunLo, begunHi, field.OWN) : NONE;
     if (index === NONE) {
-      const isOwn = this.isStillOwn(cursor, executionLo, executionHi, begunLo, begunHi);
+      const isOwn = isInTime && this.isUnsent(executionLo, executionHi, begunLo, begunHi);
       const kind = isOwn ? field.OWN : field.LATE;
       if (!isOwn) index = table.find(executionLo, executionHi, begunLo, begunHi, kind);
       if (index === NONE) index = this.begin(cursor, slot, kind, offsetLo, offsetHi);
@@ -73,18 +74,6 @@ export class LiveTraces {
     table.countSpan(index, cursor);
     if (table.get(index, field.KIND) === field.LATE && table.get(index, field.FILES) >= this.spansMax)
       table.end(index, 0);
-  }
-
-  /** A pair of a live trace was left out by a filter. */
-  countDropped(cursor: RecordCursor): void {
-    const index = this.table.find(
-      cursor.i32(layout.PAIR_RECORD_EXECUTION),
-      cursor.i32(layout.PAIR_RECORD_EXECUTION + 4),
-      cursor.i32(layout.PAIR_RECORD_SLICE_BEGUN_BOOT_NS),
-      cursor.i32(layout.PAIR_RECORD_SLICE_BEGUN_BOOT_NS + 4),
-      field.OWN,
-    );
-    if (index !== NONE) this.table.add(index, field.FILTERED, 1);
   }
 
   /** Takes what the kernel tells of a slice that ended. */
@@ -155,20 +144,16 @@ export class LiveTraces {
     table.remove(index);
   }
 
+  /** Whether the file ended so early that its slice's root waits for it. */
+  private isInTime(cursor: RecordCursor, begunLo: number, begunHi: number): boolean {
+    const closedLo = cursor.i32(layout.PAIR_RECORD_CLOSED_BOOT_NS);
+    const closedHi = cursor.i32(layout.PAIR_RECORD_CLOSED_BOOT_NS + 4);
+    return milliseconds(closedLo, closedHi) - milliseconds(begunLo, begunHi) <= this.sliceMs + GRACE_MS;
+  }
+
   /** Whether a slice that isn't live can still have a trace of its own. */
-  private isStillOwn(
-    cursor: RecordCursor,
-    executionLo: number,
-    executionHi: number,
-    begunLo: number,
-    begunHi: number,
-  ): boolean {
-    const begunMs = milliseconds(begunLo, begunHi);
-    const closedMs = milliseconds(
-      cursor.i32(layout.PAIR_RECORD_CLOSED_BOOT_NS),
-      cursor.i32(layout.PAIR_RECORD_CLOSED_BOOT_NS + 4),
-    );
-    if (closedMs > begunMs + this.sliceMs + GRACE_MS || begunMs <= this.evictedMs) return false;
+  private isUnsent(executionLo: number, executionHi: number, begunLo: number, begunHi: number): boolean {
+    if (milliseconds(begunLo, begunHi) <= this.evictedMs) return false;
     return !this.sliceRoots.find(executionLo, executionHi, begunLo, begunHi);
   }
 

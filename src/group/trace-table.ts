@@ -42,13 +42,12 @@ export const IS_TOLD = 25;
 export const OPENS = 26;
 export const UNSAMPLED = 27;
 export const DROPPED = 28;
-export const FILTERED = 29;
-export const END_REASON = 30;
-export const EXIT_CODE = 31;
-const EXECUTABLE_BYTES = 32;
+export const END_REASON = 29;
+export const EXIT_CODE = 30;
+const EXECUTABLE_BYTES = 31;
 /** One of its spans claims no threshold. */
-const IS_CUT = 33;
-const WORDS = 34;
+const IS_CUT = 32;
+const WORDS = 33;
 
 const NONE = -1;
 const ENDED = 1;
@@ -96,10 +95,6 @@ export class TraceTable {
 
   set(index: number, word: number, value: number): void {
     this.words[index * WORDS + word] = value;
-  }
-
-  add(index: number, word: number, value: number): void {
-    this.words[index * WORDS + word] += value;
   }
 
   /** Returns the trace with that key, or -1. */
@@ -235,7 +230,6 @@ export class TraceTable {
     root.opens = words[at + OPENS];
     root.unsampled = words[at + UNSAMPLED];
     root.dropped = words[at + DROPPED];
-    root.filtered = words[at + FILTERED];
     root.endReason = words[at + END_REASON];
     root.exitCode = words[at + EXIT_CODE];
     root.executable = this.executables;

@@ -8,8 +8,6 @@ export const COUNTER_NAMES = [
   'spans_encoded',
   'record_invalid',
   'unjudged_overflow',
-  'path_excluded',
-  'too_short',
   'container_denied',
   'rate_limited',
   'unsampled_late',

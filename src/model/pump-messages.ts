@@ -67,11 +67,10 @@ export interface PumpOptions {
   readonly containersMax: number;
   readonly waitingRecordsMax: number;
   readonly attributes: 'lean' | 'standard' | 'full';
+  /** Whether the kernel adds bytes and calls to the pairs. */
+  readonly hasIoTotals?: boolean;
   readonly spanName: 'template' | 'operation';
   readonly spanNamesMax: number;
-  readonly minDurationNs: number;
-  readonly excludeGlobs: readonly string[];
-  readonly includeGlobs: readonly string[];
   readonly scopeVersion: string;
   readonly traceGroupBy: 'process' | 'container';
   readonly sliceMs: number;

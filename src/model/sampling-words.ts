@@ -11,10 +11,14 @@ const HOST_THRESHOLD = layout.SAMPLING_HOST_THRESHOLD / WORD;
 const KEEP = layout.SAMPLING_KEEP / WORD;
 const SLOW_NS = layout.SAMPLING_SLOW_NS / WORD;
 const IS_COUNTED = layout.SAMPLING_IS_COUNTED / WORD;
+const IS_EARLY = layout.SAMPLING_IS_EARLY / WORD;
+const IS_TRACKED = layout.SAMPLING_IS_TRACKED / WORD;
 const RULES = layout.SAMPLING_RULES / WORD;
 const RULES_WORDS = layout.SAMPLING_RULES_BYTES / WORD;
 const BASE = layout.SAMPLING_RULES_BASE / WORD;
 const BY_ACCESS = layout.SAMPLING_RULES_BY_ACCESS / WORD;
+const BY_PATH = layout.SAMPLING_RULES_BY_PATH / WORD;
+const BY_PROCESS = layout.SAMPLING_RULES_BY_PROCESS / WORD;
 const THRESHOLDS = layout.SAMPLING_RULES_THRESHOLDS / WORD;
 const SLOT_WORDS = layout.SLOT_SAMPLING_BYTES / WORD;
 const SLOT_THRESHOLD = layout.SLOT_SAMPLING_THRESHOLD / WORD;
@@ -27,10 +31,17 @@ export interface CompiledSampling {
   readonly thresholds: readonly number[];
   /** By O_ACCMODE: the rules that agree. */
   readonly byAccess: readonly number[];
+  /** The rules that have a glob of paths, and of executables' names. */
+  readonly byPath: number;
+  readonly byProcess: number;
   readonly keep: number;
   readonly slowNs: bigint;
   readonly isOn: boolean;
   readonly isCounted: boolean;
+  /** The draw asks nothing of the record. */
+  readonly isEarly: boolean;
+  /** What is sampled out is tracked until its end. */
+  readonly isTracked: boolean;
 }
 
 /** Bytes of the block that the pump shares: for slots 0…slotsMax - 1. */
@@ -64,16 +75,22 @@ export class SamplingWords {
     const at = RULES + this.nextHalf * RULES_WORDS;
     this.#live[at + BASE] = rules.base;
     this.#live.set(rules.byAccess, at + BY_ACCESS);
+    this.#live[at + BY_PATH] = rules.byPath;
+    this.#live[at + BY_PROCESS] = rules.byProcess;
     this.#live.set(rules.thresholds, at + THRESHOLDS);
   }
 
   /** Puts the prepared half in force. */
-  apply({ keep, slowNs, isOn, isCounted }: CompiledSampling): void {
+  apply({ keep, slowNs, isOn, isCounted, isEarly, isTracked }: CompiledSampling): void {
+    // What isn't drawn early is drawn late, whichever comes first.
+    this.#live[IS_EARLY] = 0;
     Atomics.store(this.#live, HALF, this.nextHalf);
     this.#live[SLOW_NS] = Number(slowNs & 0xffff_ffffn);
     this.#live[SLOW_NS + 1] = Number(slowNs >> 32n);
     this.#live[KEEP] = keep;
     this.#live[IS_COUNTED] = isCounted ? 1 : 0;
+    this.#live[IS_TRACKED] = isTracked ? 1 : 0;
+    this.#live[IS_EARLY] = isEarly ? 1 : 0;
     Atomics.store(this.#live, IS_ON, isOn ? 1 : 0);
   }
 
@@ -94,14 +111,17 @@ export class SamplingWords {
     return this.#live[IS_ON] !== 0;
   }
 
-  /** The threshold of an open of a container now; threshold_at_open() of bpf/sampling.bpf.h says the same. */
-  thresholdOf(slot: number, openFlags: number): number {
+  /**
+   * The threshold of an open of a container now; threshold_at_open() of bpf/sampling.bpf.h says the same. `named`: the
+   * rules that its names agree with.
+   */
+  thresholdOf(slot: number, openFlags: number, named: number): number {
     if (this.#live[IS_ON] === 0) return 0;
     const half = this.#live[HALF] & 1;
     const rules = RULES + half * RULES_WORDS;
     const at = slot * SLOT_WORDS;
     const matching =
-      this.#slots[at + SLOT_RULES + half] & this.#live[rules + BY_ACCESS + (openFlags & O_ACCMODE)];
+      this.#slots[at + SLOT_RULES + half] & this.#live[rules + BY_ACCESS + (openFlags & O_ACCMODE)] & named;
     const lowest = 31 - Math.clz32(matching & -matching);
     const threshold = matching === 0 ? this.#live[rules + BASE] : this.#live[rules + THRESHOLDS + lowest];
     return Math.max(threshold, this.#slots[at + SLOT_THRESHOLD], this.#live[HOST_THRESHOLD]);

@@ -42,8 +42,6 @@ export class TraceCursor {
   opens = 0;
   unsampled = 0;
   dropped = 0;
-  /** Pairs of the slice that user space left out. */
-  filtered = 0;
   /** SLICE_EXIT and so on; 0 while it goes on. */
   endReason = 0;
   /** As wait(2) gives it; for SLICE_EXIT. */

@@ -39,14 +39,12 @@ export interface PumpStages {
     readonly evictedCount: number;
     readonly oldest: number;
     add(cursor: RecordCursor, slot: number, trace: TraceCursor, offsetLo: number, offsetHi: number): void;
-    countDropped(cursor: RecordCursor): void;
     endSlice(cursor: RecordCursor): void;
     due(nowBootMs: number): number;
     ofSlot(slot: number): number;
     evict(index: number): void;
     take(index: number, root: TraceCursor): void;
   };
-  readonly filter: { judge(cursor: RecordCursor): number };
   readonly sampler: {
     setLimit(perSecond: number): void;
     refill(nowMs: number): void;

@@ -126,7 +126,7 @@ export class Pump {
       }
       const kind = check(this.cursor);
       if (kind === layout.RECORD_SLICE_ENDED) {
-        this.stages.traces.endSlice(this.cursor);
+        this.takeSlice();
         continue;
       }
       if (kind > layout.RECORD_PAIR) {
@@ -153,6 +153,14 @@ export class Pump {
     else this.finishPair(state);
   }
 
+  /** What the kernel tells of a slice waits behind the slice's pairs. */
+  private takeSlice(): void {
+    const lo = this.cursor.u32(layout.SLICE_RECORD_SCOPE);
+    const hi = this.cursor.u32(layout.SLICE_RECORD_SCOPE + 4);
+    if (this.stages.scopes.find(lo, hi) === WAITING) this.stages.waiting.add(this.cursor);
+    else this.stages.traces.endSlice(this.cursor);
+  }
+
   private holdPair(lo: number, hi: number, state: number): void {
     if (this.ask(lo, hi, state) && this.stages.waiting.add(this.cursor)) return;
     this.counters[UNJUDGED_OVERFLOW] += 1;
@@ -169,11 +177,9 @@ export class Pump {
 
   private finishPair(state: number): void {
     const { request, traces, clock } = this.stages;
-    const verdict = state === IGNORED ? CONTAINER_DENIED : this.judge(state);
+    const verdict = state === IGNORED ? CONTAINER_DENIED : this.stages.sampler.judge(this.cursor, state);
     if (verdict !== KEEP) {
       this.counters[verdict] += 1;
-      traces.countDropped(this.cursor);
-      if (state >= 0) this.slotCounts.countFiltered(state);
       return;
     }
     this.slotCounts.countSpan(state);
@@ -182,18 +188,13 @@ export class Pump {
     this.counters[request.add(this.cursor, state, this.trace) ? SPANS_ENCODED : ENCODE_FAILED] += 1;
   }
 
-  private judge(slot: number): number {
-    const verdict = this.stages.filter.judge(this.cursor);
-    return verdict === KEEP ? this.stages.sampler.judge(this.cursor, slot) : verdict;
-  }
-
   /** Goes through the waiting records; when it stalls, the rest stays and the replay stays due. */
   private replay(): void {
     const { waiting, scopes } = this.stages;
     waiting.startReplay();
     this.isReplayDue = false;
     while (waiting.next(this.cursor)) {
-      this.stages.check(this.cursor);
+      const kind = this.stages.check(this.cursor);
       const lo = this.cursor.u32(layout.PAIR_RECORD_SCOPE);
       const hi = this.cursor.u32(layout.PAIR_RECORD_SCOPE + 4);
       const state = scopes.find(lo, hi);
@@ -206,7 +207,8 @@ export class Pump {
         this.isReplayDue = true;
         break;
       }
-      this.finishPair(state);
+      if (kind === layout.RECORD_PAIR) this.finishPair(state);
+      else this.stages.traces.endSlice(this.cursor);
       waiting.take();
     }
     waiting.endReplay();
@@ -216,8 +218,8 @@ export class Pump {
     const { waiting } = this.stages;
     waiting.startReplay();
     while (waiting.next(this.cursor)) {
+      if (this.stages.check(this.cursor) === layout.RECORD_PAIR) this.counters[UNJUDGED_OVERFLOW] += 1;
       waiting.take();
-      this.counters[UNJUDGED_OVERFLOW] += 1;
     }
     waiting.endReplay();
     this.counters[WAITING_GAUGE] = 0;

@@ -4,6 +4,7 @@
 import type { Attributes, Meter, Tracer } from '@opentelemetry/api';
 import type { NodeSDK } from '@opentelemetry/sdk-node';
 import { registerInstruments, type MetricsSnapshot } from './instruments.ts';
+import { metricIntervalMs } from './metric-interval.ts';
 import { createExporters, type OtlpTarget } from './otlp-exporters.ts';
 
 export interface MetricsOptions {
@@ -29,9 +30,6 @@ export interface Metrics {
   shutdown(deadlineMs: number): Promise<void>;
 }
 
-/** The default of OTEL_METRIC_EXPORT_INTERVAL. */
-const EXPORT_INTERVAL_MS = 60_000;
-
 /** Reason: an export must end before the next begins, and a hung backend holds one request only. */
 const EXPORT_TIMEOUT_MS = 10_000;
 
@@ -53,7 +51,7 @@ async function startSdk(options: MetricsOptions): Promise<NodeSDK> {
     import('@opentelemetry/resources'),
   ]);
   const { metrics, traces } = await createExporters(options.target, options.environment);
-  const exportIntervalMillis = intervalMs(options);
+  const exportIntervalMillis = options.exportIntervalMs ?? metricIntervalMs(options.environment);
   const sdk = new NodeSDK({
     autoDetectResources: false,
     resource: resources.resourceFromAttributes(resourceDefaults(options)).merge(
@@ -76,12 +74,6 @@ async function startSdk(options: MetricsOptions): Promise<NodeSDK> {
   });
   sdk.start();
   return sdk;
-}
-
-function intervalMs(options: MetricsOptions): number {
-  if (options.exportIntervalMs !== undefined) return options.exportIntervalMs;
-  const asked = Number(options.environment.OTEL_METRIC_EXPORT_INTERVAL);
-  return Number.isFinite(asked) && asked > 0 ? asked : EXPORT_INTERVAL_MS;
 }
 
 function once(onError: (error: unknown) => void): (error: unknown) => void {

@@ -16,15 +16,11 @@ export interface Amounts {
   readonly spoolRecovered: number;
 }
 
-export const FILTER_DROPS = [
-  'path_excluded',
-  'too_short',
-  'container_denied',
-  'rate_limited',
-  'unsampled_late',
-] as const;
-/** What the kernel decides at the end of a pair. */
-export const KERNEL_DROPS = ['unsampled_finished'] as const;
+/** Filters that the kernel asks itself: it finishes such a pair without a record. */
+export const KERNEL_DROPS = ['path_excluded', 'process_excluded', 'too_short'] as const;
+export const FILTER_DROPS = ['container_denied', 'rate_limited', 'unsampled_late'] as const;
+/** Drawn at the open, and dropped by the kernel at the end. */
+export const SAMPLING_DROPS = ['unsampled_finished'] as const;
 export const EXPORT_DROPS = [
   'queue_full',
   'rejected',
@@ -46,10 +42,10 @@ export const DROPS: readonly Drop[] = [
   { stage: 'kernel', reason: 'unsampled' },
   { stage: 'kernel', reason: 'open_table_full' },
   { stage: 'kernel', reason: 'ring_full' },
-  ...KERNEL_DROPS.map((reason) => ({ stage: 'kernel', reason }) as const),
+  ...SAMPLING_DROPS.map((reason) => ({ stage: 'kernel', reason }) as const),
   { stage: 'decode', reason: 'record_invalid' },
   { stage: 'enrich', reason: 'unjudged_overflow' },
-  ...FILTER_DROPS.map((reason) => ({ stage: 'filter', reason }) as const),
+  ...[...KERNEL_DROPS, ...FILTER_DROPS].map((reason) => ({ stage: 'filter', reason }) as const),
   { stage: 'encode', reason: 'encode_failed' },
   ...EXPORT_DROPS.map((reason) => ({ stage: 'export', reason }) as const),
 ];
@@ -82,7 +78,10 @@ interface Equation {
 const LAW: readonly Equation[] = [
   { left: ['opens_in_scope'], right: ['opens_tracked', 'unsampled', 'open_table_full'] },
   { left: ['opens_tracked'], right: ['pairs_finished', 'still_open'] },
-  { left: ['pairs_finished'], right: ['records_read', 'ring_full', 'ring_unread', ...KERNEL_DROPS] },
+  {
+    left: ['pairs_finished'],
+    right: ['records_read', 'ring_full', 'ring_unread', ...KERNEL_DROPS, ...SAMPLING_DROPS],
+  },
   {
     left: ['records_read'],
     right: [

@@ -53,7 +53,7 @@ async function prepare(
   const config = `
 export: {endpoint: "${receiver.endpoint}"}
 containers: {allow: [{id: "${containerId}"}]}
-telemetry: {metrics: {otlp: false}}
+telemetry: {metrics: {otlp: false, containers: false}}
 `;
   const unit = await installUnit(host, { config, ...options });
   return { host, unit, receiver, containerId };

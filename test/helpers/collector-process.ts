@@ -108,6 +108,7 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
     'telemetry.metrics.otlp': 'false',
     // Every open is to be a span.
     'sampling.target.host': '0',
+    'telemetry.metrics.containers': 'false',
     ...(options.containerIds === null ? {} : { 'containers.allow': allowing(options.containerIds) }),
     ...options.set,
   };
@@ -191,10 +192,15 @@ function parseLine(text: string): LogLine | null {
 const LAW: readonly (readonly [readonly string[], readonly string[]])[] = [
   [['opens_in_scope'], ['opens_tracked', 'unsampled', 'open_table_full']],
   [['opens_tracked'], ['pairs_finished', 'still_open']],
-  [['pairs_finished'], ['records_read', 'ring_full', 'ring_unread', 'unsampled_finished']],
+  [
+    ['pairs_finished'],
+    'records_read ring_full ring_unread path_excluded process_excluded too_short unsampled_finished'.split(
+      ' ',
+    ),
+  ],
   [
     ['records_read'],
-    'spans_encoded path_excluded too_short container_denied rate_limited unsampled_late unjudged_overflow record_invalid encode_failed waiting'.split(
+    'spans_encoded container_denied rate_limited unsampled_late unjudged_overflow record_invalid encode_failed waiting'.split(
       ' ',
     ),
   ],

@@ -11,10 +11,14 @@ message ResourceMetrics { Resource resource = 1; repeated ScopeMetrics scope_met
 message Resource { repeated KeyValue attributes = 1; }
 message ScopeMetrics { Scope scope = 1; repeated Metric metrics = 2; }
 message Scope { string name = 1; string version = 2; }
-message Metric { string name = 1; string unit = 3; Gauge gauge = 5; Sum sum = 7; }
+message Metric { string name = 1; string unit = 3; Gauge gauge = 5; Sum sum = 7;
+  Histogram histogram = 9; }
 message Gauge { repeated Point data_points = 1; }
 message Sum { repeated Point data_points = 1; int32 aggregation_temporality = 2; bool is_monotonic = 3; }
-message Point { fixed64 time_unix_nano = 3; double as_double = 4; sfixed64 as_int = 6; repeated KeyValue attributes = 7; }
+message Point { fixed64 start_time_unix_nano = 2; fixed64 time_unix_nano = 3; double as_double = 4; sfixed64 as_int = 6; repeated KeyValue attributes = 7; }
+message Histogram { repeated HistogramPoint data_points = 1; int32 aggregation_temporality = 2; }
+message HistogramPoint { fixed64 start_time_unix_nano = 2; fixed64 time_unix_nano = 3; fixed64 count = 4; double sum = 5;
+  repeated fixed64 bucket_counts = 6; repeated double explicit_bounds = 7; repeated KeyValue attributes = 9; }
 message KeyValue { string key = 1; AnyValue value = 2; }
 message AnyValue { string string_value = 1; int64 int_value = 3; }`);
 const metricsRequest = root.lookupType('Request');
@@ -25,8 +29,13 @@ export const CUMULATIVE = 2;
 export interface Point {
   readonly name: string;
   readonly unit: string;
-  readonly kind: 'sum' | 'gauge';
+  readonly kind: 'sum' | 'gauge' | 'histogram';
+  /** Of a histogram: its sum. */
   readonly value: number;
+  /** Of a histogram; empty for the others. */
+  readonly bounds: readonly number[];
+  readonly bucketCounts: readonly number[];
+  readonly startUnixNs: bigint;
   readonly timeUnixNs: bigint;
   readonly isMonotonic: boolean;
   /** Of a sum; 0 for a gauge. */
@@ -61,17 +70,20 @@ function byKey(attributes: KeyValues = []): Record<string, string> {
   );
 }
 
-function pointsOf({ name, unit = '', gauge, sum }: any): Point[] {
+function pointsOf({ name, unit = '', gauge, sum, histogram }: any): Point[] {
   const {
     dataPoints = [],
     isMonotonic = false,
     aggregationTemporality: temporality = 0,
-  } = sum ?? gauge ?? {};
+  } = sum ?? gauge ?? histogram ?? {};
   return dataPoints.map((point: any) => ({
     name,
     unit,
-    kind: sum === undefined ? 'gauge' : 'sum',
-    value: Number(point.asInt ?? point.asDouble ?? 0),
+    kind: sum !== undefined ? 'sum' : histogram !== undefined ? 'histogram' : 'gauge',
+    value: Number(point.asInt ?? point.asDouble ?? point.sum ?? 0),
+    bounds: point.explicitBounds ?? [],
+    bucketCounts: (point.bucketCounts ?? []).map(Number),
+    startUnixNs: BigInt(point.startTimeUnixNano ?? 0),
     timeUnixNs: BigInt(point.timeUnixNano ?? 0),
     isMonotonic,
     temporality,

@@ -8,7 +8,6 @@ import { SpanArena } from '../../src/encode/span-arena.ts';
 import { ScopeTable } from '../../src/enrich/scope-table.ts';
 import { WaitingArea } from '../../src/enrich/waiting-area.ts';
 import { PairSampler } from '../../src/filter/pair-sampler.ts';
-import { PairFilter } from '../../src/filter/pair-filter.ts';
 import { COUNTER_BLOCK_BYTES, readCounters } from '../../src/model/counters.ts';
 import { LiveTraces } from '../../src/group/live-traces.ts';
 import type { FromPump, PumpOptions, ToPump } from '../../src/model/pump-messages.ts';
@@ -53,9 +52,6 @@ const options: PumpOptions = {
   attributes: 'full',
   spanName: 'template',
   spanNamesMax: 200,
-  minDurationNs: 1,
-  excludeGlobs: ['**/*.so', '/proc/**'],
-  includeGlobs: [],
   scopeVersion: '1.2.3',
   traceGroupBy: 'process',
   sliceMs: 15_000,
@@ -167,7 +163,6 @@ const pump = new Pump(options, {
   scopes: new ScopeTable(1024),
   waiting: new WaitingArea(options.waitingRecordsMax),
   traces: new LiveTraces(options),
-  filter: new PairFilter(options),
   sampler: new PairSampler(options.sampling),
   request,
   sealInto: (index) => request.seal(sealed[index]),

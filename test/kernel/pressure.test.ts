@@ -129,7 +129,7 @@ test(
     const program = join(import.meta.dirname, '../../bin/fdspan');
     // In a mount namespace of its own the folder of PSI is empty, as on a kernel without it.
     const script = `mount -t tmpfs none /proc/pressure && exec "$0" run --set telemetry.metrics.pressure=true \
-    --set telemetry.metrics.otlp=false --set control.socket=/proc/pressure/control.sock \
+    --set telemetry.metrics.otlp=false --set telemetry.metrics.containers=false --set control.socket=/proc/pressure/control.sock \
     --set 'containers.allow=[{id: none}]' --set export.endpoint=http://127.0.0.1:1`;
     const child = spawn('unshare', ['--mount', 'sh', '-c', script, program], {
       stdio: ['ignore', 'ignore', 'pipe'],

@@ -65,7 +65,7 @@ test('at a ratio of 0 nothing is sent, and each open is counted', { skip }, asyn
 
 test('opens before the verdict are sampled by the same ratio', { skip }, async () => {
   const more = { isCollectorFirst: true };
-  const { spans, counters } = await swarm({ 'sampling.ratio': '0', 'limits.metadata_wait': '500ms' }, more);
+  const { spans, counters } = await swarm({ 'sampling.ratio': '0', 'limits.metadata_wait': '3s' }, more);
   assert.equal(spans.length, 0);
   assert.ok(counters.unsampled_late > 0, `unsampled_late counts: ${JSON.stringify(counters)}`);
   assert.equal(counters.unsampled + counters.unsampled_late, counters.opens_in_scope);

@@ -5,6 +5,7 @@ import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { test, type TestContext } from 'node:test';
 import { hostNamespace } from '../../src/bpf/host-namespace.ts';
 import { Tracer } from '../../src/bpf/tracer.ts';
+import { NOTHING_WANTED } from '../../src/bpf/live-filters.ts';
 import { makeContainerGroup } from '../helpers/cgroup.ts';
 import { whyNoKernelTests } from '../helpers/collector-process.ts';
 import { startWorkload, type ExpectedSpan, type Workload } from '../helpers/workload.ts';
@@ -201,9 +202,7 @@ test('the list of namespaces that any task is in is that of /proc', { skip }, as
       selfPid: process.pid,
       hostMountNamespace: hostNamespaces.mnt,
       hostPidNamespace: hostNamespaces.pid,
-      failedErrnos: [],
-      fileTypes: [],
-      excludedMagics: [],
+      filters: NOTHING_WANTED,
       scopeBy: by,
       byCgroup2: false,
       cgroup1Controller: null,

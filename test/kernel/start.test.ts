@@ -11,8 +11,10 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
+import { NOTHING_WANTED } from '../../src/bpf/live-filters.ts';
 import type { TracerOptions } from '../../src/bpf/settings.ts';
-import { KernelUnfitError, Tracer } from '../../src/bpf/tracer.ts';
+import { KernelUnfitError } from '../../src/bpf/kernel-hooks.ts';
+import { Tracer } from '../../src/bpf/tracer.ts';
 import { VERDICT_TRACE } from '../../src/model/record-layout.ts';
 import { findHierarchy, makeContainerGroup } from '../helpers/cgroup.ts';
 import { startCollector, whyNoKernelTests } from '../helpers/collector-process.ts';
@@ -24,7 +26,7 @@ const skip = whyNoKernelTests() ?? false;
  * each branch passes every other test until the kernel refuses it at 1,000,000.
  */
 const VERIFIER_STEPS_MAX = 100_000;
-const VERIFIER_STEPS_ALL_MAX = 250_000;
+const VERIFIER_STEPS_ALL_MAX = 350_000;
 
 /** Loaded with small maps, and nothing attached; nothing is in scope. */
 function loadTracer(context: TestContext, options: Partial<TracerOptions> = {}): Tracer {
@@ -37,9 +39,7 @@ function loadTracer(context: TestContext, options: Partial<TracerOptions> = {}):
     selfPid: process.pid,
     hostMountNamespace: 0,
     hostPidNamespace: 0,
-    failedErrnos: [],
-    fileTypes: [8],
-    excludedMagics: [],
+    filters: { ...NOTHING_WANTED, fileTypes: [8] },
     scopeBy: 'cgroup',
     byCgroup2: true,
     cgroup1Controller: null,
@@ -75,7 +75,11 @@ for (const reads of ['cast', 'probe'] as const)
     `reads by ${reads}: the verifier takes no more than its steps for each program`,
     { skip },
     (context) => {
-      const tracer = loadTracer(context, { reads });
+      const tracer = loadTracer(context, {
+        reads,
+        hasIoTotals: true,
+        metrics: { slotsMax: 2, durationBoundsNs: [1n], failureErrnos: [1] },
+      });
       const shown = shownSteps();
       if (shown.length === 0) {
         context.skip('this kernel does not tell the steps of its verifier (Linux 5.16 does)');
@@ -135,7 +139,11 @@ test(
       writeFileSync(join(findHierarchy('v2')!, own, 'cgroup.procs'), String(process.pid));
       await group.remove();
     });
-    const tracer = loadTracer(context, { selfPid: 0, fileTypes: [4, 8], isRuntimePhaseTraced: true });
+    const tracer = loadTracer(context, {
+      selfPid: 0,
+      filters: { ...NOTHING_WANTED, fileTypes: [4, 8] },
+      isRuntimePhaseTraced: true,
+    });
     const scope = statSync(group.folder, { bigint: true }).ino;
     assert.ok(tracer.judge(scope, scope, VERDICT_TRACE, false));
     tracer.attachCalls();

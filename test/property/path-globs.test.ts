@@ -3,51 +3,26 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import picomatch from 'picomatch';
-import { KEEP, PairFilter } from '../../src/filter/pair-filter.ts';
-import { AUTOMATON_STATES_MAX, compilePathAutomaton } from '../../src/filter/path-automaton.ts';
-import { counterIndex } from '../../src/model/counters.ts';
-import { RecordCursor } from '../../src/model/record-cursor.ts';
+import { acceptsOf, compileGlobs, GLOB_STATES_MAX } from '../../src/filter/glob-table.ts';
+import type { GlobTable } from '../../src/model/glob-table.ts';
+import { GLOB_CELLS } from '../../src/model/record-layout.ts';
+import { MATCHING } from '../helpers/glob-cases.ts';
 import { globMatches, globOf, pathOf, textOfGlob, type Glob } from '../helpers/glob-model.ts';
 
-const PATH_EXCLUDED = counterIndex('path_excluded');
 const CHARACTERS = ['a', 'b', '1', '.', 'é', '\u{1f600}', '*', '\\', '[', '{', ',', '}'];
 /** picomatch has its own ideas of the others: a backslash, a bracket, two UTF-16 units for one character. */
 const PICOMATCH_CHARACTERS = ['a', 'b', '1', '_'];
 
-function cursorAt(path: Uint8Array): RecordCursor {
-  const cursor = new RecordCursor();
-  cursor.bytes = Uint8Array.from(path);
-  cursor.pathBytes = path.length;
-  return cursor;
+function tableOf(globs: readonly string[]): GlobTable {
+  return compileGlobs([{ globs, accepts: 1 }], []);
 }
 
 function isExcluded(globs: readonly string[], path: string | Uint8Array): boolean {
-  const filter = new PairFilter({ excludeGlobs: globs, includeGlobs: [], minDurationNs: 0 });
-  return filter.judge(cursorAt(Buffer.from(path))) === PATH_EXCLUDED;
+  const bytes = Buffer.from(path);
+  return acceptsOf(tableOf(globs), 0, bytes, 0, bytes.length) === 1;
 }
 
-const TABLE: readonly (readonly [glob: string, matching: readonly string[], other: readonly string[]])[] = [
-  ['**/*.so', ['/lib/x.so', '/x.so', 'x.so', '/.so'], ['/lib/x.so.1', '/x.so/y', '/xso']],
-  ['*.so', ['/lib/x.so', '/x.so', 'x.so'], ['/x.so/y']],
-  ['/etc/ld.so.cache', ['/etc/ld.so.cache'], ['/x/etc/ld.so.cache', 'etc/ld.so.cache']],
-  ['/usr/share/locale/**', ['/usr/share/locale/de', '/usr/share/locale/de/x'], ['/usr/share/locale']],
-  ['**/gconv/**', ['/usr/lib/gconv/a', '/gconv/a/b', 'gconv/a'], ['/gconv', '/xgconv/a']],
-  ['/**/b', ['/b', '/a/b', '/a/c/b'], ['b', '/ab', '/b/a']],
-  ['/a/*/c', ['/a/b/c', '/a/bb/c'], ['/a/c', '/a/b/b/c']],
-  ['/a?', ['/ab', '/aé', '/a\u{1f600}'], ['/a', '/abb', '/a/']],
-  ['/[a-c]x', ['/ax', '/cx'], ['/dx', '/x', '/ax/']],
-  ['/[!a]', ['/b', '/é'], ['/a', '/', '//']],
-  ['/[]a]', ['/]', '/a'], ['/b']],
-  ['/{a,bc}d', ['/ad', '/bcd'], ['/d', '/bd', '/abcd']],
-  ['/{a,{b,c}}', ['/a', '/b', '/c'], ['/', '/ab']],
-  ['/{,a}b', ['/b', '/ab'], ['/a']],
-  ['/\\*', ['/*'], ['/a', '/']],
-  ['/a**b', ['/ab', '/axb'], ['/a/b']],
-  ['**', ['/a', 'a', '/a/b'], ['']],
-  ['/a,b}', ['/a,b}'], ['/a', '/b}']],
-];
-
-for (const [glob, matching, other] of TABLE)
+for (const [glob, matching, other] of MATCHING)
   test(`${glob} matches ${matching.join(' ')}`, () => {
     for (const path of matching) assert.equal(isExcluded([glob], path), true, `${glob} matches ${path}`);
     for (const path of other) assert.equal(isExcluded([glob], path), false, `${glob} doesn't match ${path}`);
@@ -56,8 +31,8 @@ for (const [glob, matching, other] of TABLE)
 test('globs that say nothing exact are refused, and named', () => {
   for (const glob of ['', '[', '[!]', '[b-a]', '[é]', '{a', 'a\\', '{{{{{{{{{a}}}}}}}}}'])
     assert.throws(
-      () => compilePathAutomaton([glob], []),
-      (error: Error) => error.message.startsWith(`path glob ${JSON.stringify(glob)} `),
+      () => tableOf([glob]),
+      (error: Error) => error.message.startsWith(`glob ${JSON.stringify(glob)} `),
     );
 });
 
@@ -106,9 +81,9 @@ test('the automaton decides as picomatch does, where the two have the same rules
       assert.equal(isExcluded([textOfGlob(glob)], path), isMatch, `${textOfGlob(glob)} on ${path}`);
       if (isMatch) matchCount += 1;
     }),
-    { numRuns: 1500 },
+    { numRuns: 3000 },
   );
-  assert.ok(matchCount > 150, `${matchCount} of 1,500 matched`);
+  assert.ok(matchCount > 200, `${matchCount} of 3,000 matched`);
 });
 
 test('any text is a glob or is refused, and any bytes as a path are judged', () => {
@@ -121,46 +96,67 @@ test('any text is a glob or is refused, and any bytes as a path are judged', () 
       try {
         isExcluded([glob], path);
       } catch (error) {
-        assert.match((error as Error).message, /^path glob |states together/);
+        assert.match((error as Error).message, /^glob |states together/);
       }
     }),
     { numRuns: 1000 },
   );
 });
 
-test('exclude beats include, and an empty include list takes all', () => {
-  const filter = new PairFilter({ excludeGlobs: ['/a/x'], includeGlobs: ['/a/**'], minDurationNs: 0 });
-  const judged = ['/a/b', '/a/x', '/b'].map((path) => filter.judge(cursorAt(Buffer.from(path))));
-  assert.deepEqual(judged, [KEEP, PATH_EXCLUDED, PATH_EXCLUDED]);
+test('each list has its own bit, and names are matched by their own globs only', () => {
+  const paths = [
+    { globs: ['/a/x', '/n'], accepts: 1 },
+    { globs: ['/a/**'], accepts: 2 },
+  ];
+  const table = compileGlobs(paths, [{ globs: ['n*', '[xy]'], accepts: 0x8000_0000 }]);
+  const of = (row: number, text: string): number => acceptsOf(table, row, Buffer.from(text), 0, text.length);
+  assert.deepEqual(
+    ['/a/b', '/a/x', '/b', '/n', 'nginx'].map((path) => of(0, path)),
+    [2, 3, 0, 1, 0],
+  );
+  assert.deepEqual(
+    ['nginx', 'n', 'x', 'xn', '/a/x'].map((name) => of(table.nameRow, name)),
+    [0x8000_0000, 0x8000_0000, 0x8000_0000, 0, 0x8000_0000],
+  );
 });
 
-/** Reads of `bytes` while the filter judges it. */
-function readsOf(filter: PairFilter, path: Uint8Array): number {
+test('of a path whose head was cut, no glob from the root on is told to match', () => {
+  const table = tableOf(['/a/**', '**/b', 'c*']);
+  const of = (path: string): number => acceptsOf(table, table.cutPathRow, Buffer.from(path), 0, path.length);
+  assert.deepEqual(['/a/x', 'a/x', '/x/b', 'x/b', '/c', 'x/cc'].map(of), [0, 0, 1, 1, 1, 1]);
+});
+
+/** Steps of the automaton: reads of its cells but the last one, of the accept word. */
+function stepsOf(table: GlobTable, path: Uint8Array): number {
   let reads = 0;
-  const cursor = cursorAt(path);
-  cursor.bytes = new Proxy(cursor.bytes, {
+  const cells = new Proxy(table.cells, {
     get(target, key) {
       reads += 1;
       return target[Number(key)];
     },
   });
-  filter.judge(cursor);
-  return reads;
+  acceptsOf({ ...table, cells }, 0, path, 0, path.length);
+  return reads - 1;
 }
 
 test('hostile globs and paths cost one step a byte and a few states', () => {
   for (const glob of ['**/*a*a*a*a*x', '**/a/**/a/**/a/**/x', '/*?*?*?*?*b', '**/{a,a,a,aa}*{a,aa}*x']) {
-    const { accepts } = compilePathAutomaton([glob], []);
-    assert.ok(accepts.length <= 4 * glob.length, `${glob}: ${accepts.length} states`);
-    const filter = new PairFilter({ excludeGlobs: [glob], includeGlobs: [], minDurationNs: 0 });
+    const table = tableOf([glob]);
+    const states = table.cells.length / (table.acceptColumn / 4 + 1);
+    assert.ok(states <= 4 * glob.length, `${glob}: ${states} states`);
     for (const bytes of [255, 4096])
-      assert.equal(readsOf(filter, Buffer.alloc(bytes, glob.includes('a/') ? 'a/' : 'a')), bytes);
+      assert.equal(stepsOf(table, Buffer.alloc(bytes, glob.includes('a/') ? 'a/' : 'a')), bytes);
   }
 });
 
 test('globs that need too many states are refused with the limit', () => {
-  const states = new RegExp(`more than ${AUTOMATON_STATES_MAX} states`);
-  assert.throws(() => compilePathAutomaton([`*a${'?'.repeat(16)}`], []), states);
+  const states = new RegExp(`more than ${GLOB_STATES_MAX} states`);
+  assert.throws(() => tableOf([`*a${'?'.repeat(16)}`]), states);
   const many = Array.from({ length: 500 }, (_, at) => `/${at}/some/longer/path/of/its/own`);
-  assert.throws(() => compilePathAutomaton([], many), states);
+  assert.throws(() => tableOf(many), states);
+  const letters = Array.from({ length: 180 }, (_, at) => String.fromCodePoint(0x4e00 + at * 7));
+  const kinds = letters.map((letter) => `/${letter}${letters.slice(0, 40).join('')}`);
+  assert.throws(() => tableOf(kinds), /more than \d{4} states/);
+  for (const globs of [letters.map((letter) => `/${letter}`)])
+    assert.ok(tableOf(globs).cells.length <= GLOB_CELLS);
 });

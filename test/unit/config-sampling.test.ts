@@ -37,7 +37,7 @@ test('a rule names what it is for and its ratio; what it gets wrong is told fiel
       'f.yaml:4: sampling.rules[1].access: "append" must be one of read, write, read_write',
       'f.yaml:4: sampling.rules[1].ratio: 2 must be a share from 0 to 1, such as 0.1 or 10%',
       'f.yaml:5: sampling.rules[2].contaner: {"name":"a"} is under a field that no rule has: the fields are ' +
-        'container, access, ratio',
+        'container, path, access, process, ratio',
       'f.yaml:6: sampling.rules[3].container.nam: "a" is under a field that no rule has: the fields are name, image, ' +
         'label, namespace, pod, runtime, id, cgroup',
     ],

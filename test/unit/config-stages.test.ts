@@ -21,9 +21,9 @@ function told(text: string, sources: Sources = {}): readonly string[] {
 test('every bad glob is told with its line', () => {
   const text = 'files:\n  exclude:\n    - /ok/**\n    - "/a[b"\n  include: ["{a,b", "\\\\"]\n';
   assert.deepEqual(told(text), [
-    'f.yaml:4: files.exclude[1]: "/a[b" can\'t be used: path glob "/a[b" has a [ without ]',
-    'f.yaml:5: files.include[0]: "{a,b" can\'t be used: path glob "{a,b" has a { without }',
-    'f.yaml:5: files.include[1]: "\\\\" can\'t be used: path glob "\\\\" ends in a backslash',
+    'f.yaml:4: files.exclude[1]: "/a[b" can\'t be used: glob "/a[b" has a [ without ]',
+    'f.yaml:5: files.include[0]: "{a,b" can\'t be used: glob "{a,b" has a { without }',
+    'f.yaml:5: files.include[1]: "\\\\" can\'t be used: glob "\\\\" ends in a backslash',
   ]);
 });
 

@@ -23,7 +23,14 @@ test('losses are summed and named, largest first', () => {
 });
 
 test('what a filter or sampling left out is no loss', () => {
-  const counters = { unsampled: 5, path_excluded: 6, too_short: 7, container_denied: 8, rate_limited: 9 };
+  const counters = {
+    unsampled: 5,
+    path_excluded: 6,
+    process_excluded: 3,
+    too_short: 7,
+    container_denied: 8,
+    rate_limited: 9,
+  };
   assert.equal(serviceStatus(sample(0, {}), sample(10_000, counters)), '0.0 spans/s, no drops, 0 containers');
 });
 

@@ -139,7 +139,7 @@ export class CellHost {
       },
       // A container's output may be a file that its runtime opened before.
       scope: { adopt_open: false },
-      telemetry: { metrics: { otlp: false } },
+      telemetry: { metrics: { otlp: false, containers: false } },
       limits: { metadata_wait: METADATA_WAIT },
     };
     const unit = await installUnit(this.#host, { config: JSON.stringify(config) });

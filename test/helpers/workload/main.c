@@ -15,6 +15,7 @@ int extra_count;
 static const struct scenario *const groups[] = {
 	open_scenarios,	  close_scenarios,   process_scenarios, sharing_scenarios,
 	thread_scenarios, special_scenarios, mount_scenarios,	load_scenarios,
+	counted_scenarios, io_scenarios,
 };
 
 static const struct scenario *find(const char *name)

@@ -32,7 +32,7 @@ struct scenario {
 
 extern const struct scenario open_scenarios[], close_scenarios[], process_scenarios[],
 	sharing_scenarios[], thread_scenarios[], special_scenarios[], mount_scenarios[],
-	load_scenarios[];
+	load_scenarios[], counted_scenarios[], io_scenarios[];
 extern const char *scenario_name, *work_dir, *self_exe;
 extern char **extra_args;
 extern int extra_count;

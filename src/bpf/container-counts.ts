@@ -1,0 +1,132 @@
+// The numbers of containers that the kernel counts (bpf/metrics.bpf.h): read in place by slot, without a system call,
+// and taken from the table of those that had no verdict when they were counted. On the main thread.
+import { COUNTS, FILES_MET, type Counts } from '../model/container-counts.ts';
+import * as layout from '../model/record-layout.ts';
+import type { BpfObject } from './bpf-object.ts';
+import { libbpf, viewMemory } from './libbpf.ts';
+import { mapShared, unmap } from './libc.ts';
+
+const ARRAY = 'container_metrics';
+const EARLY = 'early_metrics';
+const SETTINGS = '.rodata.metrics';
+const PASS = 'count_open_files';
+const SCOPE_BYTES = 8;
+const PAGE_BYTES = 4096;
+const WORDS = layout.CONTAINER_METRICS_BYTES / 4;
+/** Reason: some 16,000 open files at most between two turns of the event loop, 1 ms. */
+const PASS_BUCKETS = 2048;
+
+export interface MetricsOptions {
+  /** Slots 0…slotsMax - 1; slot 0 is the host's. */
+  readonly slotsMax: number;
+  /** Of the histogram of durations, in ns: DURATION_BUCKETS - 1, growing; each belongs to the bucket below it. */
+  readonly durationBoundsNs: readonly bigint[];
+  /** errnos (positive) that are counted one by one, from class 1 on: FAILURE_CLASSES - 1 at most. */
+  readonly failureErrnos: readonly number[];
+}
+
+/** Sizes the maps and writes the settings, before the load; undefined: nothing is counted. */
+export function prepareMetrics(object: BpfObject, options: MetricsOptions | undefined, cpuCount: number): number {
+  const settings = Buffer.alloc(layout.METRICS_SETTINGS_BYTES);
+  let stripes = 1;
+  while (stripes < Math.min(cpuCount, layout.METRICS_STRIPES)) stripes *= 2;
+  settings.writeUInt32LE(stripes, layout.METRICS_SETTINGS_STRIPES);
+  if (options !== undefined) {
+    settings.writeUInt32LE(1, layout.METRICS_SETTINGS_IS_ON);
+    const bounds = [...options.durationBoundsNs, 0xffff_ffff_ffff_ffffn].slice(0, layout.DURATION_BUCKETS);
+    bounds.forEach((bound, index) =>
+      settings.writeBigUInt64LE(bound, layout.METRICS_SETTINGS_DURATION_BOUNDS + 8 * index),
+    );
+    options.failureErrnos
+      .slice(0, layout.FAILURE_CLASSES - 1)
+      .forEach((errno, index) =>
+        settings.writeUInt8(index + 1, layout.METRICS_SETTINGS_FAILURE_CLASSES + errno),
+      );
+    object.setMaxEntries(ARRAY, options.slotsMax * stripes);
+  }
+  object.setInitialValue(SETTINGS, settings);
+  return stripes;
+}
+
+export class ContainerCounts {
+  readonly #object: BpfObject;
+  readonly #stripes: number;
+  readonly #buckets: number;
+  readonly #address: bigint;
+  readonly #bytes: number;
+  readonly #words: Uint32Array;
+
+  /** `object` is loaded; `buckets` are those of the table of pending opens. */
+  constructor(object: BpfObject, slotsMax: number, stripes: number, buckets: number) {
+    this.#object = object;
+    this.#stripes = stripes;
+    this.#buckets = buckets;
+    const used = slotsMax * stripes * layout.CONTAINER_METRICS_BYTES;
+    this.#bytes = Math.ceil(used / PAGE_BYTES) * PAGE_BYTES;
+    this.#address = mapShared(object.mapFd(ARRAY), this.#bytes, 0, false);
+    this.#words = new Uint32Array(viewMemory(this.#address, this.#bytes));
+  }
+
+  /** Adds what the slot has counted since fdspan started; the slot may have had other containers. */
+  addTo(counts: Counts, slot: number): void {
+    for (let stripe = 0; stripe < this.#stripes; stripe += 1) {
+      addWords(counts, this.#words, (slot * this.#stripes + stripe) * WORDS);
+    }
+  }
+
+  /** The scopes that are in the table of the unjudged. */
+  earlyScopes(): bigint[] {
+    const fd = this.#object.mapFd(EARLY);
+    const scopes: bigint[] = [];
+    let key: Buffer | null = null;
+    // Bounded: where an entry is removed meanwhile, the kernel begins anew.
+    for (let turn = 0; turn < layout.EARLY_METRICS; turn += 1) {
+      const next = Buffer.alloc(SCOPE_BYTES);
+      if (libbpf().mapNextKey(fd, key, next) !== 0) break;
+      scopes.push(next.readBigUInt64LE());
+      key = next;
+    }
+    return scopes;
+  }
+
+  /** Adds what was counted for the scope before its verdict, and removes it: nothing may count there any more. */
+  takeEarly(scope: bigint, counts: Counts | null): void {
+    const fd = this.#object.mapFd(EARLY);
+    const key = Buffer.alloc(SCOPE_BYTES);
+    key.writeBigUInt64LE(scope);
+    const value = new Uint32Array(WORDS);
+    if (libbpf().mapLookup(fd, key, new Uint8Array(value.buffer)) !== 0) return;
+    libbpf().mapDelete(fd, key);
+    if (counts !== null) addWords(counts, value, 0);
+  }
+
+  /** Passes over the table of pending opens; each file that is open adds one to its slot's {@link filesMet}. */
+  async countOpenFiles(): Promise<void> {
+    const portion = Buffer.alloc(layout.BUCKETS_ARGUMENTS_BYTES);
+    portion.writeUInt32LE(PASS_BUCKETS, layout.BUCKETS_ARGUMENTS_COUNT);
+    for (let first = 0; first < this.#buckets; first += PASS_BUCKETS) {
+      portion.writeUInt32LE(first, layout.BUCKETS_ARGUMENTS_FIRST);
+      this.#object.run(PASS, portion);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+
+  filesMet(slot: number): number {
+    let files = 0;
+    for (let stripe = 0; stripe < this.#stripes; stripe += 1) {
+      const word = (slot * this.#stripes + stripe) * WORDS + 2 * FILES_MET;
+      files += this.#words[word] + this.#words[word + 1] * 2 ** 32;
+    }
+    return files;
+  }
+
+  close(): void {
+    unmap(this.#address, this.#bytes);
+  }
+}
+
+function addWords(counts: Counts, words: Uint32Array, first: number): void {
+  for (let index = 0; index < COUNTS; index += 1) {
+    counts[index] += words[first + 2 * index] + words[first + 2 * index + 1] * 2 ** 32;
+  }
+}

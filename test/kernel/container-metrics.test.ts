@@ -1,0 +1,237 @@
+// What is counted for each container, against what its processes did: by the workload's own totals and clock.
+import assert from 'node:assert/strict';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { test, type TestContext } from 'node:test';
+import { makeContainerGroup, type ContainerGroup } from '../helpers/cgroup.ts';
+import { startCollector, whyNoKernelTests, type Collector } from '../helpers/collector-process.ts';
+import { startEngineLookalike } from '../helpers/engine-lookalike.ts';
+import { CUMULATIVE, httpBackend, type Backend, type Point } from '../helpers/metrics-backend.ts';
+import { startWorkload, type Workload, type WorkloadOptions } from '../helpers/workload.ts';
+
+const skip = whyNoKernelTests() ?? false;
+const DEADLINE_MS = 20_000;
+const INTERVAL_MS = 200;
+
+interface Scene {
+  readonly backend: Backend;
+  readonly collector: Collector;
+}
+
+type Groups = readonly ContainerGroup[];
+
+function makeGroups(t: TestContext, count: number): Groups {
+  const groups = Array.from({ length: count }, () => makeContainerGroup());
+  for (const group of groups) t.after(() => group.remove());
+  return groups;
+}
+
+async function collect(
+  t: TestContext,
+  groups: Groups,
+  set: Readonly<Record<string, string>> = {},
+): Promise<Scene> {
+  const backend = await httpBackend();
+  t.after(() => backend.close());
+  const collector = await startCollector({
+    endpoint: backend.endpoint,
+    protocol: 'http/protobuf',
+    containerIds: groups.map(({ id }) => id),
+    set: { 'telemetry.metrics.containers': 'true', ...set },
+    prefix: ['env', `OTEL_METRIC_EXPORT_INTERVAL=${INTERVAL_MS}`],
+  });
+  t.after(() => collector.kill());
+  return { backend, collector };
+}
+
+async function startIn(
+  t: TestContext,
+  group: ContainerGroup,
+  options: Omit<WorkloadOptions, 'procsFiles'>,
+): Promise<Workload> {
+  const workload = await startWorkload({ ...options, procsFiles: [group.procsFile] });
+  t.after(() => workload.end());
+  return workload;
+}
+
+async function runIn(t: TestContext, group: ContainerGroup, scenario: string, count: number) {
+  const workload = await startIn(t, group, { scenario, count });
+  workload.go();
+  return workload.finished();
+}
+
+/** The last points of a container's metric that have arrived. */
+function pointsOf({ backend }: Scene, { id }: ContainerGroup, name: string): readonly Point[] {
+  const own = backend.metrics.filter(({ resource }) => resource['container.id'] === id);
+  return (own.at(-1)?.points ?? []).filter((point) => point.name === name);
+}
+
+function byAttribute(points: readonly Point[], key: string): Record<string, number> {
+  return Object.fromEntries(points.map(({ attributes, value }) => [attributes[key], value]));
+}
+
+async function until(isTrue: () => boolean, what: () => string): Promise<void> {
+  const deadlineMs = Date.now() + DEADLINE_MS;
+  while (!isTrue()) {
+    assert.ok(Date.now() < deadlineMs, what());
+    await sleep(10);
+  }
+}
+
+/** Asserts what the scenario `counted-opens` says of itself. */
+function assertCounted(
+  scene: Scene,
+  group: ContainerGroup,
+  { lines }: Awaited<ReturnType<Workload['finished']>>,
+): void {
+  const { opens, failures, lasted } = lines.find((line) => 'opens' in line) as any;
+  assert.deepEqual(byAttribute(pointsOf(scene, group, 'fdspan.file.opens'), 'fdspan.access'), opens);
+  assert.deepEqual(byAttribute(pointsOf(scene, group, 'fdspan.file.open.failures'), 'error.type'), failures);
+  const [duration] = pointsOf(scene, group, 'fdspan.file.open.duration');
+  const closes = Object.values(opens as Record<string, number>).reduce((sum, value) => sum + value);
+  assert.equal(
+    duration.bucketCounts.reduce((sum, value) => sum + value),
+    closes,
+  );
+  const [least, most] = lasted.map((ns: string) => Number(ns) / 1e9);
+  assert.ok(duration.value >= least && duration.value <= most, `${least} ≤ ${duration.value} ≤ ${most}`);
+  assert.deepEqual(
+    pointsOf(scene, group, 'fdspan.files.open').map(({ value }) => value),
+    [0],
+  );
+}
+
+test(
+  'opens by access, failures by errno and time from open to close are what each container did',
+  { skip },
+  async (t) => {
+    const groups = makeGroups(t, 2);
+    const scene = await collect(t, groups, {});
+    const results = [
+      await runIn(t, groups[0], 'counted-opens', 101),
+      await runIn(t, groups[1], 'counted-opens', 7),
+    ];
+    const { counters } = await scene.collector.stop();
+    groups.forEach((group, index) => assertCounted(scene, group, results[index]));
+    assert.equal(counters.metrics_missed, 0);
+    const kinds = scene.backend.metrics
+      .at(-1)!
+      .points.map(({ name, kind, unit, isMonotonic, temporality }) =>
+        [name, kind, unit, isMonotonic, temporality].join(' '),
+      );
+    assert.deepEqual(
+      new Set(kinds),
+      new Set([
+        `fdspan.file.opens sum {open} true ${CUMULATIVE}`,
+        `fdspan.file.open.failures sum {open} true ${CUMULATIVE}`,
+        `fdspan.files.open sum {file} false ${CUMULATIVE}`,
+        `fdspan.file.open.duration histogram s false ${CUMULATIVE}`,
+      ]),
+    );
+  },
+);
+
+test('each duration is in its bucket, by the clock readings around the calls', { skip }, async (t) => {
+  const [group] = makeGroups(t, 1);
+  const scene = await collect(t, [group]);
+  const { expected } = await runIn(t, group, 'seccomp-refused', 17);
+  const more = await runIn(t, group, 'plain-closes', 301);
+  await scene.collector.stop();
+  const [{ bounds, bucketCounts }] = pointsOf(scene, group, 'fdspan.file.open.duration');
+  const spans = [...expected, ...more.expected].filter(({ error }) => error === '');
+  let counted = 0;
+  bounds.forEach((bound, index) => {
+    counted += bucketCounts[index];
+    const least = spans.filter((span) => span.closedBootNs[1] !== 0n && secondsOf(span, 'most') <= bound);
+    const most = spans.filter((span) => secondsOf(span, 'least') <= bound);
+    assert.ok(
+      counted >= least.length && counted <= most.length,
+      `up to ${bound} s: ${least.length} ≤ ${counted} ≤ ${most.length}`,
+    );
+  });
+});
+
+function secondsOf({ openedBootNs, closedBootNs }: any, which: 'least' | 'most'): number {
+  const ns = which === 'least' ? closedBootNs[0] - openedBootNs[1] : closedBootNs[1] - openedBootNs[0];
+  return Number(ns) / 1e9;
+}
+
+test(
+  'files.open is what a container holds open now, those from before the start too',
+  { skip },
+  async (t) => {
+    const groups = makeGroups(t, 2);
+    const adopted = await startIn(t, groups[1], { scenario: 'adopted', count: 37 });
+    const scene = await collect(t, groups);
+    const holder = await startIn(t, groups[0], { scenario: 'hold', count: 5003 });
+    holder.go();
+    await holder.line('holding');
+    const open = (group: ContainerGroup) => pointsOf(scene, group, 'fdspan.files.open')[0]?.value;
+    await until(
+      () => open(groups[0]) === 5003 && open(groups[1]) === 37,
+      () => `5003 and 37 are open: ${open(groups[0])} ${open(groups[1])}`,
+    );
+    holder.go();
+    adopted.go();
+    await holder.finished();
+    await adopted.finished();
+    await scene.collector.stop();
+    assert.deepEqual([open(groups[0]), open(groups[1])], [0, 0]);
+    assert.deepEqual(pointsOf(scene, groups[1], 'fdspan.file.opens'), [], 'adopted ones are no opens');
+    const [duration] = pointsOf(scene, groups[1], 'fdspan.file.open.duration');
+    assert.equal(
+      duration.bucketCounts.reduce((sum, value) => sum + value),
+      0,
+      'and their duration is not known',
+    );
+  },
+);
+
+test(
+  'what a container did before its verdict is counted, and what a denied one did is not',
+  { skip },
+  async (t) => {
+    const engine = await startEngineLookalike();
+    t.after(() => engine.close());
+    const [traced, denied] = makeGroups(t, 2);
+    engine.containers.set(traced.id, { name: 'wanted' });
+    engine.containers.set(denied.id, { name: 'other' });
+    engine.delayMs = 700;
+    // Their runtime is asked for their names: each waits for its verdict while it runs.
+    const late = makeGroups(t, 2);
+    const scene = await collect(t, [], {
+      'containers.allow': '[{name: wanted}]',
+      'containers.runtimes': JSON.stringify({ docker: engine.socketPath }),
+      'limits.metadata_wait': '3s',
+      'containers.keep_after_exit': '1s',
+    });
+    engine.containers.set(late[0].id, { name: 'wanted' });
+    engine.containers.set(late[1].id, { name: 'other' });
+    const results = await Promise.all(
+      [traced, denied, ...late].map((group) => runIn(t, group, 'counted-opens', 23)),
+    );
+    const isSent = (group: ContainerGroup): boolean => pointsOf(scene, group, 'fdspan.file.opens').length > 0;
+    await until(
+      () => isSent(traced),
+      () => 'the container is judged and sent',
+    );
+    const { counters } = await scene.collector.stop();
+    assertCounted(scene, traced, results[0]);
+    assertCounted(scene, late[0], results[2]);
+    for (const group of [denied, late[1]])
+      assert.equal(
+        scene.backend.metrics.filter(({ resource }) => resource['container.id'] === group.id).length,
+        0,
+      );
+    assert.equal(counters.metrics_missed, 0);
+  },
+);
+
+test('a container that ends between two turns is sent with its last numbers', { skip }, async (t) => {
+  const [short, other] = makeGroups(t, 2);
+  const scene = await collect(t, [short, other], { 'containers.keep_after_exit': '0s' });
+  const result = await runIn(t, short, 'counted-opens', 11);
+  await short.remove();
+  await runIn(t, other, 'counted-opens', 3);
+  await scene.collector.stop();
+  assertCounted(scene, short, result);
+});
