@@ -5,6 +5,7 @@
  */
 #include "groups.bpf.h"
 #include "exit.bpf.h"
+#include "held.bpf.h"
 #include "processes.bpf.h"
 #include "sweeps.bpf.h"
 #include "io-totals.bpf.h"

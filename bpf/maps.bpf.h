@@ -19,7 +19,7 @@ struct pending_open {
 	u64 descriptors[OWNED_DESCRIPTORS]; /* generation << 32 | number; NO_DESCRIPTOR: free */
 	u32 many;	/* more descriptors than fit: the owner's table is searched at each close */
 	u32 long_index; /* entry of long_records + 1; 0: the record is here */
-	u64 reserved;
+	u64 reported_boot_ns; /* until when held reports tell of the file; at first when it was opened */
 	struct pair_record record;
 	u8 tail[SLOT_TAIL_BYTES];
 };

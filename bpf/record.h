@@ -29,6 +29,7 @@ enum close_reason {
 	CLOSE_EXIT = 5,
 	CLOSE_STOP = 6,
 	CLOSE_LOST = 7,
+	CLOSE_HELD = 8, /* still open: a report, apart from the pair */
 };
 
 enum pair_flag {
@@ -238,6 +239,58 @@ struct expire_arguments {
 	__u64 begun_until_boot_ns; /* slices begun until then have ended */
 };
 
+/* The part of the table that one run looks at, and what it found. */
+struct held_arguments {
+	__u64 after_ns; /* from the open to the first report */
+	__u64 every_ns; /* from one report to the next; 0: there is no second */
+	__u32 first_bucket;
+	__u32 buckets;
+	__u32 reports_max; /* made by one run; `next_bucket` is then where the next run goes on */
+	__u32 next_bucket; /* out */
+	__u64 due_boot_ns; /* out: when the next report of those looked at is due; ~0: never */
+	__u32 is_full;	   /* out: the ring had no place; the run ended */
+	__u32 reserved;
+};
+
+/* One pending open, in front of its record, in the map `slots`. */
+#define OWNED_DESCRIPTORS 4
+#define RESTORES_MAX	  1024 /* of one run */
+#define SLOT_TAIL_BYTES	  200
+#define SLOT_BYTES	  448
+#define BUCKET_TAGS	  8
+
+/* What list_open_files gives of each pending open, before its record and names as in the ring. */
+struct open_file {
+	__u32 length; /* bytes of all of it, a multiple of 8 */
+	__u32 generation;
+	__u32 is_many; /* it has more descriptors than these */
+	__u32 is_deleted; /* now */
+	__u64 descriptors[OWNED_DESCRIPTORS]; /* generation << 32 | number; other generations: none */
+};
+
+/* What tells an open file from all others of this boot; the same for the next fdspan, given the same key. */
+struct open_identity {
+	__u64 identity;
+	__u64 opened_boot_ns;
+	__u64 reported_boot_ns;
+	__u32 index; /* of its slot */
+	__u32 flags; /* enum pair_flag */
+};
+
+/* What an earlier fdspan knew of an adopted file. */
+struct open_restore {
+	__u64 adopted_boot_ns; /* as listed: of another file in this slot it differs */
+	__u64 opened_boot_ns;
+	__u64 reported_boot_ns;
+	__u32 index;
+	__u32 is_adopted; /* by that one too: the time stays a lower bound */
+};
+
+struct restore_arguments {
+	__u32 count; /* of the entries in the map `restores` */
+	__u32 restored; /* out */
+};
+
 /* A portion of the table of pending opens. */
 struct buckets_arguments {
 	__u32 first;
@@ -296,12 +349,6 @@ struct walk_arguments {
 	__u32 accepts; /* the answer */
 	__u32 reserved;
 };
-
-/* One pending open, in front of its record, in the map `slots`. */
-#define OWNED_DESCRIPTORS 4
-#define SLOT_TAIL_BYTES	  200
-#define SLOT_BYTES	  448
-#define BUCKET_TAGS	  8
 
 enum namespace_index {
 	NS_MNT = 0,
@@ -443,8 +490,10 @@ enum kernel_counter {
 	COUNTER_PROCESS_EXCLUDED = 17, /* by its name or user */
 	COUNTER_TOO_SHORT = 18,
 	COUNTER_METRICS_MISSED = 19,	 /* opens and ends that no container's metrics hold */
-	COUNTER_UNSAMPLED_FINISHED = 20, /* pairs among pairs_finished that sampling drops at their end */
-	COUNTER_COUNT = 21,
+	COUNTER_HELD_SPANS_SENT = 20,	 /* reports of files that are still open, apart from their pairs */
+	COUNTER_HELD_RING_FULL = 21,	 /* reports that the ring had no place for; made again later */
+	COUNTER_UNSAMPLED_FINISHED = 22, /* pairs among pairs_finished that sampling drops at their end */
+	COUNTER_COUNT = 23,
 };
 
 _Static_assert(sizeof(struct pair_record) == 184, "pair_record is shared with user space");
@@ -454,6 +503,9 @@ _Static_assert(sizeof(struct scope_described_record) == 136, "scope_described_re
 _Static_assert(sizeof(struct slice_record) == 56, "slice_record is shared with user space");
 _Static_assert(sizeof(struct slot_sampling) == 16, "slot_sampling is shared with user space");
 _Static_assert(sizeof(struct slot_offers) == 64, "one cache line");
+_Static_assert(sizeof(struct open_file) % 8 == 0, "the record that follows is aligned");
+_Static_assert(sizeof(struct open_identity) == 32, "open_identity is shared with user space");
+_Static_assert(sizeof(struct open_restore) == 32, "open_restore is shared with user space");
 _Static_assert(offsetof(struct slice_record, scope) == offsetof(struct pair_record, scope),
 	       "both wait for the verdict of their scope");
 _Static_assert(sizeof(struct container_metrics) == 512, "eight cache lines");

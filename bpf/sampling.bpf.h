@@ -232,35 +232,63 @@ static __always_inline void count_passed(const struct opening *opening)
 	add_passed(opening->verdict >> VERDICT_SLOT_SHIFT);
 }
 
-/* Whether a pair is of a class that is kept, now that its end is known. Such a class is whole: its threshold is 0. */
+/*
+ * Whether a pair is of a class that is kept, now that its end is known. Such a class is whole: its threshold is 0.
+ * `is_held`: it was reported as held.
+ */
 static __always_inline bool is_kept_at_end(const struct sampling *how,
-					   const struct pair_record *record, u64 now)
+					   const struct pair_record *record, u64 now, bool is_held)
 {
-	return how->keep & KEEP_SLOW && now - record->opened_boot_ns > how->slow_ns;
+	return (how->keep & KEEP_HELD && is_held) ||
+	       (how->keep & KEEP_SLOW && now - record->opened_boot_ns > how->slow_ns);
 }
 
-__noinline int judge_end(struct pair_record *record, u64 now)
+static __always_inline void stand_for_itself(struct pair_record *record)
+{
+	record->threshold = 0;
+	record->flags &= ~(PAIR_UNSAMPLED | PAIR_UNJUDGED);
+}
+
+__noinline int judge_end(struct pair_record *record, u64 now, u32 is_held)
 {
 	struct sampling *how = sampling_now();
 
 	if (!how || !record)
 		return 0;
-	if (!is_kept_at_end(how, record, now))
+	if (!is_kept_at_end(how, record, now, is_held))
 		return record->flags & PAIR_UNSAMPLED;
 	if (record->flags & PAIR_UNSAMPLED)
 		count_in_slice(slice_of_record(record), SLICE_TRACKED);
-	record->threshold = 0;
-	record->flags &= ~(PAIR_UNSAMPLED | PAIR_UNJUDGED);
+	stand_for_itself(record);
 	return 0;
 }
 
 /* Whether the end of a pair drops it. */
-static __always_inline bool is_sampled_out_at_end(struct pair_record *record, u64 now)
+static __always_inline bool is_sampled_out_at_end(struct pair_record *record, u64 now, bool is_held)
 {
 	struct sampling *how = sampling_now();
 
-	return how && (record->flags & PAIR_UNSAMPLED || how->keep & KEEP_SLOW) &&
-	       judge_end(record, now);
+	return how && (record->flags & PAIR_UNSAMPLED || how->keep & (KEEP_HELD | KEEP_SLOW)) &&
+	       judge_end(record, now, is_held);
+}
+
+/* Whether a file that stays open is to be reported. */
+static __always_inline bool is_report_sampled(const struct pair_record *record)
+{
+	struct sampling *how = sampling_now();
+
+	return !(record->flags & PAIR_UNSAMPLED) || (how && how->keep & KEEP_HELD);
+}
+
+/* The report is of the kept class where there is one, else it is sampled as its pair is. */
+static __always_inline void sample_report(struct pair_record *report)
+{
+	struct sampling *how = sampling_now();
+
+	if (how && how->keep & KEEP_HELD)
+		stand_for_itself(report);
+	if (is_slice_cut(report->execution, report->slice_begun_boot_ns, report->random))
+		report->flags |= PAIR_SLICE_CUT;
 }
 
 #endif

@@ -95,7 +95,8 @@ static __always_inline bool end_pair(u64 file, struct found *found, u32 reason, 
 	pending = table_count(slot->files);
 	if (pending)
 		__sync_fetch_and_add(pending, -1);
-	if (record && is_sampled_out_at_end(record, now)) {
+	if (record && is_sampled_out_at_end(record, now,
+					    slot->reported_boot_ns != record->opened_boot_ns)) {
 		count(COUNTER_PAIRS_FINISHED);
 		count(COUNTER_UNSAMPLED_FINISHED);
 	} else {
@@ -199,6 +200,7 @@ static __always_inline bool replace_existing(const struct opening *opening, u64 
 	    existing.slot->files == opening->files) {
 		record->flags &= ~PAIR_ADOPTED;
 		record->opened_boot_ns = opening->opened_boot_ns;
+		existing.slot->reported_boot_ns = opening->opened_boot_ns;
 		record->open_duration_ns = opening->duration_ns;
 		return true;
 	}
@@ -297,6 +299,7 @@ static __always_inline void track(struct opening *opening, u64 now)
 	slot->files = opening->files;
 	/* Just seen in its table: a sweep that marks now must not take it for a lost one. */
 	slot->epoch = current_epoch();
+	slot->reported_boot_ns = opening->opened_boot_ns;
 	own_only(slot, opening->fd);
 	begin_record(&slot->record, opening);
 	fill_file(&slot->record, opening->file, opening->open_flags);

@@ -5,22 +5,24 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { bootNs } from './bpf/libc.ts';
 import { hostNamespace } from './bpf/host-namespace.ts';
 import { Tracer } from './bpf/tracer.ts';
-import { findHierarchies, layoutOf, type CgroupHierarchy } from './containers/cgroup-mounts.ts';
+import { findHierarchies, layoutOf } from './containers/cgroup-mounts.ts';
 import { hostAttributes } from './containers/host.ts';
-import type { HostNamespaces } from './containers/namespaces.ts';
 import { chooseScope, type ScopeChoice } from './containers/scope-choice.ts';
+import type { CollectorParts, Found } from './collector-parts.ts';
 import { ContainerSide } from './container-side.ts';
 import type { Config } from './config/config.ts';
 import { kernelOptions, pumpOptions } from './config/options.ts';
 import { kernelFilters } from './kernel-filters.ts';
 import type { Attributes } from './model/attributes.ts';
 import type { CountedContainer } from './model/container-counts.ts';
+import type { OpenFilesQuery } from './model/open-file-row.ts';
 import type { SlotCount } from './model/slot-counts.ts';
+import { hasPending, OpenFileSide } from './open-files/open-file-side.ts';
 import { PumpThread } from './pump-thread.ts';
 import { SAMPLING_TICK_MS, SamplingSide } from './sampling-side.ts';
+import type { RequestSink } from './request-sink.ts';
 import { TracedContainers } from './traced-containers.ts';
 import { summarize } from './telemetry/summary.ts';
-import type { Logger } from './telemetry/log.ts';
 
 const TICK_MS = 1000;
 /** Reason: what it finds was missed already; it costs a look at every open file of the host. */
@@ -33,40 +35,13 @@ const EXPIRE_EVERY_MS = 2000;
 const NS_PER_MS = 1_000_000n;
 const FOR_EVER = 0xffff_ffff_ffff_ffffn;
 
-/** Where sealed requests go. */
-export interface RequestSink {
-  /** Resolves when the bytes are no longer needed. */
-  enqueue(request: Uint8Array, spans: number, processSpans: number): Promise<void> | void;
-  flush(deadlineMs: number): Promise<void>;
-  close(): void;
-  readonly inFlightSpans: number;
-  readonly queuedBytes: number;
-}
-
-export interface CollectorParts {
-  readonly config: Config;
-  readonly version: string;
-  readonly log: Logger;
-  readonly makeSink: (counters: Float64Array) => RequestSink;
-  /** Sees each sealed request before the sink does; must not keep the bytes. */
-  readonly tap?: (request: Uint8Array) => void;
-}
-
-/** What the start finds out before the collector is made. */
-interface Found {
-  readonly tracer: Tracer;
-  readonly scope: ScopeChoice;
-  readonly host: Attributes;
-  readonly hierarchies: readonly CgroupHierarchy[];
-  readonly hostNamespaces: HostNamespaces;
-}
-
 export class Collector {
   readonly #parts: CollectorParts;
   readonly #tracer: Tracer;
   readonly #pump: PumpThread;
   readonly #sampling: SamplingSide;
   readonly #containers: ContainerSide;
+  readonly #openFiles: OpenFileSide;
   readonly #traced: TracedContainers;
   readonly #sink: RequestSink;
   readonly #timers: NodeJS.Timeout[] = [];
@@ -83,9 +58,9 @@ export class Collector {
     this.scope = scope;
     this.hostAttributes = host;
     this.#pump = new PumpThread(pumpOptions(config, tracer.ring, parts.version), {
-      request: (bytes, spans, processSpans) => {
+      request: (bytes, ...spans) => {
         parts.tap?.(bytes);
-        return this.#sink.enqueue(bytes, spans, processSpans);
+        return this.#sink.enqueue(bytes, ...spans);
       },
       scopeRecord: (record) => this.#containers.takeRecord(record),
       scopeUnknown: (scope) => {
@@ -96,12 +71,7 @@ export class Collector {
     });
     this.#sink = parts.makeSink(this.#pump.counters);
     this.#traced = new TracedContainers(tracer.containerCounts, config.scope.host ? host : null);
-    this.#sampling = new SamplingSide({
-      config,
-      maps: tracer.sampling,
-      pumpWords: this.#pump.sampling,
-      sendToPump: (message) => this.#pump.send(message),
-    });
+    this.#sampling = new SamplingSide(config, tracer.sampling, this.#pump);
     this.#containers = new ContainerSide({
       ...parts,
       ...found,
@@ -109,6 +79,15 @@ export class Collector {
       traced: this.#traced,
       hostAttributes: host,
       sendToPump: (message) => this.#pump.send(message),
+    });
+    this.#openFiles = new OpenFileSide({
+      log: parts.log,
+      openFiles: tracer.openFiles,
+      held: config.spans.held,
+      stateFile: config.control.stateFile,
+      containers: () => this.#containers.list(),
+      drained: () => this.#pump.drained(),
+      counters: () => tracer.counters.read(),
     });
   }
 
@@ -161,6 +140,11 @@ export class Collector {
     }));
   }
 
+  /** Yields the files that are open now, some at a time. */
+  openFiles(query: OpenFilesQuery): ReturnType<OpenFileSide['list']> {
+    return this.#openFiles.list(query);
+  }
+
   /** The running containers whose pressure is told. */
   pressed(): ReturnType<ContainerSide['withResources']> {
     return this.#containers.withResources();
@@ -205,11 +189,13 @@ export class Collector {
     for (const timer of this.#timers) clearInterval(timer);
     // First: what its owner no longer has is `lost`, and only the rest is still open.
     await this.#sweep();
+    await this.#openFiles.stop();
     this.#isDetached = true;
     this.#tracer.detach();
     await this.#pump.drained();
     // Records of a container that just began wait for its verdict.
     await this.#containers.finish(limits.metadataWaitMs + SETTLE_MARGIN_MS);
+    await this.#openFiles.saveLast();
     this.#lastCounted = [...(await this.#traced.lastLook())];
     const kernel = this.#tracer.counters.read();
     const pending = kernel['opens_tracked'] - kernel['pairs_finished'];
@@ -241,6 +227,7 @@ export class Collector {
     await this.#pump.ready;
     const verdict = { scopeLo: 0, scopeHi: 0, verdict: 'trace', slot: 0 } as const;
     this.#pump.send({ type: 'scope', verdict });
+    await this.#openFiles.begin();
     this.#tracer.attachGroups();
     await this.#containers.begin();
     this.#tracer.attachExec();
@@ -249,6 +236,7 @@ export class Collector {
     this.#tracer.proveAttached();
     this.#parts.log.debug('the programs see an open and a close');
     if (this.#parts.config.scope.adoptOpen) await this.#tracer.adoptFiles();
+    await this.#openFiles.start();
     this.#timers.push(
       setInterval(() => this.#tick(), TICK_MS),
       setInterval(() => this.#sampling.tick(), SAMPLING_TICK_MS),
@@ -274,7 +262,7 @@ export class Collector {
   async #sweep(): Promise<void> {
     try {
       const kernel = this.#tracer.counters.read();
-      if (kernel['opens_tracked'] === kernel['pairs_finished']) return;
+      if (!hasPending(kernel)) return;
       await this.#tracer.sweepLost(bootNs());
     } catch (error) {
       this.#parts.log.warn('closes that were missed could not be looked for', { error });
@@ -284,7 +272,7 @@ export class Collector {
   #summarize(kernel: Record<string, number>): Record<string, number> {
     const shared = this.#pump.readCounters();
     return summarize(
-      { ...kernel, ...this.#containers.counts, metrics_containers_lost: this.#traced.lost },
+      { ...kernel, ...this.#containers.counts, ...this.#openFiles.counts, ...this.#traced.counts },
       shared,
       {
         stillOpen: kernel['opens_tracked'] - kernel['pairs_finished'],

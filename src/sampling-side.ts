@@ -12,15 +12,15 @@ const MS_PER_SECOND = 1000;
 /** Reason: what a load that grows lets through too much lasts as long as this. */
 export const SAMPLING_TICK_MS = 200;
 
-export interface SamplingSideParts {
-  readonly config: Config;
-  readonly maps: SamplingMaps;
-  readonly pumpWords: SamplingWords;
-  readonly sendToPump: (message: ToPump) => void;
+/** The pump's copy of the words, and its messages. */
+export interface SamplingPump {
+  readonly sampling: SamplingWords;
+  send(message: ToPump): void;
 }
 
 export class SamplingSide {
-  readonly #parts: SamplingSideParts;
+  readonly #maps: SamplingMaps;
+  readonly #pump: SamplingPump;
   /** The kernel's and the pump's: always written alike. */
   readonly #copies: readonly SamplingWords[];
   readonly #control: RateControl;
@@ -31,10 +31,10 @@ export class SamplingSide {
   #steppedMs = performance.now();
   #isClosed = false;
 
-  constructor(parts: SamplingSideParts) {
-    const { config, maps, pumpWords } = parts;
-    this.#parts = parts;
-    this.#copies = [maps.words, pumpWords];
+  constructor(config: Config, maps: SamplingMaps, pump: SamplingPump) {
+    this.#maps = maps;
+    this.#pump = pump;
+    this.#copies = [maps.words, pump.sampling];
     this.#control = new RateControl(config.limits.containers + 1);
     this.#rules = this.#prepare(config);
     this.apply(config);
@@ -51,7 +51,7 @@ export class SamplingSide {
     if (this.#isClosed) return;
     for (const words of this.#copies) words.apply(this.#rules);
     this.#control.targets = sampling.target;
-    this.#parts.sendToPump({ type: 'rate-limit', perSecond: sampling.limit.host });
+    this.#pump.send({ type: 'rate-limit', perSecond: sampling.limit.host });
     this.tick();
   }
 
@@ -80,7 +80,7 @@ export class SamplingSide {
     this.#steppedMs = now;
     if (this.#isClosed || seconds <= 0) return;
     const slots = [...this.#slots];
-    this.#control.step(slots, (slot, offers) => this.#parts.maps.read(slot, offers), seconds);
+    this.#control.step(slots, (slot, offers) => this.#maps.read(slot, offers), seconds);
     for (const words of this.#copies) {
       words.setHostThreshold(thresholdOf(this.#control.hostProbability));
       for (const slot of slots) words.setSlotThreshold(slot, thresholdOf(this.#control.probabilities[slot]));
@@ -94,8 +94,8 @@ export class SamplingSide {
 
   #prepare(config: Config): CompiledSampling {
     const { sampling } = config;
-    // No file is reported as held yet.
-    const keep = sampling.keep.filter((name) => name !== 'held');
+    const isHeldTold = config.spans.held.afterMs > 0;
+    const keep = sampling.keep.filter((name) => name !== 'held' || isHeldTold);
     const rules = compileSampling({ ...sampling, keep }, config.telemetry.metrics.containers);
     this.#half = this.#copies[0].nextHalf;
     for (const words of this.#copies) words.prepare(rules);

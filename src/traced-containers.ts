@@ -112,8 +112,8 @@ export class TracedContainers {
   }
 
   /** Containers whose last numbers found no place. */
-  get lost(): number {
-    return this.#lost;
+  get counts(): Readonly<Record<string, number>> {
+    return { metrics_containers_lost: this.#lost };
   }
 
   #settle(untilSecond: number): void {

@@ -7,6 +7,11 @@ const TEST_RUN_OPTIONS_BYTES = 80;
 const TEST_RUN_CONTEXT = 32;
 const TEST_RUN_CONTEXT_BYTES = 48;
 const TEST_RUN_RESULT = 56;
+/** struct bpf_iter_attach_opts, and as much of union bpf_iter_link_info as names a map. */
+const ITER_OPTIONS_BYTES = 24;
+const ITER_OPTIONS_LINK_INFO = 8;
+const ITER_OPTIONS_LINK_INFO_BYTES = 16;
+const LINK_INFO_BYTES = 8;
 const EPERM = 1;
 const EACCES = 13;
 /** Reason: the end of the verifier's words is what tells; more is of no use in a message. */
@@ -78,9 +83,19 @@ export class BpfObject {
     for (const link of this.#links.splice(0)) libbpf().linkDestroy(link);
   }
 
-  /** Opens an iterator program; reading the descriptor to its end runs it over everything. */
-  openIterator(program: string): { fd: number; close: () => void } {
-    const link = libbpf().programAttachIter(this.#program(program), null) as Address | null;
+  /**
+   * Opens an iterator program; reading the descriptor to its end runs it over everything, or over the elements of
+   * `map`.
+   */
+  openIterator(program: string, map?: string): { fd: number; close: () => void } {
+    const info = Buffer.alloc(LINK_INFO_BYTES);
+    if (map !== undefined) info.writeUInt32LE(this.mapFd(map));
+    const options = Buffer.alloc(ITER_OPTIONS_BYTES);
+    options.writeBigUInt64LE(BigInt(ITER_OPTIONS_BYTES), 0);
+    options.writeBigUInt64LE(addressOf(info), ITER_OPTIONS_LINK_INFO);
+    options.writeUInt32LE(LINK_INFO_BYTES, ITER_OPTIONS_LINK_INFO_BYTES);
+    const given = map === undefined ? null : options;
+    const link = libbpf().programAttachIter(this.#program(program), given) as Address | null;
     if (!link) throw new BpfError(`attaching the iterator ${program}`, lastErrno());
     const fd = libbpf().iterCreate(libbpf().linkFd(link)) as number;
     if (fd < 0) {

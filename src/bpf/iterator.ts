@@ -2,7 +2,8 @@
 import { closeSync, read } from 'node:fs';
 import type { BpfObject } from './bpf-object.ts';
 
-const READ_BYTES = 64 * 1024;
+/** The kernel's own buffer of eight pages, of 64 KiB at most, is given out whole by one read: no entry is cut. */
+const READ_BYTES = 512 * 1024;
 
 /** Reads the iterator to its end on a thread of the pool; `take` gets what the program writes, and must not keep it. */
 export async function runIterator(
@@ -10,13 +11,25 @@ export async function runIterator(
   program: string,
   take: (bytes: Buffer) => void = () => {},
 ): Promise<void> {
-  const iterator = object.openIterator(program);
+  for await (const bytes of portionsOf(object, program)) take(bytes);
+}
+
+/**
+ * Yields what the program writes for everything it visits, or for the elements of `map`, in portions of whole entries
+ * that are valid until the next one. Each is read when it is asked for; whoever leaves early ends the iterator.
+ */
+export async function* portionsOf(
+  object: BpfObject,
+  program: string,
+  map?: string,
+): AsyncGenerator<Buffer, void, void> {
+  const iterator = object.openIterator(program, map);
   const buffer = Buffer.alloc(READ_BYTES);
   try {
     for (;;) {
       const bytes = await readOnce(iterator.fd, buffer);
       if (bytes === 0) return;
-      if (bytes > 0) take(buffer.subarray(0, bytes));
+      if (bytes > 0) yield buffer.subarray(0, bytes);
     }
   } finally {
     closeSync(iterator.fd);
@@ -24,7 +37,7 @@ export async function runIterator(
   }
 }
 
-/** Returns the bytes read, 0 at the end, and -1 where the kernel paused: it does so after each million of visits. */
+/** Returns the bytes read, 0 at the end, and -1 for another try: after each million of visits, or as a program asks. */
 function readOnce(fd: number, buffer: Buffer): Promise<number> {
   return new Promise((resolve, reject) => {
     read(fd, buffer, 0, buffer.length, null, (error, bytes) => {

@@ -17,6 +17,7 @@ import { libbpf } from './libbpf.ts';
 import { LiveFilters, type FilterOptions } from './live-filters.ts';
 import { mapShared, unmap } from './libc.ts';
 import { chooseReads, objectFile, type Reads } from './object-file.ts';
+import { OPEN_FILES_PROGRAMS, OpenFiles } from './open-files.ts';
 import { oldestBootNs } from './pending-opens.ts';
 import { readProgramInfo } from './program-info.ts';
 import { SamplingMaps } from './sampling-maps.ts';
@@ -35,6 +36,7 @@ const UNHOOKED = [
   'count_open_files',
   'expire_slices',
   'self_test',
+  ...OPEN_FILES_PROGRAMS,
 ];
 const NAMESPACE_ITERATOR = 'list_namespaces';
 const SCOPE_BYTES = 8;
@@ -52,6 +54,7 @@ export class Tracer {
   readonly ring: RingMapping;
   readonly counters: KernelCounters;
   readonly sampling: SamplingMaps;
+  readonly openFiles: OpenFiles;
   /** null where nothing is counted for each container. */
   readonly containerCounts: ContainerCounts | null;
   readonly reads: Reads;
@@ -105,6 +108,7 @@ export class Tracer {
     this.#filters = new LiveFilters(this.#object);
     this.#filters.begin(options.filters);
     this.counters = new KernelCounters(this.#object, hooked);
+    this.openFiles = new OpenFiles(this.#object, this.#buckets);
     const slotsMax = options.metrics?.slotsMax;
     this.containerCounts =
       slotsMax === undefined ? null : new ContainerCounts(this.#object, slotsMax, stripes, this.#buckets);

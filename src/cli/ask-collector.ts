@@ -4,7 +4,7 @@ import { parseArgs } from 'node:util';
 import { askControl } from '../telemetry/control-client.ts';
 import { ControlError } from '../telemetry/control-protocol.ts';
 import { escapeJsonControls } from '../telemetry/terminal-text.ts';
-import { escapeLines } from './command-io.ts';
+import { escapeLines, writeWhole } from './command-io.ts';
 import { exitCodeOfArguments, exitCodeOfControl, SOCKET_OPTIONS, socketPathOf } from './control-socket.ts';
 import { EXIT_OK, EXIT_USAGE } from './exit-codes.ts';
 
@@ -36,7 +36,7 @@ export async function askAndPrint(
   }
   try {
     const answer = await askControl(path, { command });
-    io.stdout.write(`${isJson ? escapeJsonControls(JSON.stringify(answer)) : render(answer)}\n`);
+    await writeWhole(io.stdout, `${isJson ? escapeJsonControls(JSON.stringify(answer)) : render(answer)}\n`);
     return EXIT_OK;
   } catch (error) {
     if (!(error instanceof ControlError)) throw error;

@@ -11,12 +11,10 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   doctor: async () => (await import('./doctor.ts')).doctor,
   tail: async () => (await import('./tail.ts')).tail,
   containers: async () => (await import('./containers.ts')).containers,
+  open: async () => (await import('./open.ts')).open,
   status: async () => (await import('./status.ts')).status,
   identify: async () => (await import('./identify.ts')).identify,
 };
-
-/** Commands of the contract that later versions bring. */
-const NOT_YET_BUILT = ['open'];
 
 export const HELP = `fdspan: one OpenTelemetry span for every open…close pair in a container
 
@@ -29,6 +27,8 @@ Usage: fdspan COMMAND [OPTIONS]
   doctor      what this host can do, and the cure for what it can't
   tail        a live table of spans, from the running collector
   containers  those that the running collector has seen, which rule decided, counts
+  open        files that are open now: who has them, since when, their size
+              --path GLOB  --container NAME-OR-ID  --json
   status      counters of the running collector
   identify    what fdspan makes of a process: [PID | -]
   --help, --version
@@ -51,8 +51,7 @@ export async function runCommandLine(args: readonly string[], io: CommandIo): Pr
   }
   const load = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (load === undefined) {
-    const why = NOT_YET_BUILT.includes(name) ? "isn't built yet" : 'is no command of fdspan';
-    io.stderr.write(`fdspan: ${JSON.stringify(name)} ${why}; see fdspan --help\n`);
+    io.stderr.write(`fdspan: ${JSON.stringify(name)} is no command of fdspan; see fdspan --help\n`);
     return EXIT_USAGE;
   }
   if (rest.includes('--help') || rest.includes('-h')) {

@@ -16,6 +16,7 @@ import type { ContainerRow } from './containers.ts';
 import { EXIT_BUG, EXIT_CONFIG, EXIT_NOT_PERMITTED, EXIT_OK, EXIT_UNAVAILABLE } from './exit-codes.ts';
 import { startCountedContainers } from './container-metrics.ts';
 import { startContainerPressure } from './container-pressure.ts';
+import { readOpenFilesQuery } from '../open-files/query.ts';
 import { createReload } from './reload.ts';
 import { refusalOf } from './start-refusal.ts';
 import type { CollectorStatus } from './status.ts';
@@ -143,7 +144,11 @@ async function listen(
   try {
     return await ControlServer.listen({
       path: config.control.socket,
-      handlers: { status, containers: () => collector.containers().map(rowOf) },
+      handlers: {
+        status,
+        containers: () => collector.containers().map(rowOf),
+        open: (request) => collector.openFiles(readOpenFilesQuery(request)),
+      },
       counters: () => collector.counters(),
       onWarning: (message, error) => log.warn(message, { error }),
     });

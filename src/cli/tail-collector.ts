@@ -15,7 +15,8 @@ export function localStarter(
   return async ({ onRequest }) => {
     const log = createLogger({ level: 'warn', stream: io.stderr, isTerminal: io.stderr.isTTY === true });
     const collector = await Collector.start({
-      config,
+      // What another collector knows of open files is not ours to replace.
+      config: { ...config, control: { ...config.control, stateFile: null } },
       version: version(),
       log,
       makeSink: (counters) => ({

@@ -46,6 +46,7 @@ export interface Config {
     readonly namesMax: number;
     readonly minDurationMs: number;
     readonly failedOpens: readonly string[];
+    readonly held: { readonly afterMs: number; readonly everyMs: number };
     readonly ioTotals: boolean;
   };
   readonly sampling: {
@@ -80,7 +81,7 @@ export interface Config {
     readonly metrics: { readonly otlp: boolean; readonly containers: boolean; readonly pressure: boolean };
     readonly logLevel: 'error' | 'warn' | 'info' | 'debug';
   };
-  readonly control: { readonly socket: string };
+  readonly control: { readonly socket: string; readonly stateFile: string | null };
   readonly limits: {
     readonly openFiles: number;
     readonly ring: number;

@@ -1,4 +1,4 @@
-// One key of the configuration.
+// What is known of each key of the configuration.
 import type { Format } from './formats.ts';
 
 export interface Key {

@@ -4,6 +4,7 @@ import * as format from './formats.ts';
 import { EXCLUDED, FAILED, FILE_SYSTEMS } from './default-lists.ts';
 import { FILE_SYSTEM_NAMES } from './file-systems.ts';
 import type { Key } from './key.ts';
+import { LIMIT_KEYS } from './limit-keys.ts';
 import { SAMPLING_KEYS } from './sampling-keys.ts';
 
 /** Reason: a longer wait is a mistake, and setTimeout itself ends at 24 days. */
@@ -140,14 +141,14 @@ export const KEYS: Readonly<Record<string, Key>> = {
     format: format.boolean,
   },
   'spans.held.after': {
-    doc: 'When an open file is reported (not built yet).',
+    doc: 'A file that is open for so long is reported by a `held` span; 0: never.',
     default: '5m',
-    format: format.notYetBuilt('5m'),
+    format: format.duration,
   },
   'spans.held.every': {
-    doc: 'How often after that (not built yet).',
+    doc: 'How often it is reported after that; 0: not again.',
     default: '1h',
-    format: format.notYetBuilt('1h'),
+    format: format.duration,
   },
   ...SAMPLING_KEYS,
   'trace.group_by': {
@@ -233,35 +234,10 @@ export const KEYS: Readonly<Record<string, Key>> = {
     default: '/run/fdspan/control.sock',
     format: format.socketPath,
   },
-  'limits.open_files': {
-    doc: 'Files that are open at once; 384 bytes of kernel memory each.',
-    default: 262144,
-    format: format.integer(64, 16777216),
+  'control.state_file': {
+    doc: 'Keeps since when files are open over a restart of fdspan, in this boot; null: nothing is kept.',
+    default: '/run/fdspan/open-files.state',
+    format: format.textOrNull,
   },
-  'limits.ring': {
-    doc: 'Bytes between kernel and user space.',
-    default: '8MiB',
-    format: format.bytes(4096, 1 << 30, true),
-  },
-  'limits.containers': { doc: 'Containers at once.', default: 4096, format: format.integer(1, 65536) },
-  'limits.waiting_records': {
-    doc: 'Records that wait for a verdict.',
-    default: 65536,
-    format: format.integer(1, 16777216),
-  },
-  'limits.metadata_wait': {
-    doc: 'How long the first records of a new container wait for what its runtime says.',
-    default: '1s',
-    format: format.durationBetween(0, 60_000),
-  },
-  'limits.stop_deadline': {
-    doc: 'Time to send what is left at stop.',
-    default: '10s',
-    format: format.durationBetween(0, HOUR_MS),
-  },
-  'limits.stop_spans': {
-    doc: 'Open files that are sent at stop, oldest first; 0: all.',
-    default: 10000,
-    format: format.integer(0, 16777216),
-  },
+  ...LIMIT_KEYS,
 };

@@ -29,7 +29,7 @@ export function checkRecord(cursor: RecordCursor): number {
 
 function checkPair(cursor: RecordCursor): number {
   if (cursor.length < layout.PAIR_RECORD_BYTES) return RECORD_INVALID;
-  if (cursor.u8(layout.PAIR_RECORD_REASON) > layout.CLOSE_LOST) return RECORD_INVALID;
+  if (cursor.u8(layout.PAIR_RECORD_REASON) > layout.CLOSE_HELD) return RECORD_INVALID;
   const executableBytes = cursor.u16(layout.PAIR_RECORD_EXECUTABLE_BYTES);
   const pathBytes = cursor.u16(layout.PAIR_RECORD_PATH_BYTES);
   if (executableBytes > layout.EXECUTABLE_BYTES_MAX || pathBytes > layout.PATH_BYTES_MAX)

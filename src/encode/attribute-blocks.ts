@@ -14,7 +14,7 @@ const FLAG_VALUES_MAX = 512;
 const NAMESPACE_NAMES = ['mnt', 'pid', 'uts', 'net', 'ipc', 'user', 'cgroup'];
 /** By enum slice_end; undefined: the root was sent when the slice's time was up. */
 const SLICE_ENDS = [undefined, 'rolled', 'exec', 'exit', 'replaced'];
-const CLOSE_REASONS = [undefined, 'close', 'close_range', 'dup', 'exec', 'exit', 'stop', 'lost'];
+const CLOSE_REASONS = [undefined, 'close', 'close_range', 'dup', 'exec', 'exit', 'stop', 'lost', 'held'];
 /** By O_ACCMODE; 3 asks for neither (ioctl only). */
 const ACCESSES = ['read', 'write', 'read_write', 'none', 'path'];
 const O_PATH = 0o10000000;

@@ -1,6 +1,6 @@
 // Gathers the arena's spans by container into one ExportTraceServiceRequest.
 import { HOST_SLOT, type ContainerUpdate } from '../model/container-slot.ts';
-import { NS_COUNT } from '../model/record-layout.ts';
+import { CLOSE_HELD, NS_COUNT, PAIR_RECORD_REASON } from '../model/record-layout.ts';
 import type { TraceCursor } from '../model/trace-cursor.ts';
 import type { RecordCursor } from '../model/record-cursor.ts';
 import { field } from './protobuf.ts';
@@ -35,6 +35,8 @@ export class OpenRequest {
   begunMs = 0;
   /** Of them the roots of traces. */
   rootCount = 0;
+  /** And the reports of open files. */
+  heldCount = 0;
   /** True when a container of this request has changed: it is sealed before the next span. */
   mustSeal = false;
   private readonly roots: RootEncoder;
@@ -113,6 +115,7 @@ export class OpenRequest {
     const begin = this.arena.position;
     this.encoder.write(cursor, slot, this.namespaces, trace);
     this.gather(slot, begin);
+    if (cursor.u8(PAIR_RECORD_REASON) === CLOSE_HELD) this.heldCount += 1;
     return true;
   }
 
@@ -149,6 +152,7 @@ export class OpenRequest {
     this.usedSlotCount = 0;
     this.spanCount = 0;
     this.rootCount = 0;
+    this.heldCount = 0;
     this.overheadBytes = 0;
     this.arena.position = 0;
     this.mustSeal = false;

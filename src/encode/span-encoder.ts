@@ -22,6 +22,9 @@ const PARENT_ID_AT = 34;
 const START_AT = 45;
 const END_AT = 54;
 const FD_NONE = 0;
+/** The operations that names begin with, as words: `open` and `held`. */
+const OPEN = 0x6e65706f;
+const HELD = 0x646c6568;
 
 export interface SpanEncoderOptions {
   readonly attributes: 'lean' | 'standard' | 'full';
@@ -139,7 +142,7 @@ export class SpanEncoder {
     const end = arena.position;
     blocks.endText(arena, blocks.path, begin);
     if (arena.wasEscaped && this.isStandard) blocks.write(arena, blocks.isEscaped);
-    this.writeName(slot, begin, end);
+    this.writeName(slot, begin, end, cursor.u8(layout.PAIR_RECORD_REASON) === layout.CLOSE_HELD);
     if (!this.isFull) return;
     let directoryEnd = end;
     while (directoryEnd > begin && arena.bytes[directoryEnd - 1] !== 0x2f) directoryEnd -= 1;
@@ -147,14 +150,11 @@ export class SpanEncoder {
     this.writeText(blocks.directory, arena.bytes, begin, Math.max(1, directoryEnd - begin - 1));
   }
 
-  private writeName(slot: number, pathBegin: number, pathEnd: number): void {
+  private writeName(slot: number, pathBegin: number, pathEnd: number, isHeld: boolean): void {
     const { arena } = this;
     const begin = arena.position;
     arena.bytes[begin] = 0x2a;
-    arena.bytes[begin + 4] = 0x6f;
-    arena.bytes[begin + 5] = 0x70;
-    arena.bytes[begin + 6] = 0x65;
-    arena.bytes[begin + 7] = 0x6e;
+    arena.patchFixed32(begin + 4, isHeld ? HELD : OPEN);
     arena.position = begin + 8;
     if (this.isNamed) this.names.write(arena, slot, pathBegin, pathEnd);
     arena.patchLength(begin + 1, arena.position - begin - 4);

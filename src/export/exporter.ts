@@ -3,6 +3,7 @@
 import { setMaxListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { counterIndex, type CounterName } from '../model/counters.ts';
+import { firstSpans, spansWithout, type SpanCounts } from '../model/span-counts.ts';
 import { Credentials } from './credentials.ts';
 import { BodyPool } from './body-pool.ts';
 import { compress, fallbackOf, firstEncoding, recompress, type Encoding } from './encoding.ts';
@@ -75,8 +76,9 @@ export class Exporter {
    * no longer read and its buffer may be used again; it never rejects. A full queue drops its oldest
    * request, counted as `queue_full`.
    */
-  async enqueue(request: Uint8Array, spans: number, processSpans = 0): Promise<void> {
-    if (this.#isClosed) return this.#drop('shutdown', { spans, processSpans });
+  async enqueue(request: Uint8Array, spans: number, processSpans = 0, heldSpans = 0): Promise<void> {
+    const counts = { spans, processSpans, heldSpans };
+    if (this.#isClosed) return this.#drop('shutdown', counts);
     const sequence = this.#sequence++;
     this.#compressing += 1;
     this.#compressingSpans += spans;
@@ -88,7 +90,7 @@ export class Exporter {
     });
     this.#compressing -= 1;
     this.#compressingSpans -= spans;
-    this.#wait({ sequence, spans, processSpans, body, encoding, attempts: 0, firstTriedMs: 0, readyAtMs: 0 });
+    this.#wait({ sequence, ...counts, body, encoding, attempts: 0, firstTriedMs: 0, readyAtMs: 0 });
     this.#sendMore();
   }
 
@@ -204,8 +206,7 @@ export class Exporter {
       case 'success':
         if (result.oddity !== null)
           this.#report.trouble('the backend took the spans with a remark', result.oddity, {}, request.spans);
-        this.#count('spans_accepted', request.spans);
-        this.#count('process_spans_accepted', request.processSpans);
+        this.#accept(request);
         // The whole request was read: an answer before its end closes the connection.
         if (request.encoding === 'identity') this.#bodies.giveBack(request.body);
         return this.#worked(startedMs);
@@ -220,13 +221,10 @@ export class Exporter {
   }
 
   #settlePartial(request: WaitingRequest, result: Partial): void {
-    const rejectedSpans = Math.min(result.rejectedSpans, request.spans);
-    // Which of them isn't told: files come first.
-    const processSpans = Math.min(result.rejectedSpans - rejectedSpans, request.processSpans);
-    this.#drop('rejected', { spans: rejectedSpans, processSpans });
-    this.#count('spans_accepted', request.spans - rejectedSpans);
-    this.#count('process_spans_accepted', request.processSpans - processSpans);
-    this.#report.trouble('the backend rejected spans of a request', result.reason, {}, rejectedSpans);
+    const rejected = firstSpans(request, result.rejectedSpans);
+    this.#drop('rejected', rejected);
+    this.#accept(spansWithout(request, rejected));
+    this.#report.trouble('the backend rejected spans of a request', result.reason, {}, rejected.spans);
   }
 
   #settlePermanent(request: WaitingRequest, result: Permanent, startedMs: number): void {
@@ -281,10 +279,17 @@ export class Exporter {
     if (this.#gate.worked(startedMs)) this.#report.worked();
   }
 
-  /** Roots of traces are counted apart, whatever they are dropped for. */
-  #drop(reason: CounterName, { spans, processSpans }: Pick<WaitingRequest, 'spans' | 'processSpans'>): void {
+  #accept({ spans, processSpans, heldSpans }: SpanCounts): void {
+    this.#count('spans_accepted', spans);
+    this.#count('process_spans_accepted', processSpans);
+    this.#count('held_spans_accepted', heldSpans);
+  }
+
+  /** What is no pair's is counted apart, whatever it is dropped for. */
+  #drop(reason: CounterName, { spans, processSpans, heldSpans }: SpanCounts): void {
     this.#count(reason, spans);
     this.#count('process_spans_dropped', processSpans);
+    this.#count('held_spans_dropped', heldSpans);
   }
 
   #count(name: CounterName, value: number): void {

@@ -1,12 +1,10 @@
 // The requests that wait: bounded in bytes, the oldest dropped first, those that failed apart.
+import type { SpanCounts } from '../model/span-counts.ts';
 import type { Encoding } from './encoding.ts';
 
-export interface WaitingRequest {
+export interface WaitingRequest extends SpanCounts {
   /** Grows with each request: the age for dropping. */
   readonly sequence: number;
-  readonly spans: number;
-  /** Roots of traces, counted apart. */
-  readonly processSpans: number;
   body: Buffer;
   encoding: Encoding;
   attempts: number;

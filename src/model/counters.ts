@@ -19,6 +19,9 @@ export const COUNTER_NAMES = [
   'process_spans_encoded',
   'process_spans_lost',
   'traces_evicted',
+  'held_spans_read',
+  'held_spans_encoded',
+  'held_spans_filtered',
   // Written by the main thread.
   'spans_accepted',
   'queue_full',
@@ -31,6 +34,8 @@ export const COUNTER_NAMES = [
   'bytes_sent',
   'process_spans_accepted',
   'process_spans_dropped',
+  'held_spans_accepted',
+  'held_spans_dropped',
 ] as const;
 
 export type CounterName = (typeof COUNTER_NAMES)[number];

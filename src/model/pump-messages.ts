@@ -20,8 +20,8 @@ export type ToPump =
 export type FromPump =
   | { readonly type: 'ready' }
   /**
-   * One sealed ExportTraceServiceRequest: the first `bytes` of the buffer with this index. `spans` are those of files;
-   * `processSpans`, the roots of traces, are counted apart.
+   * One sealed ExportTraceServiceRequest: the first `bytes` of the buffer with this index. `spans` are those of pairs;
+   * `processSpans`, the roots of traces, and `heldSpans`, reports of open files, are counted apart.
    */
   | {
       readonly type: 'request';
@@ -29,6 +29,7 @@ export type FromPump =
       readonly bytes: number;
       readonly spans: number;
       readonly processSpans: number;
+      readonly heldSpans: number;
     }
   /** A record of the kernel about a scope, copied as it is (SCOPE_CREATED, _REMOVED or _DESCRIBED). */
   | { readonly type: 'scope-record'; readonly record: Uint8Array }

@@ -54,6 +54,7 @@ export interface PumpStages {
   readonly request: {
     readonly spanCount: number;
     readonly rootCount: number;
+    readonly heldCount: number;
     /** When the first span was added, by the wall clock. */
     readonly begunMs: number;
     readonly encoder: { readonly names: { reset(slot: number): void } };

@@ -4,6 +4,8 @@ import { counterIndex, gaugeIndex } from '../model/counters.ts';
 import type { PumpOptions, ToPump } from '../model/pump-messages.ts';
 import { RecordCursor } from '../model/record-cursor.ts';
 import type { PumpStages } from './pump-stages.ts';
+import { giveUpWaiting } from './give-up-waiting.ts';
+import { HeldReader } from './held-reader.ts';
 import { RootSender } from './root-sender.ts';
 import { TraceCursor } from '../model/trace-cursor.ts';
 import { SlotCounts } from '../model/slot-counts.ts';
@@ -43,6 +45,7 @@ export class Pump {
   private readonly cursor = new RecordCursor();
   private readonly trace = new TraceCursor();
   private readonly roots: RootSender;
+  private readonly held: HeldReader;
   /** Indices of the free buffers. */
   private readonly freeBuffers: number[];
   private clockMeasuredMs = 0;
@@ -59,6 +62,10 @@ export class Pump {
     this.requestAgeMaxMs = options.requestAgeMaxMs;
     this.freeBuffers = [...options.buffers.keys()];
     this.roots = new RootSender(stages, this.counters, () => this.makeRoom());
+    const slotOf = (lo: number, hi: number): number => stages.scopes.find(lo, hi);
+    this.held = new HeldReader(this.counters, slotOf, (slot) => {
+      return stages.sampler.judge(this.cursor, slot) === KEEP && this.encode(slot);
+    });
   }
 
   /** Runs until a `stop` message was obeyed. */
@@ -102,7 +109,8 @@ export class Pump {
 
   /** Answers a drain or a stop once all is sealed; true when the pump must end. */
   private finish(): boolean {
-    if (this.isStopping) this.giveUpWaiting();
+    if (this.isStopping) this.counters[UNJUDGED_OVERFLOW] += giveUpWaiting(this.stages, this.cursor);
+    this.counters[WAITING_GAUGE] = this.stages.waiting.count;
     if (this.isStopping && !this.roots.sendDue(Infinity)) return false;
     if (this.stages.request.spanCount > 0 && !this.seal()) {
       this.isStalled = true;
@@ -133,6 +141,7 @@ export class Pump {
         this.postScopeRecord();
         continue;
       }
+      if (kind === layout.RECORD_PAIR && this.held.take(this.cursor)) continue;
       this.counters[RECORDS_READ] += 1;
       if (kind === layout.RECORD_PAIR) this.takePair();
       else this.counters[RECORD_INVALID] += 1;
@@ -176,16 +185,20 @@ export class Pump {
   }
 
   private finishPair(state: number): void {
-    const { request, traces, clock } = this.stages;
     const verdict = state === IGNORED ? CONTAINER_DENIED : this.stages.sampler.judge(this.cursor, state);
     if (verdict !== KEEP) {
       this.counters[verdict] += 1;
       return;
     }
     this.slotCounts.countSpan(state);
+    this.counters[this.encode(state) ? SPANS_ENCODED : ENCODE_FAILED] += 1;
+  }
+
+  private encode(slot: number): boolean {
+    const { request, traces, clock } = this.stages;
     if (traces.isFull) this.roots.evict();
-    traces.add(this.cursor, state, this.trace, clock.offsetLo, clock.offsetHi);
-    this.counters[request.add(this.cursor, state, this.trace) ? SPANS_ENCODED : ENCODE_FAILED] += 1;
+    traces.add(this.cursor, slot, this.trace, clock.offsetLo, clock.offsetHi);
+    return request.add(this.cursor, slot, this.trace);
   }
 
   /** Goes through the waiting records; when it stalls, the rest stays and the replay stays due. */
@@ -214,17 +227,6 @@ export class Pump {
     waiting.endReplay();
   }
 
-  private giveUpWaiting(): void {
-    const { waiting } = this.stages;
-    waiting.startReplay();
-    while (waiting.next(this.cursor)) {
-      if (this.stages.check(this.cursor) === layout.RECORD_PAIR) this.counters[UNJUDGED_OVERFLOW] += 1;
-      waiting.take();
-    }
-    waiting.endReplay();
-    this.counters[WAITING_GAUGE] = 0;
-  }
-
   private makeRoom(): boolean {
     if (this.stages.request.hasRoom() || this.seal()) return true;
     this.isStalled = true;
@@ -235,12 +237,12 @@ export class Pump {
   private seal(): boolean {
     const index = this.freeBuffers.pop();
     if (index === undefined) return false;
-    const processSpans = this.stages.request.rootCount;
-    const spans = this.stages.request.spanCount - processSpans;
+    const { spanCount, rootCount: processSpans, heldCount: heldSpans } = this.stages.request;
+    const spans = spanCount - processSpans - heldSpans;
     const bytes = this.stages.sealInto(index);
     this.counters[REQUESTS_SEALED] += 1;
     this.counters[BYTES_ENCODED] += bytes;
-    this.stages.post({ type: 'request', index, bytes, spans, processSpans });
+    this.stages.post({ type: 'request', index, bytes, spans, processSpans, heldSpans });
     return true;
   }
 

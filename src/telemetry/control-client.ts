@@ -95,6 +95,42 @@ export async function askControl(
 }
 
 /**
+ * Asks for an answer of many lines: `take` gets each, and the last one's result is returned. Throws a ControlError, also
+ * where the lines end without a last one. The deadline is for each line.
+ */
+export async function askLines(
+  path: string,
+  request: ControlRequest,
+  take: (line: unknown) => void,
+  deadlineMs: number = ANSWER_DEADLINE_MS,
+): Promise<unknown> {
+  const { command } = request;
+  const socket = await open(path);
+  let isLate = false;
+  socket.setTimeout(deadlineMs, () => {
+    isLate = true;
+    socket.destroy();
+  });
+  try {
+    socket.write(`${JSON.stringify(request)}\n`);
+    for await (const line of linesOf(socket, path)) {
+      const message = parse(line, path) as object | null;
+      if (message === null || !('ok' in message)) {
+        take(message);
+        continue;
+      }
+      const response = message as ControlResponse;
+      if (response.ok) return response.result;
+      throw new ControlError('refused', `${command} on ${path}: ${response.error}`);
+    }
+  } catch (error) {
+    if (!isLate) throw error;
+  }
+  if (isLate) throw new ControlError('timeout', `${path} said nothing to ${command} for ${deadlineMs} ms`);
+  throw new ControlError('failed', `${path} closed before the end of its answer to ${command}`);
+}
+
+/**
  * Connects to the running collector and returns its rows and stats; the stream ends when the collector
  * stops or `signal` aborts. Throws a ControlError, before the first message when none is running.
  */

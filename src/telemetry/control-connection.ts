@@ -60,6 +60,22 @@ export class ControlConnection {
     this.#end({ ok: true, result });
   }
 
+  /** Writes each value as a line and the returned one as the answer; ends the generator when the client is gone. */
+  async stream(lines: AsyncGenerator<unknown, unknown, void>): Promise<void> {
+    const { socket, idleDeadlineMs } = this.#options;
+    // Of writes: a client that reads nothing for so long is given up.
+    socket.setTimeout(idleDeadlineMs, () => socket.destroy());
+    try {
+      while (socket.writable) {
+        const line = await lines.next();
+        if (line.done === true) return this.answer(line.value);
+        if (!socket.write(`${JSON.stringify(line.value)}\n`)) await this.#written();
+      }
+    } finally {
+      await lines.return(undefined);
+    }
+  }
+
   refuse(error: string): void {
     this.#end({ ok: false, error });
   }
@@ -84,6 +100,17 @@ export class ControlConnection {
 
   destroy(): void {
     this.#options.socket.destroy();
+  }
+
+  #written(): Promise<void> {
+    const { socket } = this.#options;
+    return new Promise((resolve) => {
+      const done = (): void => {
+        socket.off('drain', done).off('close', done);
+        resolve();
+      };
+      socket.on('drain', done).on('close', done);
+    });
   }
 
   #send(message: TailMessage): void {

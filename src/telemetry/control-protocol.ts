@@ -1,5 +1,6 @@
 // What the control socket's two ends say to each other: one JSON object a line. A connection carries
-// one request; `tail` is answered by a stream, everything else by one line.
+// one request; `tail` is answered by a stream without end, `open` by lines and a last one that says whether they were
+// all, everything else by one line.
 import type { SpanRow } from './span-rows.ts';
 
 export const CONTROL_SOCKET_DEFAULT = '/run/fdspan/control.sock';

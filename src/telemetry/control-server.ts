@@ -7,7 +7,10 @@ import { ControlConnection } from './control-connection.ts';
 import { ControlError, type ControlRequest } from './control-protocol.ts';
 import { RowBudget } from './span-rows.ts';
 
-/** Answers one command; what it returns must be JSON without bigints. */
+/**
+ * Answers one command; what it returns must be JSON without bigints. A generator's values are lines of their own, each
+ * asked for when there is room for it, and what it returns is the last one.
+ */
 export type ControlHandler = (request: ControlRequest) => unknown;
 
 export interface ControlServerOptions {
@@ -76,6 +79,10 @@ function listen(server: Server, path: string): Promise<void> {
       process.umask(mask);
     }
   });
+}
+
+function isLines(answer: unknown): answer is AsyncGenerator<unknown, unknown, void> {
+  return typeof answer === 'object' && answer !== null && Symbol.asyncIterator in answer;
 }
 
 export class ControlServer {
@@ -178,7 +185,9 @@ export class ControlServer {
       return client.refuse(`there is no command ${JSON.stringify(request.command).slice(0, 100)}`);
     }
     try {
-      client.answer(await handlers[request.command](request));
+      const answer = await handlers[request.command](request);
+      if (isLines(answer)) await client.stream(answer);
+      else client.answer(answer);
     } catch (error) {
       this.#options.onWarning('answering a control request', error);
       client.refuse(error instanceof Error ? error.message : String(error));

@@ -99,6 +99,10 @@ const LAW: readonly Equation[] = [
   },
   // Roots of traces are counted apart from files.
   { left: ['process_spans_encoded'], right: ['process_spans_accepted', 'process_spans_dropped'] },
+  // So are reports of files that are still open.
+  { left: ['held_spans_sent'], right: ['held_spans_read'] },
+  { left: ['held_spans_read'], right: ['held_spans_encoded', 'held_spans_filtered'] },
+  { left: ['held_spans_encoded'], right: ['held_spans_accepted', 'held_spans_dropped'] },
 ];
 
 function sum(counters: Counters, names: readonly string[]): number {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { adjustedCount, thresholdOf, tolerance } from '../helpers/adjusted-counts.ts';
-import { whyNoKernelTests } from '../helpers/collector-process.ts';
+import { whyNoKernelTests, type Counters } from '../helpers/collector-process.ts';
 import type { SeenSpan } from './compare-spans.ts';
 import { tracedRun, type RunResult } from './traced-run.ts';
 
@@ -11,6 +11,11 @@ const OPENS = 18_000;
 const OPENS_EACH = 9;
 /** Sampled, with a random trace id, and no parent elsewhere (W3C trace flags, and OTLP's has-is-remote). */
 const FLAGS = 0x103;
+
+/** At the open, at the end, and at the verdict. */
+function sampledOut(counters: Counters): number {
+  return counters.unsampled + counters.unsampled_finished + counters.unsampled_late;
+}
 
 function estimateOf(spans: readonly SeenSpan[]): number {
   return spans.reduce((sum, { traceState }) => sum + adjustedCount(thresholdOf(traceState) ?? 0n), 0);
@@ -38,7 +43,7 @@ for (const [ratio, state] of [
     async () => {
       const { spans, counters } = await swarm({ 'sampling.ratio': ratio });
       assert.equal(counters.opens_in_scope, OPENS);
-      assert.equal(counters.unsampled + counters.unsampled_late, OPENS - spans.length);
+      assert.equal(sampledOut(counters), OPENS - spans.length);
       assert.deepEqual(statesOf(spans), [state]);
       for (const [pid, own] of byProcess(spans))
         assert.equal(own.length, OPENS_EACH, `process ${String(pid)} is whole`);
@@ -60,7 +65,7 @@ test('at a ratio of 0 nothing is sent, and each open is counted', { skip }, asyn
   const { spans, counters } = await swarm({ 'sampling.ratio': '0' });
   assert.equal(spans.length, 0);
   assert.equal(counters.opens_in_scope, OPENS);
-  assert.equal(counters.unsampled + counters.unsampled_late, OPENS);
+  assert.equal(sampledOut(counters), OPENS);
 });
 
 test('opens before the verdict are sampled by the same ratio', { skip }, async () => {
@@ -68,7 +73,7 @@ test('opens before the verdict are sampled by the same ratio', { skip }, async (
   const { spans, counters } = await swarm({ 'sampling.ratio': '0', 'limits.metadata_wait': '3s' }, more);
   assert.equal(spans.length, 0);
   assert.ok(counters.unsampled_late > 0, `unsampled_late counts: ${JSON.stringify(counters)}`);
-  assert.equal(counters.unsampled + counters.unsampled_late, counters.opens_in_scope);
+  assert.equal(sampledOut(counters), counters.opens_in_scope);
 });
 
 test('the first rule that agrees decides: by container and by access', { skip }, async () => {
@@ -82,7 +87,7 @@ test('the first rule that agrees decides: by container and by access', { skip },
   assert.equal(spans.length, written);
   assert.ok(spans.every(({ attributes }) => attributes['fdspan.access'] === 'write'));
   assert.deepEqual(statesOf(spans), ['ot=th:0']);
-  assert.equal(counters.unsampled + counters.unsampled_late, OPENS - written);
+  assert.equal(sampledOut(counters), OPENS - written);
 });
 
 test(
@@ -102,7 +107,7 @@ test(
     assert.deepEqual(statesOf(kept.spans), ['ot=th:0']);
     const none = await run('[]');
     assert.equal(none.spans.length, 0);
-    assert.equal(none.counters.unsampled + none.counters.unsampled_late, none.counters.opens_in_scope);
+    assert.equal(sampledOut(none.counters), none.counters.opens_in_scope);
   },
 );
 

@@ -121,7 +121,8 @@ export async function assertTraced(context: TestContext, options: RunOptions): P
 
 type Received = Awaited<ReturnType<typeof startReceiver>>['spans'][number];
 
-function readSpan(received: Received): SeenSpan {
+/** Reads a span as the receivers give it. */
+export function readSpan(received: Received): SeenSpan {
   const { span, resource } = received;
   return {
     name: span.name,

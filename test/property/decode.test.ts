@@ -30,7 +30,7 @@ const oddRecord = fc
     length,
     fill: fc.uint8Array({ minLength: 1, maxLength: 64 }),
     kind: fc.option(fc.constantFrom(0, 1, 1, 1, 2, 3, 4, 5, 6, 255), { nil: undefined }),
-    reason: fc.constantFrom(0, 1, 7, 8, 255),
+    reason: fc.constantFrom(0, 1, 8, 9, 255),
     executableBytes: fc.oneof(fc.nat({ max: 64 }), fc.constantFrom(0, 255, 256, 65535)),
     pathBytes: fc.oneof(fc.nat({ max: 64 }), fc.constantFrom(0, 1024, 1025, 4096, 4097, 65535)),
   })
@@ -51,7 +51,7 @@ function pairOrCreated(spareBytes: fc.Arbitrary<number>): fc.Arbitrary<Uint8Arra
     .record({
       isPair: fc.boolean(),
       fill: fc.uint8Array({ minLength: 1, maxLength: 64 }),
-      reason: fc.nat({ max: 7 }),
+      reason: fc.nat({ max: 8 }),
       executableBytes: fc.oneof(fc.nat({ max: 255 }), fc.constant(255)),
       pathBytes: fc.oneof(fc.nat({ max: 300 }), fc.constantFrom(1024, 4096)),
       verdict: fc.constantFrom(0, 1, 2, 3, 4, 5),
@@ -76,7 +76,7 @@ function pairOrCreated(spareBytes: fc.Arbitrary<number>): fc.Arbitrary<Uint8Arra
 }
 
 const record = fc.oneof(oddRecord, pairOrCreated(fc.integer({ min: -9, max: 9 })));
-const wholeRecord = pairOrCreated(fc.nat({ max: 7 }));
+const wholeRecord = pairOrCreated(fc.nat({ max: 8 }));
 
 /** Lets only the record's own bytes be read; asking for any other index throws. */
 function guarded<T extends Uint8Array | Uint32Array>(memory: T, begin: number, end: number): T {
@@ -111,7 +111,7 @@ function expectedKind(bytes: Uint8Array): number {
   if (bytes[0] === KINDS.pair && bytes.length >= 184) {
     const [executableBytes, pathBytes] = [view.getUint16(4, true), view.getUint16(6, true)];
     const isWhole = 184 + executableBytes + pathBytes <= bytes.length;
-    return bytes[1] <= 7 && executableBytes <= 255 && pathBytes <= 4096 && isWhole ? KINDS.pair : 0;
+    return bytes[1] <= 8 && executableBytes <= 255 && pathBytes <= 4096 && isWhole ? KINDS.pair : 0;
   }
   if (bytes[0] === KINDS.created && bytes.length >= 32) {
     const pathBytes = view.getUint16(4, true);

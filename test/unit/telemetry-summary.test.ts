@@ -85,6 +85,11 @@ test('every drop of the shared counters is in the table of drops', () => {
     'process_spans_accepted',
     'process_spans_dropped',
     'traces_evicted',
+    'held_spans_read',
+    'held_spans_encoded',
+    'held_spans_filtered',
+    'held_spans_accepted',
+    'held_spans_dropped',
   ]);
   const reasons = new Set(DROPS.map(({ reason }) => reason));
   assert.deepEqual(
