@@ -1,6 +1,7 @@
 // Sampling in the kernel: by slice, by rule, by class; what is left out is counted, and what is sent tells its share.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { adjustedCount, thresholdOf, tolerance } from '../helpers/adjusted-counts.ts';
 import { whyNoKernelTests, type Counters } from '../helpers/collector-process.ts';
 import type { SeenSpan } from './compare-spans.ts';
@@ -142,3 +143,80 @@ test('what is left of a slice that met a full ring claims no threshold', { skip 
   assert.ok(spans.some(({ traceState }) => traceState === ''));
   assert.ok(estimateOf(spans.filter(({ traceState }) => traceState !== '')) <= count);
 });
+
+test(
+  'rules by path and by process name are asked behind the filters, also of failed opens',
+  { skip },
+  async () => {
+    const rules = [
+      { process: 'no-such-program', ratio: 1 },
+      { process: 'workload', path: '**/swarm-*', access: 'write', ratio: 1 },
+      { path: '/**', ratio: 0 },
+    ];
+    const { spans, counters } = await swarm({ 'sampling.rules': JSON.stringify(rules) });
+    const written = (OPENS / OPENS_EACH) * Math.ceil(OPENS_EACH / 4);
+    assert.equal(spans.length, written);
+    assert.ok(spans.every(({ attributes }) => attributes['fdspan.access'] === 'write'));
+    assert.equal(sampledOut(counters), OPENS - written);
+    const failed = await tracedRun({
+      scenario: 'failed-opens',
+      count: 7,
+      set: { 'sampling.keep': '[]', 'sampling.rules': JSON.stringify([{ path: '/**', ratio: 0 }]) },
+    });
+    assert.equal(failed.spans.length, 0);
+  },
+);
+
+test('rules by path hold for opens before the verdict', { skip }, async () => {
+  const rules = [{ path: '**/swarm-*', access: 'write', ratio: 1 }];
+  const set = {
+    'sampling.ratio': '0',
+    'sampling.rules': JSON.stringify(rules),
+    'limits.metadata_wait': '3s',
+  };
+  const { spans, counters } = await swarm(set, { isCollectorFirst: true });
+  assert.ok(counters.unsampled_late > 0, `unsampled_late counts: ${JSON.stringify(counters)}`);
+  assert.equal(spans.length, (OPENS / OPENS_EACH) * Math.ceil(OPENS_EACH / 4));
+  assert.deepEqual(statesOf(spans), ['ot=th:0']);
+});
+
+test(
+  'where nothing asks for the end of an open, what is sampled out is never tracked',
+  { skip },
+  async () => {
+    const { spans, counters } = await swarm({ 'sampling.ratio': '0.5', 'sampling.keep': '[failed]' });
+    assert.equal(counters.unsampled_finished, 0);
+    assert.equal(counters.unsampled + counters.unsampled_late, OPENS - spans.length);
+    assert.deepEqual(statesOf(spans), ['ot=th:8']);
+  },
+);
+
+test(
+  'held files are kept with their reports whatever was drawn, and stand for themselves',
+  { skip },
+  async () => {
+    const count = 23;
+    const set = {
+      'sampling.ratio': '0',
+      'sampling.keep': '[held]',
+      'spans.held.after': '1s',
+      'spans.held.every': '0',
+    };
+    const { spans, counters } = await tracedRun({ scenario: 'hold', count, set }, async (run) => {
+      run.workload.go();
+      await run.workload.line('holding');
+      const isReported = (): boolean =>
+        run.spans().filter(({ name }) => name.startsWith('held')).length === count;
+      for (let looks = 0; looks < 300 && !isReported(); looks += 1) await delay(100);
+      assert.ok(isReported(), 'each file is reported');
+      run.workload.go();
+      await run.workload.finished();
+    });
+    const [held, files] = [true, false].map((isHeld) =>
+      spans.filter(({ name }) => name.startsWith('held') === isHeld),
+    );
+    assert.deepEqual([held.length, files.length], [count, count]);
+    assert.deepEqual(statesOf(spans), ['ot=th:0']);
+    assert.equal(sampledOut(counters), counters.opens_in_scope - count);
+  },
+);
