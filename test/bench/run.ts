@@ -7,11 +7,13 @@ import { parseArgs } from 'node:util';
 import { whyNoKernelTests } from '../helpers/collector-process.ts';
 import { measureCollectorCost } from './collector-cost.ts';
 import { measureKernelCost } from './kernel-cost.ts';
+import { measureSamplingCost } from './sampling-cost.ts';
 import { tableOf, type BenchResult } from './row.ts';
 
 const PARTS: Readonly<Record<string, (rounds: number) => Promise<BenchResult>>> = {
   kernel: measureKernelCost,
   collector: measureCollectorCost,
+  sampling: measureSamplingCost,
 };
 
 const { values, positionals } = parseArgs({

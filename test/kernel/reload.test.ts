@@ -104,7 +104,11 @@ test('SIGHUP changes which running containers are traced, both ways', { skip }, 
   assert.equal(after.get(ids[1])?.rule, 'allow[0]');
   await open();
   await collector.stop();
-  assert.deepEqual(ids.map(spansOf), [OPENS, OPENS], 'each was traced while it was allowed, and only then');
+  assert.deepEqual(
+    ids.map((id) => spansOf(id)),
+    [OPENS, OPENS],
+    'each was traced while it was allowed, and only then',
+  );
 });
 
 test('a process that ran before it was allowed is traced from the reload on', { skip }, async (t) => {
@@ -156,7 +160,10 @@ test('a configuration that is wrong is refused whole, and the old one stays', { 
   await said(collector, 'some changes of the configuration need a restart', 1);
   await open();
   await collector.stop();
-  assert.deepEqual(ids.map(spansOf), [OPENS, 0]);
+  assert.deepEqual(
+    ids.map((id) => spansOf(id)),
+    [OPENS, 0],
+  );
 });
 
 test('SIGHUP changes sampling between two opens: what is open keeps its decision', { skip }, async (t) => {
