@@ -251,6 +251,7 @@ static __always_inline void report(struct held_look *look, const struct found *f
 	bytes = copy_open(copy, found, file);
 	if (bytes && bytes <= sizeof(copy->record) + LONG_TAIL_BYTES) {
 		copy->record.reason = CLOSE_HELD;
+		copy->record.open_duration_ns = look->now - copy->record.opened_boot_ns;
 		copy->record.opened_boot_ns = reported;
 		copy->record.closed_boot_ns = look->now;
 		sample_report(&copy->record);

@@ -62,6 +62,7 @@ enum scope_verdict {
 	VERDICT_UNJUDGED = 3, /* traced; its records wait in user space */
 	VERDICT_TRACE = 4,
 	VERDICT_UNTOLD = 5, /* unjudged; RECORD_NAMESPACE_MET goes out at its next open */
+	VERDICT_INHERITED = 6, /* traced as the container that the new group was made in; not judged yet */
 };
 
 /* A judged container's slot, above its verdict in the same word: both change by one store. */
@@ -70,8 +71,8 @@ enum scope_verdict {
 /* Value of the policy map; its key is the scope (u64). */
 struct scope_policy {
 	__u64 container; /* the scope of the container that the group belongs to */
-	__u32 verdict;	 /* enum scope_verdict | slot << VERDICT_SLOT_SHIFT (VERDICT_TRACE only) */
-	__u32 described; /* mount namespace told by RECORD_SCOPE_DESCRIBED; 0: not yet */
+	__u32 verdict;	 /* enum scope_verdict | slot << VERDICT_SLOT_SHIFT (TRACE and INHERITED only) */
+	__u32 described; /* mount namespace told by RECORD_SCOPE_DESCRIBED; 0: not yet; 1: to be told again */
 };
 
 #define EXCLUDED_MAGICS_MAX 32
@@ -86,7 +87,6 @@ struct settings {
 	__u64 fill_check_bytes; /* sent by one CPU between two looks at the fill */
 	__u32 bucket_mask;    /* buckets of the open table - 1, a power of two - 1 */
 	__u32 start_mask;     /* entries of the start table - 1 */
-	__u32 self_pid;	      /* never traced */
 	__u32 host_mnt_ns;    /* inode */
 	__s32 cgroup1_subsys; /* index in css_set.subsys of the v1 hierarchy; -1: none */
 	__u32 host_pid_ns;    /* inode */
@@ -380,7 +380,7 @@ struct pair_record {
 	__u64 scope;	      /* of the container */
 	__u64 opened_boot_ns; /* entry of the open call */
 	__u64 closed_boot_ns;
-	__u64 open_duration_ns; /* time in the open call; 0 when its start was missed */
+	__u64 open_duration_ns; /* time in the open call, 0 when its start was missed; CLOSE_HELD: since it */
 	__u64 execution;	 /* hash of the process execution, or of the container: what traces are made of */
 	__u64 slice_begun_boot_ns; /* of the slice that the open is in */
 	__u64 inode;
@@ -417,7 +417,7 @@ enum slice_end {
 	SLICE_REPLACED = 4, /* its place in the table was needed */
 };
 
-/* What only the kernel knows of a slice of which a file was tracked. Its opens may end later. */
+/* What only the kernel knows of a slice of which a file was tracked or left out by a filter. Its opens may end later. */
 struct slice_record {
 	__u8 kind;
 	__u8 reason; /* enum slice_end */
@@ -427,10 +427,12 @@ struct slice_record {
 	__u64 execution;
 	__u64 begun_boot_ns;
 	__u64 ended_boot_ns;
-	__u32 opens;	 /* in scope */
+	__u32 opens;	 /* in scope, behind the filters */
 	__u32 unsampled; /* of them */
 	__u32 dropped;	 /* of them: no place in the table or the ring */
 	__s32 exit_code; /* SLICE_EXIT: as wait(2) gives it */
+	__u32 filtered;	 /* left out by globs, or too short */
+	__u32 reserved2;
 };
 
 /* A new control group. The path (path_bytes, from the hierarchy's root) follows. */
@@ -500,7 +502,7 @@ _Static_assert(sizeof(struct pair_record) == 184, "pair_record is shared with us
 _Static_assert(sizeof(struct scope_created_record) == 32, "scope_created_record is shared");
 _Static_assert(sizeof(struct scope_removed_record) == 16, "scope_removed_record is shared");
 _Static_assert(sizeof(struct scope_described_record) == 136, "scope_described_record is shared");
-_Static_assert(sizeof(struct slice_record) == 56, "slice_record is shared with user space");
+_Static_assert(sizeof(struct slice_record) == 64, "slice_record is shared with user space");
 _Static_assert(sizeof(struct slot_sampling) == 16, "slot_sampling is shared with user space");
 _Static_assert(sizeof(struct slot_offers) == 64, "one cache line");
 _Static_assert(sizeof(struct open_file) % 8 == 0, "the record that follows is aligned");

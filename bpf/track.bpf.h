@@ -59,6 +59,7 @@ __noinline int send_pair(struct pending_open *slot)
 	}
 	if (is_too_short(record)) {
 		count(COUNTER_TOO_SHORT);
+		count_in_slice(slice_of_record(record), SLICE_LEFT_OUT);
 		return 0;
 	}
 	if (is_slice_cut(record->execution, record->slice_begun_boot_ns, record->random))
@@ -70,6 +71,23 @@ __noinline int send_pair(struct pending_open *slot)
 		count_in_slice(slice_of_record(record), SLICE_DROPPED);
 	}
 	return 0;
+}
+
+/* Sends a pair that has ended, unless sampling drops it now. A global function, as send_pair is. */
+__noinline int finish_pair(struct pending_open *slot, u64 now)
+{
+	struct pair_record *record;
+
+	if (!slot)
+		return 0;
+	record = record_of(slot);
+	if (record && is_sampled_out_at_end(record, now,
+					    slot->reported_boot_ns != record->opened_boot_ns)) {
+		count(COUNTER_PAIRS_FINISHED);
+		count(COUNTER_UNSAMPLED_FINISHED);
+		return 0;
+	}
+	return send_pair(slot);
 }
 
 /* Ends a pair once: the winner of the tag sends it. */
@@ -95,13 +113,7 @@ static __always_inline bool end_pair(u64 file, struct found *found, u32 reason, 
 	pending = table_count(slot->files);
 	if (pending)
 		__sync_fetch_and_add(pending, -1);
-	if (record && is_sampled_out_at_end(record, now,
-					    slot->reported_boot_ns != record->opened_boot_ns)) {
-		count(COUNTER_PAIRS_FINISHED);
-		count(COUNTER_UNSAMPLED_FINISHED);
-	} else {
-		send_pair(slot);
-	}
+	finish_pair(slot, now);
 	free_slot(found->tag, slot);
 	return true;
 }

@@ -161,7 +161,7 @@ export class Collector {
   /** Filters, and judges all containers by the rules of another configuration. */
   async reload(config: Config): Promise<void> {
     if (this.#isDetached) return;
-    await this.#tracer.changeFilters(kernelFilters(config));
+    await this.#tracer.filters.change(kernelFilters(config));
     this.#sampling.prepare(config);
     if (!this.#isDetached) await this.#containers.reload(config);
     this.#sampling.apply(config);

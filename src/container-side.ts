@@ -7,13 +7,16 @@ import { BARE_STATE_FOLDERS, bareContainerOf } from './containers/bare-container
 import type { FindMetadata } from './containers/container-judge.ts';
 import type { CgroupHierarchy } from './containers/cgroup-mounts.ts';
 import type { FoundScope } from './containers/found-scope.ts';
+import { LostScopes } from './containers/lost-scopes.ts';
 import { Namespaces, type HostNamespaces } from './containers/namespaces.ts';
 import { kernelVerdict, PolicyTable } from './containers/policy-table.ts';
 import { RecentStates } from './containers/recent-states.ts';
 import { ContainerRegistry } from './containers/registry.ts';
 import type { RegistryVerdict } from './containers/registry-options.ts';
 import { RuntimeDirectory } from './containers/runtime-directory.ts';
+import type { RuntimeSettings } from './containers/runtime-sources.ts';
 import type { ScopeChoice } from './containers/scope-choice.ts';
+import { cgroupVersionOfScope } from './containers/scope.ts';
 import { decodeScopeRecord } from './containers/scope-records.ts';
 import { TreeScans } from './containers/tree-scans.ts';
 import type { Config } from './config/config.ts';
@@ -31,8 +34,6 @@ import type { Logger } from './telemetry/log.ts';
 const START_WAIT_MS = 400;
 /** Reason: an answer that was asked for in time may come a little later. */
 const RELOAD_MARGIN_MS = 2000;
-/** Reason: a pair of a group that went can come late only by what the ring and the waiting records hold. */
-const STRANGER_KEEP_MS = 30_000;
 
 export interface ContainerSideParts {
   readonly config: Config;
@@ -57,12 +58,10 @@ export class ContainerSide {
   readonly #namespaces: Namespaces | null;
   readonly #policy: PolicyTable;
   readonly #recentStates = new RecentStates(BARE_STATE_FOLDERS);
-  /** Scopes that the pump asked about after their group went, and when: it forgets them again. */
-  readonly #strangers = new Map<bigint, number>();
+  readonly #lost: LostScopes;
   readonly #scans: TreeScans;
   /** Until the event loop's next turn. */
   readonly #records: Uint8Array[] = [];
-  #recordsLost = 0;
 
   constructor(parts: ContainerSideParts) {
     const { config, log, sendToPump } = parts;
@@ -74,17 +73,8 @@ export class ContainerSide {
       found: (found) => this.#groupFound(found),
       leftOut: (groups) => log.warn('more control groups than are scanned', { left_out: groups }),
     });
-    this.#directory = new RuntimeDirectory({
-      settings,
-      waitMs: config.limits.metadataWaitMs,
-      listener: {
-        changed: (metadata) => this.#registry.metadataChanged(metadata),
-        state: (source, isAnswering, reason) =>
-          isAnswering
-            ? log.info('a container runtime answers', { runtime: source })
-            : log.warn("a container runtime doesn't answer", { runtime: source, reason }),
-      },
-    });
+    this.#lost = this.#makeLost();
+    this.#directory = this.#makeDirectory(settings);
     const proofs = {
       findMetadata: ((...question) => this.#directory.find(...question)) satisfies FindMetadata,
       bareContainerOf: (path: string) =>
@@ -133,6 +123,40 @@ export class ContainerSide {
           });
   }
 
+  #makeLost(): LostScopes {
+    const { log, sendToPump, tracer } = this.#parts;
+    return new LostScopes({
+      policy: this.#policy,
+      scans: this.#scans,
+      isKnown: (scope) => this.#registry.hasScope(scope),
+      removed: (scope) => this.#scopeRemoved(scope),
+      ignored: (scope) => {
+        this.#parts.traced.judged(scope, null);
+        sendToPump({ type: 'scope', verdict: { ...wordsOf(scope), verdict: 'ignore', slot: 0 } });
+      },
+      forgotten: (scope) => sendToPump({ type: 'scope-gone', ...wordsOf(scope) }),
+      describe: () => tracer.describeTasks(),
+      failed: (error) => log.warn("control groups can't be read", { error }),
+    });
+  }
+
+  #makeDirectory(settings: RuntimeSettings): RuntimeDirectory {
+    const { config, log } = this.#parts;
+    return new RuntimeDirectory({
+      settings,
+      waitMs: config.limits.metadataWaitMs,
+      listener: {
+        changed: (metadata) => this.#registry.metadataChanged(metadata),
+        state: (source, isAnswering, reason) =>
+          isAnswering
+            ? log.info('a container runtime answers', { runtime: source })
+            : log.warn("a container runtime doesn't answer", { runtime: source, reason }),
+        usersLeftOut: (users) =>
+          log.warn('more users than fdspan looks for runtimes of', { left_out: users }),
+      },
+    });
+  }
+
   /** Finds the runtimes and the containers that run; those that answer soon are judged when it resolves. */
   async begin(): Promise<void> {
     await this.#directory.discover();
@@ -175,17 +199,8 @@ export class ContainerSide {
     this.#registry.tick(now);
     this.#namespaces?.tick(now);
     this.#recentStates.watchNew();
-    for (const [scope, askedAtMs] of this.#strangers) {
-      if (now - askedAtMs < STRANGER_KEEP_MS) break;
-      this.#strangers.delete(scope);
-      this.#parts.sendToPump({ type: 'scope-gone', ...wordsOf(scope) });
-    }
     const recordsLost = this.#parts.tracer.counters.read()['scope_records_lost'];
-    if (recordsLost === this.#recordsLost || this.#namespaces !== null) return;
-    this.#recordsLost = recordsLost;
-    this.#reconcile().catch((error: unknown) =>
-      this.#parts.log.warn("control groups can't be read", { error }),
-    );
+    this.#lost.tick(now, recordsLost, this.#namespaces === null);
   }
 
   /** Judges all containers by the rules of another configuration; resolves when each has its verdict. */
@@ -225,7 +240,8 @@ export class ContainerSide {
     const record = decodeScopeRecord(bytes);
     if (record === null) return;
     if (record.type === 'created') {
-      const version = record.scope >> 62n === 0n ? 'v2' : 'v1';
+      const version = cgroupVersionOfScope(record.scope);
+      if (version === null) return;
       this.#policy.hold(record.scope);
       this.#groupFound({ ...record, version });
     } else if (record.type === 'described') {
@@ -246,31 +262,13 @@ export class ContainerSide {
     this.#takeRecords();
     if (this.#registry.hasScope(scope)) return;
     if (this.#namespaces !== null) return this.#namespaces.unknown(scope);
-    // The kernel traces it, so it must be told when that is wrong.
-    this.#policy.hold(scope);
-    const { scopes } = await this.#scans.scan();
-    if (this.#registry.hasScope(scope)) return;
-    if (!scopes.has(scope)) {
-      this.#policy.forget(scope);
-      this.#parts.traced.judged(scope, null);
-      this.#strangers.set(scope, Date.now());
-    }
-    const verdict = { ...wordsOf(scope), verdict: 'ignore', slot: 0 } as const;
-    this.#parts.sendToPump({ type: 'scope', verdict });
+    await this.#lost.unknown(scope, Date.now());
   }
 
   #scopeRemoved(scope: bigint): void {
     this.#scans.removed(scope);
     this.#policy.removed(scope);
     this.#registry.scopeRemoved(scope);
-  }
-
-  /** Records of groups were lost: finds the groups that nothing was heard of, and those that went unheard. */
-  async #reconcile(): Promise<void> {
-    const known = this.#policy.there();
-    const { scopes, isWhole } = await this.#scans.scan();
-    if (!isWhole) return;
-    for (const scope of known) if (!scopes.has(scope)) this.#scopeRemoved(scope);
   }
 
   /** Where namespaces are the scopes, groups only name their containers. */

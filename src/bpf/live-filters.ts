@@ -43,8 +43,8 @@ export const NOTHING_WANTED: FilterOptions = {
 };
 
 /**
- * Writes filters into the half that isn't in force, then turns to it by one store: each open is judged by all of the
- * old filters or all of the new ones.
+ * Writes filters into the half that isn't in force, then turns to it by one store: each question that a
+ * program asks is answered by the old filters or by the new ones.
  */
 export class LiveFilters {
   readonly #object: BpfObject;

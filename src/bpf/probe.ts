@@ -40,7 +40,7 @@ function tryTracepoint(options: ProbeOptions): string {
     ringBytes: 4096,
     openFilesMax: 64,
     pidMax: 4096,
-    selfPid: process.pid,
+    isSelfTraced: false,
     hostMountNamespace: 0,
     hostPidNamespace: 0,
     filters: NOTHING_WANTED,

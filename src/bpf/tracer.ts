@@ -14,7 +14,7 @@ import {
 } from './kernel-hooks.ts';
 import { runIterator } from './iterator.ts';
 import { libbpf } from './libbpf.ts';
-import { LiveFilters, type FilterOptions } from './live-filters.ts';
+import { LiveFilters } from './live-filters.ts';
 import { mapShared, unmap } from './libc.ts';
 import { chooseReads, objectFile, type Reads } from './object-file.ts';
 import { OPEN_FILES_PROGRAMS, OpenFiles } from './open-files.ts';
@@ -36,6 +36,7 @@ const UNHOOKED = [
   'count_open_files',
   'expire_slices',
   'self_test',
+  'know_self',
   ...OPEN_FILES_PROGRAMS,
 ];
 const NAMESPACE_ITERATOR = 'list_namespaces';
@@ -60,8 +61,9 @@ export class Tracer {
   readonly reads: Reads;
   /** Which optional hooks this kernel has. */
   readonly hooks: readonly string[];
+  /** What is left out, from the next open or close on. */
+  readonly filters: LiveFilters;
   readonly #object: BpfObject;
-  readonly #filters: LiveFilters;
   /** All that are loaded. */
   readonly #programs: readonly string[];
   readonly #groupHooks: readonly string[];
@@ -105,8 +107,9 @@ export class Tracer {
     const hooked = [...this.hooks, ...this.#groupHooks];
     this.#programs = [...hooked, ...UNHOOKED, ...(isByGroups ? [] : [NAMESPACE_ITERATOR])];
     this.#object.load(this.#programs);
-    this.#filters = new LiveFilters(this.#object);
-    this.#filters.begin(options.filters);
+    if (!options.isSelfTraced) this.#object.run('know_self', new Uint8Array());
+    this.filters = new LiveFilters(this.#object);
+    this.filters.begin(options.filters);
     this.counters = new KernelCounters(this.#object, hooked);
     this.openFiles = new OpenFiles(this.#object, this.#buckets);
     const slotsMax = options.metrics?.slotsMax;
@@ -240,11 +243,6 @@ export class Tracer {
     }
   }
 
-  /** Changes what is left out, from the next open or close on. */
-  changeFilters(options: FilterOptions): Promise<void> {
-    return this.#filters.change(options);
-  }
-
   /** From here on no program runs; pairs that are open stay in the table. */
   detach(): void {
     this.#object.detach();
@@ -253,7 +251,7 @@ export class Tracer {
   /** Unmaps and frees. The pump must have ended: a read after it is a SIGSEGV. */
   close(): void {
     this.sampling.close();
-    this.#filters.close();
+    this.filters.close();
     this.containerCounts?.close();
     unmap(this.ring.consumerAddress, PAGE_BYTES);
     unmap(this.ring.producerAddress, PAGE_BYTES + 2 * this.ring.ringBytes);

@@ -44,7 +44,7 @@ export async function kernelOptions(
     ringBytes: config.limits.ring,
     openFilesMax: config.limits.openFiles,
     pidMax: Number(await readFile('/proc/sys/kernel/pid_max', 'utf8')),
-    selfPid: process.pid,
+    isSelfTraced: false,
     hostMountNamespace: hostNamespaces.mnt,
     hostPidNamespace: hostNamespaces.pid,
     filters,

@@ -236,7 +236,7 @@ export const KEYS: Readonly<Record<string, Key>> = {
   },
   'control.state_file': {
     doc: 'Keeps since when files are open over a restart of fdspan, in this boot; null: nothing is kept.',
-    default: '/run/fdspan/open-files.state',
+    default: '/run/fdspan/open-times.state',
     format: format.textOrNull,
   },
   ...LIMIT_KEYS,

@@ -3,6 +3,7 @@
 import type { Attributes } from '../model/attributes.ts';
 import type { ContainerUpdate } from '../model/container-slot.ts';
 import { SlotPool, type Container } from './container-table.ts';
+import { droppedLabelCount } from './metadata-attributes.ts';
 import { containerAttributes } from './resource.ts';
 import { factsOf, type ContainerFacts, type ContainerRules } from './rules.ts';
 import type { ContainerMetadata, ContainerQuestion } from './runtimes/runtime-source.ts';
@@ -37,7 +38,8 @@ export interface JudgeOptions extends RegistryRules {
   readonly containersMax: number;
   readonly hostAttributes: Attributes;
   readonly distroVersion: string;
-  readonly encodeResource: (attributes: Attributes) => Uint8Array;
+  /** `droppedCount`: attributes that were left out already. */
+  readonly encodeResource: (attributes: Attributes, droppedCount: number) => Uint8Array;
   /** Left out: containers are judged by what their groups tell. */
   readonly findMetadata?: FindMetadata | undefined;
   readonly listener: JudgeListener;
@@ -70,23 +72,23 @@ export class ContainerJudge {
 
   /**
    * Asks the container's runtime and calls back; at once when none can be asked, and when the group alone tells that the
-   * container is denied.
+   * container is denied. Not at all where it is being asked already: what was called for then judges by the rules of then.
    */
   ask(container: Container, isThere: () => boolean, answered: () => void): void {
     const { findMetadata } = this.#options;
-    if (
-      findMetadata === undefined ||
-      container.isAsked ||
-      this.#rules.rules.denies(container.path) !== null
-    ) {
+    const isDenied = this.#rules.rules.denies(container.path) !== null;
+    if (container.isBeingAsked && !isDenied) return;
+    if (findMetadata === undefined || container.isAsked || isDenied) {
       answered();
       return;
     }
     container.isAsked = true;
+    container.isBeingAsked = true;
     const { containerId: id, runtime, groupPath } = container.path;
     const asked = findMetadata({ id, cgroupPath: groupPath }, runtime, isThere).then((metadata) => {
       this.#asking.delete(asked);
-      container.metadata = metadata;
+      container.isBeingAsked = false;
+      container.metadata = metadata ?? container.metadata;
       answered();
     });
     this.#asking.add(asked);
@@ -118,10 +120,11 @@ export class ContainerJudge {
 
   /** Tells the resource of a traced container, new or changed. */
   update(container: Container): void {
-    const { slot, namespaces } = container;
+    const { slot, namespaces, metadata } = container;
     if (slot === 0) return;
     const attributes = containerAttributes(container, { ...this.#options, ...this.#rules });
-    const resourceBytes = this.#options.encodeResource(attributes);
+    const droppedCount = droppedLabelCount(metadata, this.#rules.isLabelWanted);
+    const resourceBytes = this.#options.encodeResource(attributes, droppedCount);
     this.#options.listener.container(
       { slot, resourceBytes, name: String(attributes['service.name'] ?? ''), namespaces: namespaces.slice() },
       attributes,

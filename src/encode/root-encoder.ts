@@ -1,4 +1,5 @@
 // Stage encode: the root of a trace, one for each slice of an execution. Its children have named its id before.
+import { isMultiCall } from '../model/multi-call.ts';
 import type { TraceCursor } from '../model/trace-cursor.ts';
 import type { AttributeBlocks } from './attribute-blocks.ts';
 import type { SpanArena } from './span-arena.ts';
@@ -35,7 +36,7 @@ export class RootEncoder {
     const begin = arena.position;
     this.writeHead(root, begin);
     if (this.isByContainer) this.writeName(blocks.containerName, name, 0, name.length);
-    else this.writeName(blocks.processName, root.executable, root.executableOffset, root.executableBytes);
+    else this.writeProcessName(root);
     blocks.write(arena, blocks.execution);
     const textBegin = arena.position;
     arena.hexadecimal(root.executionHi);
@@ -82,12 +83,21 @@ export class RootEncoder {
     arena.patchLength(begin + 1, arena.position - begin - 4);
   }
 
+  private writeProcessName(root: TraceCursor): void {
+    const { executable, executableOffset, executableBytes } = root;
+    const { processName } = this.blocks;
+    if (root.commBytes > 0 && isMultiCall(executable, executableOffset, executableBytes))
+      this.writeName(processName, executable, root.commOffset, root.commBytes);
+    else this.writeName(processName, executable, executableOffset, executableBytes);
+  }
+
   private writeProcess(root: TraceCursor): void {
     const { arena, blocks } = this;
     blocks.write(arena, blocks.executable);
     const textBegin = arena.position;
     arena.text(root.executable, root.executableOffset, root.executableOffset + root.executableBytes);
     blocks.endText(arena, blocks.executable, textBegin);
+    this.writeComm(root);
     blocks.writeInt32(arena, blocks.pid, root.pid);
     blocks.writeInt32(arena, blocks.vpid, root.vpid);
     blocks.writeInt32(arena, blocks.parentPid, root.parentPid);
@@ -98,6 +108,15 @@ export class RootEncoder {
     else blocks.writeInt32(arena, blocks.exitCode, (root.exitCode >>> 8) & 0xff);
   }
 
+  private writeComm(root: TraceCursor): void {
+    const { arena, blocks } = this;
+    if (root.commBytes === 0) return;
+    blocks.write(arena, blocks.threadName);
+    const begin = arena.position;
+    arena.text(root.executable, root.commOffset, root.commOffset + root.commBytes);
+    blocks.endText(arena, blocks.threadName, begin);
+  }
+
   private writeCounts(root: TraceCursor): void {
     const { arena, blocks } = this;
     blocks.writeInt32(arena, blocks.files, root.files);
@@ -105,6 +124,7 @@ export class RootEncoder {
     if (root.writtenFiles > 0) blocks.writeInt32(arena, blocks.filesByAccess[1], root.writtenFiles);
     if (root.readWrittenFiles > 0) blocks.writeInt32(arena, blocks.filesByAccess[2], root.readWrittenFiles);
     if (root.failedFiles > 0) blocks.writeInt32(arena, blocks.filesFailed, root.failedFiles);
+    if (root.heldReports > 0) blocks.writeInt32(arena, blocks.filesHeld, root.heldReports);
     if (root.isLate) blocks.write(arena, blocks.isLate);
     if (!root.isTold) return;
     blocks.writeInt32(arena, blocks.opens, root.opens);

@@ -52,7 +52,8 @@ export class Pump {
   private isReplayDue = false;
   private isStalled = false;
   private isRingEmpty = false;
-  private isDraining = false;
+  /** Answers that are owed. */
+  private drainsAsked = 0;
   private isStopping = false;
 
   constructor(options: PumpOptions, stages: PumpStages) {
@@ -73,7 +74,7 @@ export class Pump {
     this.stages.post({ type: 'ready' });
     for (;;) {
       this.turn();
-      if ((this.isDraining || this.isStopping) && this.isRingEmpty && !this.isStalled && this.finish())
+      if ((this.drainsAsked > 0 || this.isStopping) && this.isRingEmpty && !this.isStalled && this.finish())
         return;
       this.wait();
     }
@@ -116,8 +117,7 @@ export class Pump {
       this.isStalled = true;
       return false;
     }
-    if (this.isDraining) this.stages.post({ type: 'drained' });
-    this.isDraining = false;
+    for (; this.drainsAsked > 0; this.drainsAsked -= 1) this.stages.post({ type: 'drained' });
     if (this.isStopping) this.stages.post({ type: 'stopped' });
     return this.isStopping;
   }
@@ -165,9 +165,10 @@ export class Pump {
   /** What the kernel tells of a slice waits behind the slice's pairs. */
   private takeSlice(): void {
     const lo = this.cursor.u32(layout.SLICE_RECORD_SCOPE);
-    const hi = this.cursor.u32(layout.SLICE_RECORD_SCOPE + 4);
-    if (this.stages.scopes.find(lo, hi) === WAITING) this.stages.waiting.add(this.cursor);
-    else this.stages.traces.endSlice(this.cursor);
+    const state = this.stages.scopes.find(lo, this.cursor.u32(layout.SLICE_RECORD_SCOPE + 4));
+    if (state === WAITING) return void this.stages.waiting.add(this.cursor);
+    this.stages.traces.endSlice(this.cursor);
+    this.slotCounts.countFiltered(state, this.cursor.u32(layout.SLICE_RECORD_FILTERED));
   }
 
   private holdPair(lo: number, hi: number, state: number): void {
@@ -221,7 +222,7 @@ export class Pump {
         break;
       }
       if (kind === layout.RECORD_PAIR) this.finishPair(state);
-      else this.stages.traces.endSlice(this.cursor);
+      else this.takeSlice();
       waiting.take();
     }
     waiting.endReplay();
@@ -288,7 +289,7 @@ export class Pump {
         this.freeBuffers.push(message.index);
         return;
       case 'drain':
-        this.isDraining = true;
+        this.drainsAsked += 1;
         return;
       case 'stop':
         this.isStopping = true;

@@ -24,6 +24,7 @@ export async function startBenchCollector(
   containerIds: readonly string[],
   protocol: Protocol,
   set: Readonly<Record<string, string>> = {},
+  configFile?: string,
 ): Promise<BenchCollector> {
   const sink = spawn(process.execPath, [join(import.meta.dirname, 'sink.ts'), protocol], {
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -41,6 +42,7 @@ export async function startBenchCollector(
       protocol,
       containerIds,
       set,
+      ...(configFile === undefined ? {} : { configFile }),
     });
     const startMs = performance.now() - beganMs;
     for (const pid of [collector.pid, sink.pid!])

@@ -6,6 +6,8 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { whyNoKernelTests } from '../helpers/collector-process.ts';
 import { measureCollectorCost } from './collector-cost.ts';
+import { measureFilterCost } from './filter-cost.ts';
+import { measureHeldCost } from './held-cost.ts';
 import { measureKernelCost } from './kernel-cost.ts';
 import { measureSamplingCost } from './sampling-cost.ts';
 import { tableOf, type BenchResult } from './row.ts';
@@ -13,6 +15,8 @@ import { tableOf, type BenchResult } from './row.ts';
 const PARTS: Readonly<Record<string, (rounds: number) => Promise<BenchResult>>> = {
   kernel: measureKernelCost,
   collector: measureCollectorCost,
+  filters: measureFilterCost,
+  held: measureHeldCost,
   sampling: measureSamplingCost,
 };
 

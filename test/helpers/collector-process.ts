@@ -105,7 +105,7 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
     'export.endpoint': options.endpoint,
     'export.protocol': options.protocol ?? 'grpc',
     'control.socket': join(folder, 'control.sock'),
-    'control.state_file': join(folder, 'open-files.state'),
+    'control.state_file': join(folder, 'open-times.state'),
     'telemetry.metrics.otlp': 'false',
     // Every open is to be a span.
     'sampling.target.host': '0',

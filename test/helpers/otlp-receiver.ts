@@ -55,8 +55,8 @@ export interface ReceiverOptions {
   readonly server?: 'http2' | 'grpc-js';
   /** `count`: requests are counted and thrown away, `spans` stays empty; for endless load. */
   readonly decode?: 'spans' | 'count';
-  /** Gets each accepted request as it comes, decompressed. */
-  readonly tally?: (request: Uint8Array) => void;
+  /** Gets each accepted request, decompressed, as it comes. */
+  readonly watch?: (request: Buffer, receivedMs: number) => void;
 }
 
 export interface ReceivedRequest {
@@ -198,9 +198,10 @@ class ReceiverState implements Desk {
     if (ACCEPTING.includes(behaviour.type)) {
       this.spanCount += spans;
       if (this.options.decode !== 'count') this.#undecoded.push(request);
-      this.options.tally?.(request);
     }
-    const rest = { bodyBytes: body.length, spans, behaviour: behaviour.type, receivedMs: performance.now() };
+    const receivedMs = performance.now();
+    if (ACCEPTING.includes(behaviour.type)) this.options.watch?.(request, receivedMs);
+    const rest = { bodyBytes: body.length, spans, behaviour: behaviour.type, receivedMs };
     this.requests.push({ path, headers, encoding, ...rest });
     for (const listener of [...this.listeners]) setImmediate(listener);
   }

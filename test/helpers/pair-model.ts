@@ -123,7 +123,8 @@ const ERRNOS: Readonly<Record<number, string>> = {
 /** Errnos that tests may use: those above, and numbers that no errno has. */
 export const KNOWN_ERRNOS = [...Object.keys(ERRNOS).map(Number), 4095, 2147483648];
 
-const REASONS = [undefined, 'close', 'close_range', 'dup', 'exec', 'exit', 'stop', 'lost'];
+const REASONS = [undefined, 'close', 'close_range', 'dup', 'exec', 'exit', 'stop', 'lost', 'held'];
+const HELD = REASONS.indexOf('held');
 const NAMESPACES = ['mnt', 'pid', 'uts', 'net', 'ipc', 'user', 'cgroup'];
 const TYPES: Readonly<Record<number, string>> = {
   [constants.S_IFREG]: 'regular',
@@ -197,7 +198,8 @@ export function spanOf(pair: Pair, around: Surroundings): ExpectedSpan {
     attributes['process.parent_pid'] = pair.parentPid;
   }
   return {
-    name: around.names?.nameOf(path) ?? 'open',
+    // A report shares its names with the spans of opens.
+    name: (around.names?.nameOf(path) ?? 'open').replace(/^open/, pair.reason === HELD ? 'held' : 'open'),
     kind: 1,
     startTimeUnixNano: BigInt.asUintN(64, pair.openedBootNs + around.offsetNs),
     endTimeUnixNano: BigInt.asUintN(64, pair.closedBootNs + around.offsetNs),
@@ -222,7 +224,9 @@ function standardOf(pair: Pair): Record<string, OtlpAttributes[string] | undefin
   return {
     ...opened,
     'fdspan.thread.tid': pair.tid,
-    'fdspan.open.duration_ns': integer(pair.openDurationNs),
+    [pair.reason === HELD ? 'fdspan.held.duration_ns' : 'fdspan.open.duration_ns']: integer(
+      pair.openDurationNs,
+    ),
     'thread.name': textOf(commBytes < 0 ? pair.comm : pair.comm.subarray(0, commBytes)),
     'fdspan.file.path.truncated': (pair.flags & 1) !== 0 || undefined,
     'fdspan.file.path.renamed': (pair.flags & 2) !== 0 || undefined,

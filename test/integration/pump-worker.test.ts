@@ -53,6 +53,7 @@ test('the worker turns records of an unknown scope into a sealed request once th
     wake(eventFd);
   };
   const requests: Uint8Array[] = [];
+  let drained = 0;
   const done = new Promise<void>((resolve, reject) => {
     worker.on('error', reject);
     worker.on('message', (message: FromPump) => {
@@ -71,8 +72,12 @@ test('the worker turns records of an unknown scope into a sealed request once th
           type: 'scope',
           verdict: { scopeLo: message.scopeLo, scopeHi: message.scopeHi, verdict: 'trace', slot: 5 },
         });
+        // Two callers may wait for the same drain.
+        send({ type: 'drain' });
+        send({ type: 'drain' });
         send({ type: 'stop' });
       }
+      if (message.type === 'drained') drained += 1;
       if (message.type === 'stopped') resolve();
     });
   });
@@ -85,6 +90,7 @@ test('the worker turns records of an unknown scope into a sealed request once th
     }),
   );
   await done;
+  assert.equal(drained, 2);
   const values = readCounters(new Float64Array(counters));
   assert.deepEqual(
     [values.records_read, values.spans_encoded, values.record_invalid, values.waiting],

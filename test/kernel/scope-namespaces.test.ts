@@ -199,7 +199,7 @@ test('the list of namespaces that any task is in is that of /proc', { skip }, as
       ringBytes: 4096,
       openFilesMax: 64,
       pidMax: 4096,
-      selfPid: process.pid,
+      isSelfTraced: false,
       hostMountNamespace: hostNamespaces.mnt,
       hostPidNamespace: hostNamespaces.pid,
       filters: NOTHING_WANTED,

@@ -66,7 +66,7 @@ const path = fc.oneof(
 // Few, so that one execution opens several files.
 const execution = fc.constantFrom(1n, 7n, 2n ** 40n, 2n ** 64n - 1n);
 const pair: fc.Arbitrary<Pair> = fc.record({
-  reason: fc.nat({ max: 7 }),
+  reason: fc.nat({ max: 8 }),
   flags: fc.nat({ max: 63 }),
   executable: bytesOf(255, 6),
   path,

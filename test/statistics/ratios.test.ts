@@ -48,7 +48,7 @@ for (const { ratio, opensEach } of RUNS)
       const receiver = await startReceiver({
         protocol: 'http/protobuf',
         decode: 'count',
-        tally: (request) => tally.take(request),
+        watch: (request) => tally.take(request),
       });
       t.after(() => receiver.close());
       const workloads = await Promise.all(

@@ -26,7 +26,7 @@ for (const key of ['host', 'container'] as const)
       const receiver = await startReceiver({
         protocol: 'http/protobuf',
         decode: 'count',
-        tally: (request) => tally.take(request),
+        watch: (request) => tally.take(request),
       });
       t.after(() => receiver.close());
       const collector = await startCollector({
