@@ -15,7 +15,7 @@ const FLAGS = 0x103;
 
 /** Without those of other new groups of this machine, which are traced until they are judged. */
 function ownOpens(counters: Counters): number {
-  return counters.opens_in_scope - counters.container_denied;
+  return counters.opens_in_scope - counters.container_denied - counters.path_excluded;
 }
 
 /** At the open, at the end, and at the verdict. */
