@@ -24,7 +24,9 @@ import { runtimeSettings } from './config/options.ts';
 import { encodeResource } from './encode/resource.ts';
 import type { Attributes } from './model/attributes.ts';
 import type { ToPump } from './model/pump-messages.ts';
+import { directoryListener } from './directory-listener.ts';
 import { namespacesListener } from './namespaces-listener.ts';
+import type { SamplingSide } from './sampling-side.ts';
 import { rulesOf } from './registry-rules.ts';
 import type { TracedContainers } from './traced-containers.ts';
 import type { Logger } from './telemetry/log.ts';
@@ -45,6 +47,7 @@ export interface ContainerSideParts {
   readonly hostNamespaces: HostNamespaces;
   readonly hostAttributes: Attributes;
   readonly sendToPump: (message: ToPump) => void;
+  readonly sampling: SamplingSide;
   readonly traced: TracedContainers;
 }
 
@@ -90,12 +93,14 @@ export class ContainerSide {
       encodeResource,
       ...proofs,
       listener: {
-        container: (update, attributes) => {
+        container: (update, attributes, samplingRules) => {
+          parts.sampling.container(update.slot, samplingRules);
           parts.traced.changed(update.slot, attributes);
           sendToPump({ type: 'container', update });
         },
         containerGone: (slot) => {
           parts.traced.gone(slot);
+          parts.sampling.containerGone(slot);
           sendToPump({ type: 'container-gone', slot });
         },
         scope: (scope, verdict, slot, container) => this.#tell(scope, verdict, slot, container),
@@ -141,15 +146,7 @@ export class ContainerSide {
     return new RuntimeDirectory({
       settings,
       waitMs: config.limits.metadataWaitMs,
-      listener: {
-        changed: (metadata) => this.#registry.metadataChanged(metadata),
-        state: (source, isAnswering, reason) =>
-          isAnswering
-            ? log.info('a container runtime answers', { runtime: source })
-            : log.warn("a container runtime doesn't answer", { runtime: source, reason }),
-        usersLeftOut: (users) =>
-          log.warn('more users than fdspan looks for runtimes of', { left_out: users }),
-      },
+      listener: directoryListener((metadata) => this.#registry.metadataChanged(metadata), log),
     });
   }
 

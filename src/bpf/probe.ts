@@ -49,6 +49,7 @@ function tryTracepoint(options: ProbeOptions): string {
     cgroup1Controller: null,
     isHostTraced: false,
     isRuntimePhaseTraced: false,
+    containersMax: 64,
     traceGroupBy: 'process',
     sliceNs: 15_000_000_000n,
     sliceOpensMax: 1000,

@@ -29,6 +29,8 @@ export interface TracerOptions {
   readonly cgroup1Controller: string | null;
   readonly isHostTraced: boolean;
   readonly isRuntimePhaseTraced: boolean;
+  /** Containers at once; their slots are 1…containersMax. */
+  readonly containersMax: number;
   readonly traceGroupBy: 'process' | 'container';
   /** How long one slice of a trace lasts, and how many opens make it shorter. */
   readonly sliceNs: bigint;

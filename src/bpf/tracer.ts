@@ -20,6 +20,7 @@ import { chooseReads, objectFile, type Reads } from './object-file.ts';
 import { OPEN_FILES_PROGRAMS, OpenFiles } from './open-files.ts';
 import { oldestBootNs } from './pending-opens.ts';
 import { readProgramInfo } from './program-info.ts';
+import { SamplingMaps } from './sampling-maps.ts';
 import { SELF_TEST_ATTEMPTS_MAX, selfTest } from './self-test.ts';
 import { encodeSettings, sliceSetsOf, SLICE_WAYS, startEntriesOf, type TracerOptions } from './settings.ts';
 
@@ -51,6 +52,7 @@ export interface RingMapping {
 export class Tracer {
   readonly ring: RingMapping;
   readonly counters: KernelCounters;
+  readonly sampling: SamplingMaps;
   readonly openFiles: OpenFiles;
   /** null where nothing is counted for each container. */
   readonly containerCounts: ContainerCounts | null;
@@ -90,6 +92,7 @@ export class Tracer {
       this.#object.setMaxEntries('buckets', this.#buckets);
       this.#object.setMaxEntries('slots', this.#buckets * layout.BUCKET_TAGS);
       this.#object.setMaxEntries('starts', startEntries);
+      SamplingMaps.setSizes(this.#object, options.containersMax + 1);
       this.#object.setMaxEntries('slices', sliceSetsOf(options.pidMax) * SLICE_WAYS);
       this.#object.setInitialValue(
         '.rodata.settings',
@@ -112,6 +115,7 @@ export class Tracer {
     this.containerCounts =
       slotsMax === undefined ? null : new ContainerCounts(this.#object, slotsMax, stripes, this.#buckets);
     this.ring = mapRing(this.#object.mapFd('ring'), options.ringBytes);
+    this.sampling = new SamplingMaps(this.#object, options.containersMax + 1);
   }
 
   /** Returns until when (boot ns) the `count` oldest pending opens were opened. After {@link detach}: the table stands still. */
@@ -245,6 +249,7 @@ export class Tracer {
 
   /** Unmaps and frees. The pump must have ended: a read after it is a SIGSEGV. */
   close(): void {
+    this.sampling.close();
     this.filters.close();
     this.containerCounts?.close();
     unmap(this.ring.consumerAddress, PAGE_BYTES);

@@ -53,6 +53,7 @@ export async function kernelOptions(
     cgroup1Controller: scope.cgroup1Controller,
     isHostTraced: config.scope.host,
     isRuntimePhaseTraced: config.containers.runtimePhase,
+    containersMax: config.limits.containers,
     traceGroupBy: config.trace.groupBy,
     sliceNs: BigInt(config.trace.windowMs) * 1_000_000n,
     sliceOpensMax: config.trace.spansMax,

@@ -5,6 +5,7 @@ import { EXCLUDED, FAILED, FILE_SYSTEMS } from './default-lists.ts';
 import { FILE_SYSTEM_NAMES } from './file-systems.ts';
 import type { Key } from './key.ts';
 import { LIMIT_KEYS } from './limit-keys.ts';
+import { SAMPLING_KEYS } from './sampling-keys.ts';
 
 /** Reason: a longer wait is a mistake, and setTimeout itself ends at 24 days. */
 const HOUR_MS = 3_600_000;
@@ -149,32 +150,7 @@ export const KEYS: Readonly<Record<string, Key>> = {
     default: '1h',
     format: format.duration,
   },
-  'sampling.ratio': {
-    doc: 'Share of opens to trace (not built yet).',
-    default: 1,
-    format: format.notYetBuilt(1),
-  },
-  'sampling.rules': { doc: 'Ratios by rule (not built yet).', default: [], format: format.notYetBuilt([]) },
-  'sampling.keep': {
-    doc: 'Classes that are always kept (not built yet).',
-    default: ['failed', 'held'],
-    format: format.notYetBuilt(['failed', 'held']),
-  },
-  'sampling.target.container': {
-    doc: 'Spans a second of one container (not built yet).',
-    default: 0,
-    format: format.notYetBuilt(0),
-  },
-  'sampling.target.host': {
-    doc: 'Spans a second of the host; 0: no limit (not built yet).',
-    default: 0,
-    format: format.notYetBuilt(0),
-  },
-  'sampling.limit.host': {
-    doc: 'Hard limit of spans a second (not built yet).',
-    default: 0,
-    format: format.notYetBuilt(0),
-  },
+  ...SAMPLING_KEYS,
   'trace.group_by': {
     doc: 'What makes one trace: the executions of each process, or a container.',
     default: 'process',

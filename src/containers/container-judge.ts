@@ -5,7 +5,7 @@ import type { ContainerUpdate } from '../model/container-slot.ts';
 import { SlotPool, type Container } from './container-table.ts';
 import { droppedLabelCount } from './metadata-attributes.ts';
 import { containerAttributes } from './resource.ts';
-import { factsOf, type ContainerRules } from './rules.ts';
+import { factsOf, type ContainerFacts, type ContainerRules } from './rules.ts';
 import type { ContainerMetadata, ContainerQuestion } from './runtimes/runtime-source.ts';
 
 /** What a reload of the configuration can change. */
@@ -15,6 +15,8 @@ export interface RegistryRules {
   readonly extraAttributes: Attributes;
   /** Whether a label of this key is sent. */
   readonly isLabelWanted: (key: string) => boolean;
+  /** Which rules of sampling a container agrees with, by bit; left out: none. */
+  readonly samplingRulesOf?: ((facts: ContainerFacts) => number) | undefined;
 }
 
 /** Asks the runtimes; must not reject. `isThere`: whether the container still runs. */
@@ -26,7 +28,7 @@ export type FindMetadata = (
 
 export interface JudgeListener {
   /** A traced container is new, or its resource changed. Comes before the `scope` calls of its slot. */
-  container(update: ContainerUpdate, attributes: Attributes): void;
+  container(update: ContainerUpdate, attributes: Attributes, samplingRules: number): void;
   containerGone(slot: number): void;
   /** Told once: no slot is free, and such containers are ignored until one is. */
   containersFull(containersMax: number): void;
@@ -126,6 +128,7 @@ export class ContainerJudge {
     this.#options.listener.container(
       { slot, resourceBytes, name: String(attributes['service.name'] ?? ''), namespaces: namespaces.slice() },
       attributes,
+      this.#rules.samplingRulesOf?.(factsOf(container.path, container.metadata)) ?? 0,
     );
   }
 

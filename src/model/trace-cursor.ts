@@ -27,8 +27,10 @@ export class TraceCursor {
   vpid = 0;
   parentPid = 0;
   userId = 0;
-  /** The smallest of its children's, as the record has it. */
+  /** The smallest of its children's, as RecordCursor has it. */
   threshold = 0;
+  /** Whether all its children claim theirs. */
+  hasThreshold = true;
   /** Spans of the trace, and of them by access, failed, and reports of files that are still open. */
   files = 0;
   readFiles = 0;

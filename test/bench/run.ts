@@ -10,6 +10,7 @@ import { measureFilterCost } from './filter-cost.ts';
 import { measureHeldCost } from './held-cost.ts';
 import { measureKernelCost } from './kernel-cost.ts';
 import { measureOptionsCost } from './options-cost.ts';
+import { measureSamplingCost } from './sampling-cost.ts';
 import { tableOf, type BenchResult } from './row.ts';
 
 const PARTS: Readonly<Record<string, (rounds: number) => Promise<BenchResult>>> = {
@@ -18,6 +19,7 @@ const PARTS: Readonly<Record<string, (rounds: number) => Promise<BenchResult>>> 
   options: measureOptionsCost,
   filters: measureFilterCost,
   held: measureHeldCost,
+  sampling: measureSamplingCost,
 };
 
 const { values, positionals } = parseArgs({

@@ -5,6 +5,7 @@ import protobuf from 'protobufjs';
 import { encodeResource } from '../../src/encode/resource.ts';
 import { COUNTER_BLOCK_BYTES, readCounters } from '../../src/model/counters.ts';
 import type { FromPump, ToPump } from '../../src/model/pump-messages.ts';
+import { samplingBlockBytes } from '../../src/model/sampling-words.ts';
 import { slotCountBytes } from '../../src/model/slot-counts.ts';
 import { createTestRing, eventfd, pairRecord, wake } from '../helpers/ring-memory.ts';
 
@@ -29,6 +30,7 @@ test('the worker turns records of an unknown scope into a sealed request once th
       eventFd,
       counters,
       slotCounts: new SharedArrayBuffer(slotCountBytes(65)),
+      sampling: new SharedArrayBuffer(samplingBlockBytes(65)),
       bootIdLo: 1,
       bootIdHi: 2,
       requestBytesMax: 1 << 20,

@@ -208,6 +208,7 @@ test('the list of namespaces that any task is in is that of /proc', { skip }, as
       cgroup1Controller: null,
       isHostTraced: false,
       isRuntimePhaseTraced: false,
+      containersMax: 64,
       traceGroupBy: 'process',
       sliceNs: 15_000_000_000n,
       sliceOpensMax: 1000,

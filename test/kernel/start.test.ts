@@ -45,6 +45,7 @@ function loadTracer(context: TestContext, options: Partial<TracerOptions> = {}):
     cgroup1Controller: null,
     isHostTraced: false,
     isRuntimePhaseTraced: false,
+    containersMax: 64,
     traceGroupBy: 'process',
     sliceNs: 15_000_000_000n,
     sliceOpensMax: 1000,

@@ -20,6 +20,9 @@ test(
     });
     assert.equal(counters.spans_accepted, counters.spans_encoded);
     assertLimits(found, SPANS_MAX);
-    assert.ok(found.traces > 1200 + processes, `${found.traces} traces: slices of 100 files, and each program`);
+    assert.ok(
+      found.traces > 1200 + processes,
+      `${found.traces} traces: slices of 100 files, and each program`,
+    );
   },
 );
