@@ -88,6 +88,25 @@ static __always_inline void describe_scope(struct scope_policy *own, u64 task)
 	}
 }
 
+/*
+ * A service of a container may have executed, and been told of, before the iterator came to the container's own first
+ * process. That one began earlier, by which user space prefers it.
+ */
+static __always_inline void describe_init(const struct scope_policy *own, u64 task)
+{
+	struct scope_policy *container = policy_of_scope(own->container);
+	u32 namespace = mount_namespace_of_task(task);
+	u32 before = container ? container->described : 0;
+
+	if (before <= DESCRIBE_AGAIN || before == namespace || namespace == settings.host_mnt_ns)
+		return;
+	if (virtual_pid(WORD(task_struct, task, group_leader)) != 1 ||
+	    namespace != mount_namespace_of_executable(task))
+		return;
+	if (tell_task(RECORD_SCOPE_DESCRIBED, own->container, task))
+		container->described = namespace;
+}
+
 /* Describes the containers that run when fdspan starts; the lowest pid comes first. */
 SEC("iter/task")
 int describe_tasks(struct bpf_iter__task *context)
@@ -98,8 +117,10 @@ int describe_tasks(struct bpf_iter__task *context)
 	if (!visited)
 		return 0;
 	scope = policy_of_task((u64)visited, true);
-	if (scope)
-		describe_scope(scope, (u64)visited);
+	if (!scope)
+		return 0;
+	describe_scope(scope, (u64)visited);
+	describe_init(scope, (u64)visited);
 	return 0;
 }
 

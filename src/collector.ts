@@ -46,7 +46,8 @@ export class Collector {
   readonly #sink: RequestSink;
   readonly #timers: NodeJS.Timeout[] = [];
   #isDetached = false;
-  #lastCounted: CountedContainer[] | null = null;
+  /** What was counted for each container, when the collector has stopped. */
+  lastCounted: readonly CountedContainer[] = [];
   readonly scope: ScopeChoice;
   readonly hostAttributes: Attributes;
 
@@ -150,12 +151,9 @@ export class Collector {
     return this.#containers.withResources();
   }
 
-  /**
-   * What was counted for each container, and the last numbers of those that ended since the last call. After a stop, once:
-   * the last numbers of all.
-   */
+  /** What was counted for each container, and the last numbers of those that ended since the last call. */
   async counted(): Promise<readonly CountedContainer[]> {
-    return this.#lastCounted?.splice(0) ?? (this.#isDetached ? [] : this.#traced.look());
+    return this.#isDetached ? [] : this.#traced.look();
   }
 
   /** Filters, and judges all containers by the rules of another configuration. */
@@ -196,7 +194,7 @@ export class Collector {
     // Records of a container that just began wait for its verdict.
     await this.#containers.finish(limits.metadataWaitMs + SETTLE_MARGIN_MS);
     await this.#openFiles.saveLast();
-    this.#lastCounted = [...(await this.#traced.lastLook())];
+    this.lastCounted = await this.#traced.lastLook();
     const kernel = this.#tracer.counters.read();
     const pending = kernel['opens_tracked'] - kernel['pairs_finished'];
     const until =

@@ -1,7 +1,7 @@
 // The containers' side of the collector: what the kernel and the runtimes tell goes to the registry, and what the
 // registry decides goes to the kernel's policy and to the pump. On the main thread.
 import { existsSync } from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import type { Tracer } from './bpf/tracer.ts';
 import { BARE_STATE_FOLDERS, bareContainerOf } from './containers/bare-containers.ts';
 import type { FindMetadata } from './containers/container-judge.ts';
@@ -23,7 +23,7 @@ import type { Config } from './config/config.ts';
 import { runtimeSettings } from './config/options.ts';
 import { encodeResource } from './encode/resource.ts';
 import type { Attributes } from './model/attributes.ts';
-import type { ToPump } from './model/pump-messages.ts';
+import { wordsOf, type ToPump } from './model/pump-messages.ts';
 import { namespacesListener } from './namespaces-listener.ts';
 import type { SamplingSide } from './sampling-side.ts';
 import { rulesOf } from './registry-rules.ts';
@@ -105,7 +105,7 @@ export class ContainerSide {
         scope: (scope, verdict, slot, container) => this.#tell(scope, verdict, slot, container),
         scopeGone: (scope) => {
           this.#policy.forget(scope);
-          parts.traced.judged(scope, null);
+          parts.traced.judged(scope, 'deny');
           sendToPump({ type: 'scope-gone', ...wordsOf(scope) });
         },
         containersFull: (max) =>
@@ -131,7 +131,7 @@ export class ContainerSide {
       isKnown: (scope) => this.#registry.hasScope(scope),
       removed: (scope) => this.#scopeRemoved(scope),
       ignored: (scope) => {
-        this.#parts.traced.judged(scope, null);
+        this.#parts.traced.judged(scope, 'ignore');
         sendToPump({ type: 'scope', verdict: { ...wordsOf(scope), verdict: 'ignore', slot: 0 } });
       },
       forgotten: (scope) => sendToPump({ type: 'scope-gone', ...wordsOf(scope) }),
@@ -213,7 +213,7 @@ export class ContainerSide {
 
   /** Judges what still waits, within the time; nothing is asked after it. */
   async finish(waitMs: number): Promise<void> {
-    this.#takeRecords();
+    await this.#recordsTaken();
     await this.#namespaces?.settle();
     await this.settled(waitMs);
     this.close();
@@ -230,6 +230,12 @@ export class ContainerSide {
    */
   takeRecord(bytes: Uint8Array): void {
     if (this.#records.push(bytes) === 1) setImmediate(() => this.#takeRecords());
+  }
+
+  /** Resolves when all records that came are taken; not before their turn, as {@link takeRecord} says. */
+  async #recordsTaken(): Promise<void> {
+    await nextTurn();
+    this.#takeRecords();
   }
 
   #takeRecords(): void {
@@ -259,7 +265,7 @@ export class ContainerSide {
 
   /** The pump has records of a scope that it knows nothing of: its own record was lost, or its verdict is on the way. */
   async scopeUnknown(scope: bigint): Promise<void> {
-    this.#takeRecords();
+    await this.#recordsTaken();
     if (this.#registry.hasScope(scope)) return;
     if (this.#namespaces !== null) return this.#namespaces.unknown(scope);
     await this.#lost.unknown(scope, Date.now());
@@ -283,14 +289,10 @@ export class ContainerSide {
     if (!this.#policy.tell(scope, container, kernelVerdict(verdict, slot), verdict === 'ignore'))
       log.warn('the policy table is full: a container is not traced', { scope: String(scope) });
     if (verdict === 'unjudged') return;
-    this.#parts.traced.judged(container, verdict === 'trace' ? slot : null);
+    this.#parts.traced.judged(scope, verdict, slot);
     sendToPump({
       type: 'scope',
       verdict: { ...wordsOf(scope), verdict: verdict === 'trace' ? 'trace' : 'ignore', slot },
     });
   }
-}
-
-function wordsOf(scope: bigint): { scopeLo: number; scopeHi: number } {
-  return { scopeLo: Number(scope & 0xffff_ffffn), scopeHi: Number(scope >> 32n) };
 }

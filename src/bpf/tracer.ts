@@ -25,8 +25,6 @@ import { SELF_TEST_ATTEMPTS_MAX, selfTest } from './self-test.ts';
 import { encodeSettings, sliceSetsOf, SLICE_WAYS, startEntriesOf, type TracerOptions } from './settings.ts';
 
 const PAGE_BYTES = 4096;
-/** At the end of every system call: loaded only when it is asked for. */
-const IO_HOOK = 'io_exit';
 const UNHOOKED = [
   'adopt_files',
   'mark_files',
@@ -81,13 +79,13 @@ export class Tracer {
     try {
       const hasGroups = options.byCgroup2 || options.cgroup1Controller !== null;
       this.#groupHooks = hasGroups ? GROUP_HOOKS : [];
-      this.hooks = [...chooseHooks(kernel, this.#groupHooks), ...(options.hasIoTotals ? [IO_HOOK] : [])];
+      this.hooks = chooseHooks(kernel, this.#groupHooks);
       this.#buckets = powerOfTwo(Math.ceil(options.openFilesMax / layout.BUCKET_TAGS));
       this.reads = chooseReads(options.reads, kernel);
       this.#object = new BpfObject(objectFile(this.reads), options.btfPath);
       const startEntries = startEntriesOf(options.pidMax);
       const unused = [...(isByGroups ? [NAMESPACE_ITERATOR] : []), ...(hasGroups ? [] : GROUP_HOOKS)];
-      for (const program of [...OPTIONAL_HOOKS, IO_HOOK].filter((hook) => !this.hooks.includes(hook)).concat(unused)) {
+      for (const program of [...OPTIONAL_HOOKS.filter((hook) => !this.hooks.includes(hook)), ...unused]) {
         this.#object.setAutoload(program, false);
       }
       this.#object.setMaxEntries('ring', options.ringBytes);
@@ -100,6 +98,7 @@ export class Tracer {
         '.rodata.settings',
         encodeSettings(options, kernel, this.#buckets, startEntries, cpuCount),
       );
+      this.#object.setInitialValue('.rodata.io_totals', Uint32Array.of(options.hasIoTotals ? 1 : 0));
       stripes = prepareMetrics(this.#object, options.metrics, cpuCount);
     } finally {
       kernel.close();

@@ -136,7 +136,7 @@ export const KEYS: Readonly<Record<string, Key>> = {
     format: format.listOf(format.errno, 'errnos'),
   },
   'spans.io_totals': {
-    doc: 'Also count bytes and calls that went through the file; a program then runs at every read(2) of the host.',
+    doc: 'Also count bytes and calls that went through the file; costs each read and write of the host some 50 ns.',
     default: false,
     format: format.boolean,
   },
@@ -210,7 +210,7 @@ export const KEYS: Readonly<Record<string, Key>> = {
   resource: { doc: 'Attributes added to every container.', default: {}, format: format.resource },
   'telemetry.metrics.otlp': { doc: "Send fdspan's own metrics.", default: true, format: format.boolean },
   'telemetry.metrics.containers': {
-    doc: "Count each container's opens, failures, open files and durations in the kernel, before any filter, and send them as metrics.",
+    doc: "Count each container's opens, failures, open files and durations in the kernel, before sampling, and send them as metrics.",
     default: true,
     format: format.boolean,
   },
