@@ -23,7 +23,7 @@ import type { Config } from './config/config.ts';
 import { runtimeSettings } from './config/options.ts';
 import { encodeResource } from './encode/resource.ts';
 import type { Attributes } from './model/attributes.ts';
-import type { ToPump } from './model/pump-messages.ts';
+import { wordsOf, type ToPump } from './model/pump-messages.ts';
 import { directoryListener } from './directory-listener.ts';
 import { namespacesListener } from './namespaces-listener.ts';
 import type { SamplingSide } from './sampling-side.ts';
@@ -288,8 +288,4 @@ export class ContainerSide {
       verdict: { ...wordsOf(scope), verdict: verdict === 'trace' ? 'trace' : 'ignore', slot },
     });
   }
-}
-
-function wordsOf(scope: bigint): { scopeLo: number; scopeHi: number } {
-  return { scopeLo: Number(scope & 0xffff_ffffn), scopeHi: Number(scope >> 32n) };
 }

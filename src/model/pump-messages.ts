@@ -77,3 +77,8 @@ export interface PumpOptions {
   readonly sliceMs: number;
   readonly sliceSpansMax: number;
 }
+
+/** A scope as messages name it. */
+export function wordsOf(scope: bigint): { scopeLo: number; scopeHi: number } {
+  return { scopeLo: Number(scope & 0xffff_ffffn), scopeHi: Number(scope >> 32n) };
+}

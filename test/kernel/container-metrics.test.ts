@@ -267,6 +267,7 @@ function loadCounting(t: TestContext): { tracer: Tracer; traced: TracedContainer
     cgroup1Controller: null,
     isHostTraced: false,
     isRuntimePhaseTraced: true,
+    containersMax: 64,
     traceGroupBy: 'process',
     sliceNs: 15_000_000_000n,
     sliceOpensMax: 1000,
