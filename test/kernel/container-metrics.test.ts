@@ -258,7 +258,6 @@ function loadCounting(t: TestContext): { tracer: Tracer; traced: TracedContainer
     openFilesMax: 1024,
     pidMax: 4_194_304,
     isSelfTraced: false,
-    containersMax: 64,
     hostMountNamespace: 0,
     hostPidNamespace: 0,
     filters: { ...NOTHING_WANTED, fileTypes: [8] },
