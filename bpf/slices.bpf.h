@@ -22,6 +22,8 @@ struct opening {
 	u32 verdict; /* of the container, with its slot */
 	u64 execution;
 	u64 slice_begun_boot_ns;
+	u32 random;
+	u32 threshold;
 };
 
 #define SLICE_WAYS    4
@@ -210,6 +212,7 @@ static __always_inline struct slice *slice_at_open(struct opening *opening)
 
 	opening->execution = execution_of(opening);
 	opening->slice_begun_boot_ns = opening->opened_boot_ns;
+	opening->random = randomness(opening->execution, opening->slice_begun_boot_ns);
 	set = slice_set(pid, opening->execution);
 	slice = find_slice(set, opening->execution);
 	if (!slice)
@@ -221,6 +224,7 @@ static __always_inline struct slice *slice_at_open(struct opening *opening)
 	    __sync_val_compare_and_swap(&slice->begun_boot_ns, begun, opening->opened_boot_ns) == begun)
 		tell_slice(slice, opening->execution, begun, SLICE_ROLLED, 0);
 	opening->slice_begun_boot_ns = slice->begun_boot_ns;
+	opening->random = randomness(opening->execution, opening->slice_begun_boot_ns);
 	__sync_fetch_and_add(&slice->opens, 1);
 	return slice;
 }

@@ -3,6 +3,7 @@ import { isMultiCall } from '../model/multi-call.ts';
 import type { TraceCursor } from '../model/trace-cursor.ts';
 import type { AttributeBlocks } from './attribute-blocks.ts';
 import type { SpanArena } from './span-arena.ts';
+import { writeTraceState } from './trace-state.ts';
 
 /** No root is larger: the executable's name at four bytes for each, its numbers and two links. */
 export const ROOT_BYTES_MAX = 2 * (4 * 255) + 2048;
@@ -12,7 +13,8 @@ const TRACE_ID_AT = 6;
 const SPAN_ID_AT = 24;
 const START_AT = 35;
 const END_AT = 44;
-const HEAD_BYTES = 52;
+const HEAD_BYTES = 58;
+const FLAGS = 0x103;
 /** A Link: tag, length, trace id and span id with theirs. */
 const LINK_BYTES = 30;
 const SIGNAL_MASK = 0x7f;
@@ -41,6 +43,7 @@ export class RootEncoder {
     arena.hexadecimal(root.executionLo);
     blocks.endText(arena, blocks.execution, textBegin);
     if (!this.isByContainer) this.writeProcess(root);
+    if (root.hasThreshold) writeTraceState(arena, root.threshold);
     this.writeCounts(root);
     for (let link = 0; link < root.linkCount; link += 1) this.writeLink(root.links, 6 * link);
     arena.patchLength(begin + LENGTH_AT, arena.position - begin - 4);
@@ -64,6 +67,10 @@ export class RootEncoder {
     const { offsetLo, offsetHi } = root;
     arena.patchTime(begin + START_AT, root.startedLo, root.startedHi, offsetLo, offsetHi);
     arena.patchTime(begin + END_AT, root.endedLo, root.endedHi, offsetLo, offsetHi);
+    // flags: sampled, with a random trace id, and no parent elsewhere.
+    bytes[begin + 52] = 0x85;
+    bytes[begin + 53] = 1;
+    arena.patchFixed32(begin + 54, FLAGS);
     arena.position = begin + HEAD_BYTES;
   }
 
@@ -117,6 +124,7 @@ export class RootEncoder {
     if (root.writtenFiles > 0) blocks.writeInt32(arena, blocks.filesByAccess[1], root.writtenFiles);
     if (root.readWrittenFiles > 0) blocks.writeInt32(arena, blocks.filesByAccess[2], root.readWrittenFiles);
     if (root.failedFiles > 0) blocks.writeInt32(arena, blocks.filesFailed, root.failedFiles);
+    if (root.heldReports > 0) blocks.writeInt32(arena, blocks.filesHeld, root.heldReports);
     if (root.isLate) blocks.write(arena, blocks.isLate);
     if (!root.isTold) return;
     blocks.writeInt32(arena, blocks.opens, root.opens);

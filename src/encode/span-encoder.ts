@@ -9,6 +9,7 @@ import { writeTraceId } from './root-encoder.ts';
 import type { SpanArena } from './span-arena.ts';
 import { SpanIds } from './span-ids.ts';
 import { SpanNames } from './span-name.ts';
+import { writeTraceState } from './trace-state.ts';
 
 /** No span is larger: path and directory at four bytes for each, names and numbers. */
 export const SPAN_BYTES_MAX = 8 * layout.PATH_BYTES_MAX + 4096;
@@ -95,6 +96,7 @@ export class SpanEncoder {
     }
     if (this.hasIoTotals && fd >= 0) this.writeIoTotals(cursor);
     this.writeNamespaces(cursor, slot, namespaces);
+    if (cursor.hasThreshold) writeTraceState(arena, cursor.threshold);
     arena.patchLength(begin + LENGTH_AT, arena.position - begin - 4);
   }
 
@@ -215,6 +217,8 @@ function createHead(
   const eight = [0, 0, 0, 0, 0, 0, 0, 0];
   const head = [0x12, 0x80, 0x80, 0, 0x0a, 16, ...eight, ...eight, 0x12, 8, ...eight, 0x22, 8, ...eight];
   head.push(0x30, 1, 0x39, ...eight, 0x41, ...eight);
+  // flags: sampled, with a random trace id, and no parent elsewhere.
+  head.push(0x85, 0x01, 0x03, 0x01, 0, 0);
   const numbers = [
     intAttribute('process.pid', INT32_VARINT_BYTES),
     intAttribute('process.user.id', INT32_VARINT_BYTES),

@@ -3,12 +3,7 @@ import { mix } from '../model/mix.ts';
 import type { RecordCursor } from '../model/record-cursor.ts';
 import * as layout from '../model/record-layout.ts';
 import type { TraceCursor } from '../model/trace-cursor.ts';
-
-/**
- * Reason: Tempo takes 10,000 live traces of a tenant by default. 420 bytes each. Overflow: the oldest one's root is sent at
- * once, counted as `traces_evicted`.
- */
-export const LIVE_TRACES_MAX = 8192;
+import { isBefore } from './word-time.ts';
 
 export const OWN = 0;
 /** Of files that outlived the slice they were opened in. */
@@ -45,7 +40,11 @@ export const DROPPED = 28;
 export const END_REASON = 29;
 export const EXIT_CODE = 30;
 const EXECUTABLE_BYTES = 31;
-const WORDS = 32;
+/** Reports of files that are still open, among FILES. */
+const HELD = 32;
+/** One of its spans claims no threshold. */
+const IS_CUT = 33;
+const WORDS = 34;
 
 const NONE = -1;
 const ENDED = 1;
@@ -136,7 +135,7 @@ export class TraceTable {
     words[at + VPID] = cursor.i32(layout.PAIR_RECORD_VPID);
     words[at + PARENT_PID] = cursor.i32(layout.PAIR_RECORD_PARENT_PID);
     words[at + USER_ID] = cursor.i32(layout.PAIR_RECORD_USER_ID);
-    words[at + THRESHOLD] = cursor.i32(layout.PAIR_RECORD_THRESHOLD);
+    words[at + THRESHOLD] = cursor.threshold;
     words[at + EXECUTABLE_BYTES] = cursor.executableBytes;
     const to = index * TEXT_BYTES;
     for (let byte = 0; byte < cursor.executableBytes; byte += 1)
@@ -159,11 +158,13 @@ export class TraceTable {
     const at = index * WORDS;
     const opened = layout.PAIR_RECORD_OPENED_BOOT_NS;
     const closed = layout.PAIR_RECORD_CLOSED_BOOT_NS;
-    const threshold = cursor.u32(layout.PAIR_RECORD_THRESHOLD);
     words[at + FILES] += 1;
     words[at + BY_ACCESS + (cursor.u32(layout.PAIR_RECORD_OPEN_FLAGS) & 3)] += 1;
-    if (cursor.u8(layout.PAIR_RECORD_REASON) === layout.CLOSE_FAILED) words[at + FAILED] += 1;
-    if (threshold < words[at + THRESHOLD] >>> 0) words[at + THRESHOLD] = threshold | 0;
+    const reason = cursor.u8(layout.PAIR_RECORD_REASON);
+    if (reason === layout.CLOSE_FAILED) words[at + FAILED] += 1;
+    if (reason === layout.CLOSE_HELD) words[at + HELD] += 1;
+    if (cursor.threshold >>> 0 < words[at + THRESHOLD] >>> 0) words[at + THRESHOLD] = cursor.threshold;
+    if (!cursor.hasThreshold) words[at + IS_CUT] = 1;
     const startedLo = cursor.i32(opened);
     const startedHi = cursor.i32(opened + 4);
     if (isBefore(startedLo, startedHi, words[at + STARTED_LO], words[at + STARTED_HI])) {
@@ -223,11 +224,13 @@ export class TraceTable {
     root.parentPid = words[at + PARENT_PID];
     root.userId = words[at + USER_ID];
     root.threshold = words[at + THRESHOLD];
+    root.hasThreshold = words[at + IS_CUT] === 0 && words[at + DROPPED] === 0;
     root.files = words[at + FILES];
     root.readFiles = words[at + BY_ACCESS];
     root.writtenFiles = words[at + BY_ACCESS + 1];
     root.readWrittenFiles = words[at + BY_ACCESS + 2];
     root.failedFiles = words[at + FAILED];
+    root.heldReports = words[at + HELD];
     root.isTold = words[at + IS_TOLD] === 1;
     root.opens = words[at + OPENS];
     root.unsampled = words[at + UNSAMPLED];
@@ -289,9 +292,4 @@ export class TraceTable {
   private home(executionLo: number, begunLo: number, kind: number): number {
     return mix(executionLo ^ kind, begunLo) & (2 * this.tracesMax - 1);
   }
-}
-
-function isBefore(oneLo: number, oneHi: number, otherLo: number, otherHi: number): boolean {
-  if (oneHi !== otherHi) return oneHi >>> 0 < otherHi >>> 0;
-  return oneLo >>> 0 < otherLo >>> 0;
 }

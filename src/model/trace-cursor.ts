@@ -27,14 +27,17 @@ export class TraceCursor {
   vpid = 0;
   parentPid = 0;
   userId = 0;
-  /** The smallest of its children's, as the record has it. */
+  /** The smallest of its children's, as RecordCursor has it. */
   threshold = 0;
-  /** Spans of the trace, and of them by access and failed. */
+  /** Whether all its children claim theirs. */
+  hasThreshold = true;
+  /** Spans of the trace, and of them by access, failed, and reports of files that are still open. */
   files = 0;
   readFiles = 0;
   writtenFiles = 0;
   readWrittenFiles = 0;
   failedFiles = 0;
+  heldReports = 0;
   /** What the kernel told of the slice; `isTold` is false when it didn't. */
   isTold = false;
   opens = 0;

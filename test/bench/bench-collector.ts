@@ -41,7 +41,8 @@ export async function startBenchCollector(
       endpoint: protocol === 'grpc' ? endpoint : `${endpoint}/v1/traces`,
       protocol,
       containerIds,
-      set,
+      // On by default for users, off for tests.
+      set: { 'telemetry.metrics.containers': 'true', ...set },
       ...(configFile === undefined ? {} : { configFile }),
     });
     const startMs = performance.now() - beganMs;

@@ -20,6 +20,13 @@ export interface Pair {
   readonly random: number;
   readonly inode: bigint;
   readonly sizeBytes: bigint;
+  /** What went through the file; left out: nothing. */
+  readonly io?: {
+    readonly readBytes: bigint;
+    readonly writtenBytes: bigint;
+    readonly reads: number;
+    readonly writes: number;
+  };
   readonly pid: number;
   readonly tid: number;
   readonly vpid: number;
@@ -48,6 +55,12 @@ export function recordOf(pair: Pair): Uint8Array {
   const times = [pair.openedBootNs, pair.closedBootNs, pair.openDurationNs];
   const longs = [...times, pair.execution, pair.sliceBegunBootNs, pair.inode, pair.sizeBytes];
   longs.forEach((word, at) => record.writeBigUInt64LE(word, 16 + 8 * at));
+  if (pair.io !== undefined) {
+    record.writeBigUInt64LE(pair.io.readBytes, 72);
+    record.writeBigUInt64LE(pair.io.writtenBytes, 80);
+    record.writeUInt32LE(pair.io.reads, 88);
+    record.writeUInt32LE(pair.io.writes, 92);
+  }
   record.writeUInt32LE(pair.random, 96);
   const ids = [pair.pid, pair.tid, pair.vpid, pair.parentPid, pair.userId];
   const words = [...ids, pair.fd >>> 0, pair.openFlags, pair.mode, pair.device, ...pair.namespaces];
@@ -164,6 +177,7 @@ function integer(value: bigint | number): number | bigint {
 
 export interface Surroundings {
   readonly level: Level;
+  readonly hasIoTotals?: boolean | undefined;
   readonly offsetNs: bigint;
   /** Of the container's own namespaces; 0 = not known. */
   readonly namespaces: readonly number[];
@@ -185,6 +199,13 @@ export function spanOf(pair: Pair, around: Surroundings): ExpectedSpan {
     'fdspan.fd': errno === null ? pair.fd : undefined,
     'error.type': errno ?? undefined,
   };
+  if (around.hasIoTotals === true && errno === null) {
+    const { readBytes, writtenBytes, reads, writes } = pair.io!;
+    attributes['fdspan.io.read.bytes'] = integer(readBytes);
+    attributes['fdspan.io.read.calls'] = reads;
+    attributes['fdspan.io.write.bytes'] = integer(writtenBytes);
+    attributes['fdspan.io.write.calls'] = writes;
+  }
   NAMESPACES.forEach((name, at) => {
     const [own, usual] = [pair.namespaces[at], around.namespaces[at]];
     if (own !== 0 && usual !== 0 && own !== usual) attributes[`fdspan.ns.${name}`] = own;

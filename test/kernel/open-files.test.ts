@@ -61,7 +61,7 @@ async function makeBench(t: TestContext): Promise<Bench> {
   const receiver = await startReceiver({ protocol: 'http/protobuf' });
   t.after(() => receiver.close());
   const socket = join(folder, 'control.sock');
-  const stateFile = join(folder, 'open-files.state');
+  const stateFile = join(folder, 'open-times.state');
   return {
     folder,
     socket,

@@ -127,7 +127,8 @@ test(
   { skip },
   async (t) => {
     const opens = 200_003;
-    const reloads = 24;
+    // The log tells the same thing ten times a minute.
+    const reloads = 9;
     const bench = await startBench(t, 'files: {exclude: ["**/hammer-[0-3]-*"]}\n');
     const workload = await bench.start('hammer', opens);
     const finished = workload.finished();
@@ -144,10 +145,9 @@ test(
     const counters = await bench.stop();
     t.diagnostic(`${done} reloads while the workload ran; ${counters.path_excluded} excluded`);
     assert.ok(done >= 2, `${done} reloads`);
-    assert.equal(counters.opens_in_scope, opens);
-    assert.equal(counters.ring_full, 0);
-    assert.equal(counters.open_table_full, 0);
-    assert.equal(bench.spansOf('/hammer-') + Number(counters.path_excluded), opens);
+    const told = JSON.stringify(counters);
+    assert.equal(Number(counters.spans_encoded) + Number(counters.path_excluded), opens, told);
+    assert.equal(bench.spansOf('/hammer-'), counters.spans_accepted, told);
     assert.ok(Number(counters.path_excluded) > 0 && bench.spansOf('/hammer-') > 0);
   },
 );

@@ -1,7 +1,8 @@
 // The table of `fdspan open`.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { openFilesText } from '../../src/cli/open.ts';
+import { PassThrough } from 'node:stream';
+import { open, openFilesText } from '../../src/cli/open.ts';
 
 const ROW = {
   container: 'web',
@@ -57,3 +58,17 @@ test('what a container named can’t move the cursor', () => {
   // eslint-disable-next-line no-control-regex
   assert.doesNotMatch(text, /[\x00-\x09\x0b-\x1f\u202e]/);
 });
+
+for (const [what, args, exitCode, reason] of [
+  ['no collector', ['--socket', '/nowhere/control.sock'], 69, /no fdspan is running/],
+  ['an option that is none', ['--nope'], 64, /--nope/],
+  ['a glob that is wrong', ['--path', '{'], 64, /"\{"/],
+  ['a key that is none', ['--set', 'control.sockt=x'], 78, /control\.sockt/],
+] as const) {
+  test(`${what} ends with ${exitCode} and says so`, async () => {
+    const [stdout, stderr] = [new PassThrough(), new PassThrough()];
+    assert.equal(await open(args, { stdout, stderr, env: {} }), exitCode);
+    assert.match(String(stderr.read()), reason);
+    assert.equal(stdout.read(), null);
+  });
+}

@@ -23,12 +23,12 @@ function setKeys(origins: ReadonlyMap<string, string>): number {
 }
 
 test('each example of the document is a right configuration', () => {
-  assert.equal(examples.length, 5);
+  assert.equal(examples.length, 6);
   for (const text of examples) {
     const { origins } = load(text, { checks: STAGE_CHECKS });
     assert.ok(setKeys(origins) >= 2, text);
   }
-  const { config } = load(examples[4]);
+  const { config } = load(examples[5]);
   assert.deepEqual(config.resource, { 'deployment.environment.name': 'edge', 'service.version': '1.10' });
 });
 

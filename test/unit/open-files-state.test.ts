@@ -30,7 +30,7 @@ let path: string;
 
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'fdspan-state-'));
-  path = join(folder, 'run/open-files.state');
+  path = join(folder, 'run/open-times.state');
 });
 
 afterEach(() => rmSync(folder, { recursive: true }));
@@ -72,7 +72,7 @@ test('it is for its owner only, leaves nothing beside it, and is replaced whole'
   await write(3);
   await write(1);
   assert.equal(statSync(path).mode & 0o777, 0o600);
-  assert.deepEqual(readdirSync(join(folder, 'run')), ['open-files.state']);
+  assert.deepEqual(readdirSync(join(folder, 'run')), ['open-times.state']);
   assert.equal((await readStateFile(path, BOOT))?.count, 1);
 });
 
@@ -84,7 +84,7 @@ test('a write that fails leaves the old file', async () => {
   }
   await assert.rejects(writeStateFile(path, KEY, BOOT, failing()), /the iterator ended/);
   assert.equal((await readStateFile(path, BOOT))?.count, 2);
-  assert.deepEqual(readdirSync(join(folder, 'run')), ['open-files.state']);
+  assert.deepEqual(readdirSync(join(folder, 'run')), ['open-times.state']);
 });
 
 test('where the new file would go, a link of somebody else isn’t followed', async () => {
