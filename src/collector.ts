@@ -179,7 +179,7 @@ export class Collector {
     if (!this.#isDetached) await this.#containers.reload(config);
   }
 
-  /** When the pump turned last, by the wall clock; it turns some ten times a second, idle or stalled. */
+  /** When the pump turned last, by the boot clock; it turns some ten times a second, idle or stalled. */
   get pumpTurnedMs(): number {
     return this.#pump.readCounters().pump_turned_ms;
   }
@@ -215,12 +215,12 @@ export class Collector {
       limits.stopSpans === 0 || pending <= limits.stopSpans
         ? FOR_EVER
         : this.#tracer.oldestBootNs(limits.stopSpans);
-    const deadlineMs = Date.now() + limits.stopDeadlineMs;
+    const deadlineMs = performance.now() + limits.stopDeadlineMs;
     // Every slice that is live has ended now.
     this.#tracer.expireSlices(FOR_EVER);
     await this.#tracer.stopPending(until, () => this.#portionSent(deadlineMs));
     await this.#pump.stop();
-    await this.#sink.flush(Math.max(0, deadlineMs - Date.now()));
+    await this.#sink.flush(Math.max(0, deadlineMs - performance.now()));
     const counters = this.counters();
     this.#sink.close();
     this.#tracer.close();
@@ -231,7 +231,7 @@ export class Collector {
   async #portionSent(deadlineMs: number): Promise<void> {
     await this.#pump.drained();
     const roomBytes = this.#parts.config.export.queue.bytesMax / 2;
-    while (this.#sink.queuedBytes > roomBytes && Date.now() < deadlineMs) await sleep(QUEUE_LOOK_MS);
+    while (this.#sink.queuedBytes > roomBytes && performance.now() < deadlineMs) await sleep(QUEUE_LOOK_MS);
   }
 
   async #begin(): Promise<void> {

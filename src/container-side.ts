@@ -167,7 +167,7 @@ export class ContainerSide {
 
   /** Once a second: forgets what is gone for long, and makes up for records of groups that were lost. */
   tick(): void {
-    const now = Date.now();
+    const now = performance.now();
     this.#registry.tick(now);
     this.#namespaces?.tick(now);
     this.#recentStates.watchNew();
@@ -249,7 +249,7 @@ export class ContainerSide {
     if (!scopes.has(scope)) {
       this.#policy.forget(scope);
       this.#parts.traced.judged(scope, null);
-      this.#strangers.set(scope, Date.now());
+      this.#strangers.set(scope, performance.now());
     }
     const verdict = { ...wordsOf(scope), verdict: 'ignore', slot: 0 } as const;
     this.#parts.sendToPump({ type: 'scope', verdict });

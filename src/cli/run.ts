@@ -58,7 +58,7 @@ export async function run(args: readonly string[], io: CommandIo): Promise<numbe
     log,
   });
   const notifier = createSdNotifier({ environment: io.env, send: sendDatagram });
-  const control = await listen(config, collector, log, beganUnixMs);
+  const control = await listen(config, collector, log);
   if (control !== null) tap.offer = (request) => control.offerRequest(request);
   notifier.ready(collector.scope.explanation);
   notifier.startWatchdog(() => collector.pumpTurnedMs);
@@ -124,16 +124,11 @@ interface Tap {
 }
 
 /** Without its socket the collector goes on: spans matter more than the commands that ask it. */
-async function listen(
-  config: Config,
-  collector: Collector,
-  log: Logger,
-  beganUnixMs: number,
-): Promise<ControlServer | null> {
+async function listen(config: Config, collector: Collector, log: Logger): Promise<ControlServer | null> {
   const status = (): CollectorStatus => ({
     version: version(),
     pid: process.pid,
-    uptimeSeconds: Math.round((Date.now() - beganUnixMs) / 1000),
+    uptimeSeconds: Math.round(process.uptime()),
     attachMode: ATTACH_MODE,
     scope: collector.scope.explanation,
     endpoint: maskUrlSecrets(config.export.endpoint),

@@ -15,8 +15,8 @@ export interface PumpStages {
   readonly clock: {
     readonly offsetLo: number;
     readonly offsetHi: number;
-    readonly offsetMs: number;
-    measure(): void;
+    /** Returns the boot time in milliseconds; may change the offset. */
+    turn(): number;
   };
   readonly check: (cursor: RecordCursor) => number;
   readonly scopes: {
@@ -49,8 +49,6 @@ export interface PumpStages {
     readonly spanCount: number;
     readonly rootCount: number;
     readonly heldCount: number;
-    /** When the first span was added, by the wall clock. */
-    readonly begunMs: number;
     readonly encoder: { readonly names: { reset(slot: number): void } };
     hasRoom(): boolean;
     add(cursor: RecordCursor, slot: number, trace: TraceCursor): boolean;
