@@ -179,9 +179,9 @@ export class Collector {
     if (!this.#isDetached) await this.#containers.reload(config);
   }
 
-  /** When the pump turned last, by the boot clock; it turns some ten times a second, idle or stalled. */
-  get pumpTurnedMs(): number {
-    return this.#pump.readCounters().pump_turned_ms;
+  /** What the pump counts. It turns some ten times a second, idle or stalled: `pump_turned_ms`, by the boot clock. */
+  get pumped(): ReturnType<PumpThread['readCounters']> {
+    return this.#pump.readCounters();
   }
 
   /** What waits to be sent. */

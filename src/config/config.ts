@@ -58,7 +58,12 @@ export interface Config {
   };
   readonly resource: Readonly<Record<string, string>>;
   readonly telemetry: {
-    readonly metrics: { readonly otlp: boolean; readonly containers: boolean; readonly pressure: boolean };
+    readonly metrics: {
+      readonly otlp: boolean;
+      readonly containers: boolean;
+      readonly pressure: boolean;
+      readonly prometheus: { readonly host: string; readonly port: number } | null;
+    };
     readonly logLevel: 'error' | 'warn' | 'info' | 'debug';
   };
   readonly control: { readonly socket: string; readonly stateFile: string | null };

@@ -244,9 +244,9 @@ export const KEYS: Readonly<Record<string, Key>> = {
     format: format.boolean,
   },
   'telemetry.metrics.prometheus': {
-    doc: 'Prometheus address (not built yet).',
+    doc: 'Port (on loopback) or ADDRESS:PORT where /metrics, /healthz and /readyz are served, to whoever can connect; null: none.',
     default: null,
-    format: format.notYetBuilt(null),
+    format: format.listenAddress,
   },
   'telemetry.log_level': {
     doc: 'Least level that is logged.',

@@ -28,6 +28,8 @@ export type FromPump =
       readonly spans: number;
       readonly processSpans: number;
       readonly heldSpans: number;
+      /** When the first file of it was closed, by the boot clock; 0: it has only roots. */
+      readonly closedBootMs: number;
     }
   /** A record of the kernel about a scope, copied as it is (SCOPE_CREATED, _REMOVED or _DESCRIBED). */
   | { readonly type: 'scope-record'; readonly record: Uint8Array }

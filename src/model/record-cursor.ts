@@ -29,6 +29,11 @@ export class RecordCursor {
     return this.words[(this.offset + field) >>> 2] | 0;
   }
 
+  /** Returns a 64-bit number of nanoseconds in milliseconds. */
+  milliseconds(field: number): number {
+    return (this.u32(field + 4) * 0x100000000 + this.u32(field)) / 1e6;
+  }
+
   /** Returns the 32-bit word at `field`, a multiple of 4; the high half of a 64-bit field is at `field + 4`. */
   u32(field: number): number {
     return this.words[(this.offset + field) >>> 2];

@@ -47,6 +47,8 @@ export class Pump {
   /** When the turn began, by the boot clock, as all times here: the wall clock may be stepped. */
   private nowMs = 0;
   private requestBegunMs = 0;
+  /** When the first file of the open request was closed; 0: it has none. */
+  private closedMs = 0;
   private isReplayDue = false;
   private isStalled = false;
   private isRingEmpty = false;
@@ -188,6 +190,7 @@ export class Pump {
   private encode(slot: number): boolean {
     const { request, traces, clock } = this.stages;
     if (traces.isFull) this.roots.evict();
+    if (this.closedMs === 0) this.closedMs = this.cursor.milliseconds(layout.PAIR_RECORD_CLOSED_BOOT_NS);
     traces.add(this.cursor, slot, this.trace, clock.offsetLo, clock.offsetHi);
     return request.add(this.cursor, slot, this.trace);
   }
@@ -245,7 +248,9 @@ export class Pump {
     this.requestBegunMs = this.nowMs;
     this.counters[REQUESTS_SEALED] += 1;
     this.counters[BYTES_ENCODED] += bytes;
-    this.stages.post({ type: 'request', index, bytes, spans, processSpans, heldSpans });
+    const closedBootMs = this.closedMs;
+    this.closedMs = 0;
+    this.stages.post({ type: 'request', index, bytes, spans, processSpans, heldSpans, closedBootMs });
     return true;
   }
 
