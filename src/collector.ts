@@ -74,17 +74,15 @@ export class Collector {
     this.#tracer = tracer;
     this.scope = scope;
     this.hostAttributes = host;
-    this.#pump = new PumpThread(pumpOptions(config, tracer.ring, parts.version), {
+    const settings = pumpOptions(config, tracer.ring, parts.version);
+    const onUnread = (error: unknown): void => parts.log.warn("control groups can't be read", { error });
+    this.#pump = new PumpThread(settings, {
       request: (bytes, ...spans) => {
         parts.tap?.(bytes);
         return this.#sink.enqueue(bytes, ...spans);
       },
       scopeRecord: (record) => this.#containers.takeRecord(record),
-      scopeUnknown: (scope) => {
-        this.#containers.scopeUnknown(scope).catch((error: unknown) => {
-          parts.log.warn("control groups can't be read", { error });
-        });
-      },
+      scopeUnknown: (scope) => void this.#containers.scopeUnknown(scope).catch(onUnread),
     });
     this.#sink = parts.makeSink(this.#pump.counters);
     this.#traced = new TracedContainers(tracer.containerCounts, config.scope.host ? host : null);
@@ -103,6 +101,7 @@ export class Collector {
       containers: () => this.#containers.list(),
       drained: () => this.#pump.drained(),
       counters: () => tracer.counters.read(),
+      redaction: settings.redaction,
     });
   }
 

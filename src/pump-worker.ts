@@ -5,6 +5,7 @@ import { OpenRequest } from './encode/request.ts';
 import { SpanArena } from './encode/span-arena.ts';
 import { ScopeTable } from './enrich/scope-table.ts';
 import { WaitingArea } from './enrich/waiting-area.ts';
+import { Redactor } from './filter/redactor.ts';
 import { LiveTraces } from './group/live-traces.ts';
 import type { FromPump, PumpOptions, ToPump } from './model/pump-messages.ts';
 import { Pump } from './pump/pump.ts';
@@ -42,6 +43,7 @@ function runPump(options: PumpOptions): void {
     waiting: new WaitingArea(options.waitingRecordsMax),
     traces: new LiveTraces(options),
     request,
+    redactor: options.redaction === undefined ? undefined : new Redactor(options.redaction),
     sealInto: (index) => request.seal(sealed[index]),
     receive: () => receiveMessageOnPort(port)?.message as ToPump | undefined,
     post,

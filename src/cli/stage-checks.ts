@@ -7,7 +7,9 @@ import { compileRules, type ContainerRule } from '../containers/rules.ts';
 import { checkHeader, headersFileProblems, tlsProblems } from '../export/check-credentials.ts';
 import { parseEndpoint } from '../export/endpoint.ts';
 import { addGlob, createAutomaton } from '../filter/glob-parser.ts';
+import { compileRedaction } from '../filter/redactor.ts';
 import { globTableOf } from '../kernel-filters.ts';
+import type { RedactRule } from '../model/redaction.ts';
 
 type Tls = Readonly<Record<'ca' | 'cert' | 'key', string | null>>;
 
@@ -39,6 +41,7 @@ const VALUES: StageChecks['values'] = {
   'containers.labels': eachItem((glob: string) => compileGlob(glob, 'name')),
   'files.exclude': eachByteGlob,
   'files.include': eachByteGlob,
+  'files.redact': eachItem(({ path }: RedactRule) => addGlob(createAutomaton(), path, 0)),
   'processes.exclude': eachByteGlob,
   // The protocol that takes a path: which one is meant shows when every source is read.
   'export.endpoint': told((endpoint: string) => parseEndpoint(endpoint, 'http/protobuf')),
@@ -49,6 +52,11 @@ const VALUES: StageChecks['values'] = {
 const BYTE_GLOBS: WholeCheck = {
   keys: ['files.exclude', 'files.include', 'processes.exclude'],
   problems: (config) => sentence('files.exclude', () => globTableOf(config)),
+};
+
+const REDACTION: WholeCheck = {
+  keys: ['files.redact'],
+  problems: ({ files: { redact } }) => sentence('files.redact', () => compileRedaction(redact)),
 };
 
 const ENDPOINT: WholeCheck = {
@@ -80,7 +88,7 @@ function sentence(key: string, judge: () => unknown): { key: string; message: st
 /** For commands that read the configuration but send nothing. */
 export const STAGE_CHECKS: StageChecks = {
   values: VALUES,
-  wholes: [BYTE_GLOBS, ENDPOINT, CLIENT_CERTIFICATE],
+  wholes: [BYTE_GLOBS, REDACTION, ENDPOINT, CLIENT_CERTIFICATE],
 };
 
 /** Also reads the files that the configuration names. */

@@ -1,4 +1,5 @@
 // What the code gets of the configuration, in its own units: milliseconds, bytes.
+import type { RedactRule } from '../model/redaction.ts';
 
 export interface Config {
   readonly kernel: { readonly btf: string | null; readonly reads: 'auto' | 'cast' | 'probe' };
@@ -24,6 +25,8 @@ export interface Config {
     readonly include: readonly string[];
     /** Empty: all. */
     readonly access: readonly string[];
+    readonly redact: readonly RedactRule[];
+    readonly redactKey: string | null;
   };
   readonly processes: {
     readonly exclude: readonly string[];

@@ -143,6 +143,26 @@ export const cgroup1Hierarchy: Format = (value) => {
 /** A number is text here: `2024` is a directory's name. */
 export const glob: Format = (value) => text(typeof value === 'number' ? String(value) : value);
 
+/** A glob alone is masked. */
+export const redactRule: Format = (value) => {
+  const entries = typeof value === 'object' ? entriesOf(value) : null;
+  if (entries === null) return { path: glob(value), with: 'mask' };
+  const { path, with: how = 'mask', ...others } = Object.fromEntries(entries);
+  if (typeof path !== 'string' || path === '' || Object.keys(others).length > 0)
+    throw new Error('a glob, or a map such as {path: "/home/*/**", with: hash}');
+  return { path, with: oneOf('mask', 'hash')(how) };
+};
+
+/** Reason: as many characters as the hash's key has bytes. */
+const SECRET_CHARACTERS_MIN = 16;
+
+export const secretOrNull: Format = (value) => {
+  const secret = textOrNull(value) as string | null;
+  if (secret !== null && secret.length < SECRET_CHARACTERS_MIN)
+    throw new Error(`text of at least ${SECRET_CHARACTERS_MIN} characters, or null`);
+  return secret;
+};
+
 export const socketPath: Format = (value) => {
   const bytesCount = Buffer.byteLength(String(text(value)));
   if (bytesCount > SOCKET_PATH_BYTES_MAX) throw new Error(`a path of at most ${SOCKET_PATH_BYTES_MAX} bytes`);

@@ -1,4 +1,5 @@
 // What the main thread and the pump tell each other. Plain data only: it crosses a worker boundary.
+import type { Redaction } from './redaction.ts';
 import type { ContainerUpdate, ScopeVerdict } from './container-slot.ts';
 
 /** Main thread → pump. After each post the main thread writes to the pump's eventfd. */
@@ -71,6 +72,8 @@ export interface PumpOptions {
   readonly spanName: 'template' | 'operation';
   readonly spanNamesMax: number;
   readonly scopeVersion: string;
+  /** Absent: paths are told as they are. */
+  readonly redaction?: Redaction | undefined;
   readonly traceGroupBy: 'process' | 'container';
   readonly sliceMs: number;
   readonly sliceSpansMax: number;

@@ -8,9 +8,11 @@ export class RecordCursor {
   /** First byte of the record in `bytes`, and its length without the ring's header. */
   offset = 0;
   length = 0;
-  /** Set by decode for a pair: where its two strings lie in `bytes`. */
+  /** Set by decode for a pair: where its two strings lie, in `bytes` and in `path`. */
   executableOffset = 0;
   executableBytes = 0;
+  /** The same memory as `bytes`, unless the path was redacted. */
+  path = new Uint8Array(0);
   pathOffset = 0;
   pathBytes = 0;
 

@@ -33,6 +33,8 @@ export interface PumpStages {
     keep(): void;
     endReplay(): void;
   };
+  /** Hides what rules say of a pair's path; absent: nothing. */
+  readonly redactor?: { redact(cursor: RecordCursor): void } | undefined;
   readonly traces: {
     readonly isFull: boolean;
     readonly count: number;

@@ -192,6 +192,7 @@ export class Pump {
     if (traces.isFull) this.roots.evict();
     if (this.closedMs === 0) this.closedMs = this.cursor.milliseconds(layout.PAIR_RECORD_CLOSED_BOOT_NS);
     traces.add(this.cursor, slot, this.trace, clock.offsetLo, clock.offsetHi);
+    this.stages.redactor?.redact(this.cursor);
     return request.add(this.cursor, slot, this.trace);
   }
 
