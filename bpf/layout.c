@@ -22,6 +22,7 @@ struct restore_arguments restore_arguments;
 struct self_test_arguments self_test_arguments;
 struct pending_open pending_open;
 struct live_settings live_settings;
+struct host_namespaces host_namespaces;
 struct walk_arguments walk_arguments;
 struct user_range user_range;
 struct filters filters_value;

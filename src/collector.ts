@@ -3,7 +3,7 @@
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { bootNs } from './bpf/libc.ts';
-import { hostNamespace } from './bpf/host-namespace.ts';
+import { findHostNamespaces } from './bpf/host-namespace.ts';
 import { Tracer } from './bpf/tracer.ts';
 import { findHierarchies, layoutOf, type CgroupHierarchy } from './containers/cgroup-mounts.ts';
 import { hostAttributes } from './containers/host.ts';
@@ -112,7 +112,7 @@ export class Collector {
   static async start(parts: CollectorParts): Promise<Collector> {
     const hierarchies = findHierarchies(await readFile('/proc/self/mountinfo', 'latin1'));
     const scope = chooseScope(parts.config.scope, hierarchies, layoutOf(hierarchies));
-    const hostNamespaces = { mnt: await hostNamespace('mnt'), pid: await hostNamespace('pid') };
+    const hostNamespaces = await findHostNamespaces(parts.config.kernel.btf);
     const host = await hostAttributes();
     const tracer = new Tracer(
       await kernelOptions(parts.config, scope, hostNamespaces, kernelFilters(parts.config)),
