@@ -1,5 +1,6 @@
 // `fdspan run`: starts the collector, and stops it when it is told to.
 import { Collector } from '../collector.ts';
+import { GIVEN_UP, lockDown } from '../bpf/lock-down.ts';
 import { sendDatagram } from '../bpf/libc.ts';
 import type { Config } from '../config/config.ts';
 import { Exporter } from '../export/exporter.ts';
@@ -57,6 +58,7 @@ export async function run(args: readonly string[], io: CommandIo): Promise<numbe
     return started;
   }
   const { collector, exporter } = started;
+  giveUpRights(log);
   watchHealth(port, collector);
   reload.now = createReload(loaded, {
     load: () => loadAgain(args, io),
@@ -102,6 +104,12 @@ export async function run(args: readonly string[], io: CommandIo): Promise<numbe
   log.flush();
   log.info('summary', { counters });
   return EXIT_OK;
+}
+
+function giveUpRights(log: Logger): void {
+  const whyNot = lockDown();
+  if (whyNot === null) log.debug('given up for good', { what: GIVEN_UP });
+  else log.warn('the rights of the start are kept: they could not be given up', { error: whyNot });
 }
 
 /**
