@@ -5,10 +5,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { bootNs } from './bpf/libc.ts';
 import { findHostNamespaces } from './bpf/host-namespace.ts';
 import { Tracer } from './bpf/tracer.ts';
-import { findHierarchies, layoutOf, type CgroupHierarchy } from './containers/cgroup-mounts.ts';
+import { findHierarchies, layoutOf } from './containers/cgroup-mounts.ts';
 import { hostAttributes } from './containers/host.ts';
-import type { HostNamespaces } from './containers/namespaces.ts';
 import { chooseScope, type ScopeChoice } from './containers/scope-choice.ts';
+import type { CollectorParts, Found } from './collector-parts.ts';
 import { ContainerSide } from './container-side.ts';
 import type { Config } from './config/config.ts';
 import { kernelOptions, pumpOptions } from './config/options.ts';
@@ -19,10 +19,10 @@ import type { OpenFilesQuery } from './model/open-file-row.ts';
 import type { SlotCount } from './model/slot-counts.ts';
 import { hasPending, OpenFileSide } from './open-files/open-file-side.ts';
 import { PumpThread } from './pump-thread.ts';
+import { SAMPLING_TICK_MS, SamplingSide } from './sampling-side.ts';
 import type { RequestSink } from './request-sink.ts';
 import { TracedContainers } from './traced-containers.ts';
 import { summarize } from './telemetry/summary.ts';
-import type { Logger } from './telemetry/log.ts';
 
 const TICK_MS = 1000;
 /** Reason: what it finds was missed already; it costs a look at every open file of the host. */
@@ -35,35 +35,19 @@ const EXPIRE_EVERY_MS = 2000;
 const NS_PER_MS = 1_000_000n;
 const FOR_EVER = 0xffff_ffff_ffff_ffffn;
 
-export interface CollectorParts {
-  readonly config: Config;
-  readonly version: string;
-  readonly log: Logger;
-  readonly makeSink: (counters: Float64Array) => RequestSink;
-  /** Sees each sealed request before the sink does; must not keep the bytes. */
-  readonly tap?: (request: Uint8Array) => void;
-}
-
-/** What the start finds out before the collector is made. */
-interface Found {
-  readonly tracer: Tracer;
-  readonly scope: ScopeChoice;
-  readonly host: Attributes;
-  readonly hierarchies: readonly CgroupHierarchy[];
-  readonly hostNamespaces: HostNamespaces;
-}
-
 export class Collector {
   readonly #parts: CollectorParts;
   readonly #tracer: Tracer;
   readonly #pump: PumpThread;
+  readonly #sampling: SamplingSide;
   readonly #containers: ContainerSide;
   readonly #openFiles: OpenFileSide;
   readonly #traced: TracedContainers;
   readonly #sink: RequestSink;
   readonly #timers: NodeJS.Timeout[] = [];
   #isDetached = false;
-  #lastCounted: CountedContainer[] | null = null;
+  /** What was counted for each container, when the collector has stopped. */
+  lastCounted: readonly CountedContainer[] = [];
   readonly scope: ScopeChoice;
   readonly hostAttributes: Attributes;
 
@@ -86,9 +70,11 @@ export class Collector {
     });
     this.#sink = parts.makeSink(this.#pump.counters);
     this.#traced = new TracedContainers(tracer.containerCounts, config.scope.host ? host : null);
+    this.#sampling = new SamplingSide(config, tracer.sampling, this.#pump);
     this.#containers = new ContainerSide({
       ...parts,
       ...found,
+      sampling: this.#sampling,
       traced: this.#traced,
       hostAttributes: host,
       sendToPump: (message) => this.#pump.send(message),
@@ -122,6 +108,7 @@ export class Collector {
       await collector.#begin();
     } catch (error) {
       collector.#containers.close();
+      collector.#sampling.close();
       await collector.#pump.stop();
       tracer.close();
       throw error;
@@ -163,19 +150,18 @@ export class Collector {
     return this.#containers.withResources();
   }
 
-  /**
-   * What was counted for each container, and the last numbers of those that ended since the last call. After a stop, once:
-   * the last numbers of all.
-   */
+  /** What was counted for each container, and the last numbers of those that ended since the last call. */
   async counted(): Promise<readonly CountedContainer[]> {
-    return this.#lastCounted?.splice(0) ?? (this.#isDetached ? [] : this.#traced.look());
+    return this.#isDetached ? [] : this.#traced.look();
   }
 
   /** Filters, and judges all containers by the rules of another configuration. */
   async reload(config: Config): Promise<void> {
     if (this.#isDetached) return;
-    await this.#tracer.changeFilters(kernelFilters(config));
+    await this.#tracer.filters.change(kernelFilters(config));
+    this.#sampling.prepare(config);
     if (!this.#isDetached) await this.#containers.reload(config);
+    this.#sampling.apply(config);
   }
 
   /** What the pump counts. It turns some ten times a second, idle or stalled: `pump_turned_ms`, by the boot clock. */
@@ -207,7 +193,7 @@ export class Collector {
     // Records of a container that just began wait for its verdict.
     await this.#containers.finish(limits.metadataWaitMs + SETTLE_MARGIN_MS);
     await this.#openFiles.saveLast();
-    this.#lastCounted = [...(await this.#traced.lastLook())];
+    this.lastCounted = await this.#traced.lastLook();
     const kernel = this.#tracer.counters.read();
     const pending = kernel['opens_tracked'] - kernel['pairs_finished'];
     const until =
@@ -222,6 +208,7 @@ export class Collector {
     await this.#sink.flush(Math.max(0, deadlineMs - performance.now()));
     const counters = this.counters();
     this.#sink.close();
+    this.#sampling.close();
     this.#tracer.close();
     return counters;
   }
@@ -235,10 +222,8 @@ export class Collector {
 
   async #begin(): Promise<void> {
     await this.#pump.ready;
-    this.#pump.send({
-      type: 'scope',
-      verdict: { scopeLo: 0, scopeHi: 0, verdict: 'trace', slot: 0 },
-    });
+    const verdict = { scopeLo: 0, scopeHi: 0, verdict: 'trace', slot: 0 } as const;
+    this.#pump.send({ type: 'scope', verdict });
     await this.#openFiles.begin();
     this.#tracer.attachGroups();
     await this.#containers.begin();
@@ -251,6 +236,7 @@ export class Collector {
     await this.#openFiles.start();
     this.#timers.push(
       setInterval(() => this.#tick(), TICK_MS),
+      setInterval(() => this.#sampling.tick(), SAMPLING_TICK_MS),
       setInterval(() => void this.#sweep(), SWEEP_EVERY_MS),
       setInterval(() => this.#expireSlices(), EXPIRE_EVERY_MS),
     );

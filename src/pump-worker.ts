@@ -5,6 +5,7 @@ import { OpenRequest } from './encode/request.ts';
 import { SpanArena } from './encode/span-arena.ts';
 import { ScopeTable } from './enrich/scope-table.ts';
 import { WaitingArea } from './enrich/waiting-area.ts';
+import { PairSampler } from './filter/pair-sampler.ts';
 import { Redactor } from './filter/redactor.ts';
 import { LiveTraces } from './group/live-traces.ts';
 import type { FromPump, PumpOptions, ToPump } from './model/pump-messages.ts';
@@ -42,6 +43,7 @@ function runPump(options: PumpOptions): void {
     scopes: new ScopeTable(Math.max(1024, SCOPES_PER_CONTAINER * options.containersMax)),
     waiting: new WaitingArea(options.waitingRecordsMax),
     traces: new LiveTraces(options),
+    sampler: new PairSampler(options.sampling),
     request,
     redactor: options.redaction === undefined ? undefined : new Redactor(options.redaction),
     sealInto: (index) => request.seal(sealed[index]),

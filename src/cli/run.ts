@@ -97,7 +97,7 @@ export async function run(args: readonly string[], io: CommandIo): Promise<numbe
   ]);
   const counters = await collector.stop();
   // Last: only a stopped collector knows the containers' last numbers.
-  await containers?.shutdown(OWN_TELEMETRY_DEADLINE_MS, true);
+  await containers?.shutdown(OWN_TELEMETRY_DEADLINE_MS, collector.lastCounted);
   for (const violation of lawViolations(counters))
     log.error('the law of conservation is broken', { violation });
   await port.server?.close();

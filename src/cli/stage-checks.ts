@@ -1,5 +1,6 @@
 // What the stages can tell of a configuration before they start: the same parsers as the run uses, so that
 // `check` and `run` refuse what would fail later.
+import type { SamplingRule } from '../config/config.ts';
 import type { StageChecks, WholeCheck } from '../config/load.ts';
 import { changeEach, ValueError } from '../config/value-error.ts';
 import { compileGlob } from '../containers/glob.ts';
@@ -35,6 +36,11 @@ function eachItem<T>(judge: (value: T) => unknown): (list: readonly T[]) => void
 const eachByteGlob = eachItem((glob: string) => addGlob(createAutomaton(), glob, 0));
 const eachRule = eachItem((rule: ContainerRule) => compileRules([rule], []));
 
+function checkSamplingRule({ container, path, process }: SamplingRule): void {
+  if (container !== undefined) compileRules([container], []);
+  for (const glob of [path, process]) if (glob !== undefined) addGlob(createAutomaton(), glob, 0);
+}
+
 const VALUES: StageChecks['values'] = {
   'containers.allow': eachRule,
   'containers.deny': eachRule,
@@ -43,6 +49,7 @@ const VALUES: StageChecks['values'] = {
   'files.include': eachByteGlob,
   'files.redact': eachItem(({ path }: RedactRule) => addGlob(createAutomaton(), path, 0)),
   'processes.exclude': eachByteGlob,
+  'sampling.rules': eachItem(checkSamplingRule),
   // The protocol that takes a path: which one is meant shows when every source is read.
   'export.endpoint': told((endpoint: string) => parseEndpoint(endpoint, 'http/protobuf')),
   'export.headers': (headers: Readonly<Record<string, string>>) =>
@@ -50,7 +57,7 @@ const VALUES: StageChecks['values'] = {
 };
 
 const BYTE_GLOBS: WholeCheck = {
-  keys: ['files.exclude', 'files.include', 'processes.exclude'],
+  keys: ['files.exclude', 'files.include', 'processes.exclude', 'sampling.rules'],
   problems: (config) => sentence('files.exclude', () => globTableOf(config)),
 };
 

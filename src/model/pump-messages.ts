@@ -8,6 +8,8 @@ export type ToPump =
   | { readonly type: 'container-gone'; readonly slot: number }
   | { readonly type: 'scope'; readonly verdict: ScopeVerdict }
   | { readonly type: 'scope-gone'; readonly scopeLo: number; readonly scopeHi: number }
+  /** Spans a second of the host that are let through; 0: all. */
+  | { readonly type: 'rate-limit'; readonly perSecond: number }
   /** The buffer with this index is free again. */
   | { readonly type: 'buffer'; readonly index: number }
   /** Drain until the ring is empty, seal all, answer `drained`, and go on. */
@@ -53,6 +55,8 @@ export interface PumpOptions {
   readonly counters: SharedArrayBuffer;
   /** Counts of each slot: see model/slot-counts.ts. */
   readonly slotCounts: SharedArrayBuffer;
+  /** How to sample what the kernel couldn't: see model/sampling-words.ts. */
+  readonly sampling: SharedArrayBuffer;
   /** Random 64 bits of this boot, hashed into trace ids; lo and hi. */
   readonly bootIdLo: number;
   readonly bootIdHi: number;
@@ -77,4 +81,9 @@ export interface PumpOptions {
   readonly traceGroupBy: 'process' | 'container';
   readonly sliceMs: number;
   readonly sliceSpansMax: number;
+}
+
+/** A scope as messages name it. */
+export function wordsOf(scope: bigint): { scopeLo: number; scopeHi: number } {
+  return { scopeLo: Number(scope & 0xffff_ffffn), scopeHi: Number(scope >> 32n) };
 }

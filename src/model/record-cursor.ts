@@ -15,6 +15,12 @@ export class RecordCursor {
   path = new Uint8Array(0);
   pathOffset = 0;
   pathBytes = 0;
+  /**
+   * Set by sampling for a pair that is kept: the highest 32 of th's 56 bits, as a signed number like `i32`, and whether
+   * the span may claim them.
+   */
+  threshold = 0;
+  hasThreshold = true;
 
   /** Returns the 8-bit field at `field` bytes from the record's start. */
   u8(field: number): number {

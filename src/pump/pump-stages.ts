@@ -47,6 +47,12 @@ export interface PumpStages {
     evict(index: number): void;
     take(index: number, root: TraceCursor): void;
   };
+  readonly sampler: {
+    setLimit(perSecond: number): void;
+    refill(nowMs: number): void;
+    judge(cursor: RecordCursor, slot: number): number;
+    cut(cursor: RecordCursor): void;
+  };
   readonly request: {
     readonly spanCount: number;
     readonly rootCount: number;

@@ -4,6 +4,7 @@ import { counterIndex, gaugeIndex } from '../model/counters.ts';
 import type { PumpOptions, ToPump } from '../model/pump-messages.ts';
 import { RecordCursor } from '../model/record-cursor.ts';
 import type { PumpStages } from './pump-stages.ts';
+import { giveUpWaiting } from './give-up-waiting.ts';
 import { HeldReader } from './held-reader.ts';
 import { RootSender } from './root-sender.ts';
 import { TraceCursor } from '../model/trace-cursor.ts';
@@ -14,6 +15,7 @@ import * as layout from '../model/record-layout.ts';
 const DRAIN_RECORDS_MAX = 8192;
 /** Longest wait: bounds what a wake-up that the kernel saved delays, and how old `pump_turned_ms` gets. */
 const WAIT_MS_MAX = 100;
+const KEEP = -1;
 const UNKNOWN = -1;
 const WAITING = -2;
 const IGNORED = -3;
@@ -52,7 +54,8 @@ export class Pump {
   private isReplayDue = false;
   private isStalled = false;
   private isRingEmpty = false;
-  private isDraining = false;
+  /** Answers that are owed. */
+  private drainsAsked = 0;
   private isStopping = false;
 
   constructor(options: PumpOptions, stages: PumpStages) {
@@ -63,7 +66,9 @@ export class Pump {
     this.freeBuffers = [...options.buffers.keys()];
     this.roots = new RootSender(stages, this.counters, () => this.makeRoom());
     const slotOf = (lo: number, hi: number): number => stages.scopes.find(lo, hi);
-    this.held = new HeldReader(this.counters, slotOf, (slot) => this.encode(slot));
+    this.held = new HeldReader(this.counters, slotOf, (slot) => {
+      return stages.sampler.judge(this.cursor, slot) === KEEP && this.encode(slot);
+    });
   }
 
   /** Runs until a `stop` message was obeyed. */
@@ -71,7 +76,7 @@ export class Pump {
     this.stages.post({ type: 'ready' });
     for (;;) {
       this.turn();
-      if ((this.isDraining || this.isStopping) && this.isRingEmpty && !this.isStalled && this.finish())
+      if ((this.drainsAsked > 0 || this.isStopping) && this.isRingEmpty && !this.isStalled && this.finish())
         return;
       this.wait();
     }
@@ -83,6 +88,7 @@ export class Pump {
     this.counters[TURNED_GAUGE] = this.nowMs;
     if (request.spanCount === 0) this.requestBegunMs = this.nowMs;
     this.receiveMessages();
+    this.stages.sampler.refill(this.nowMs);
     this.isStalled = false;
     if (this.isReplayDue) this.replay();
     if (!this.isStalled) this.drain();
@@ -105,14 +111,14 @@ export class Pump {
 
   /** Answers a drain or a stop once all is sealed; true when the pump must end. */
   private finish(): boolean {
-    if (this.isStopping) this.giveUpWaiting();
+    if (this.isStopping) this.counters[UNJUDGED_OVERFLOW] += giveUpWaiting(this.stages, this.cursor);
+    this.counters[WAITING_GAUGE] = this.stages.waiting.count;
     if (this.isStopping && !this.roots.sendDue(Infinity)) return false;
     if (this.stages.request.spanCount > 0 && !this.seal()) {
       this.isStalled = true;
       return false;
     }
-    if (this.isDraining) this.stages.post({ type: 'drained' });
-    this.isDraining = false;
+    for (; this.drainsAsked > 0; this.drainsAsked -= 1) this.stages.post({ type: 'drained' });
     if (this.isStopping) this.stages.post({ type: 'stopped' });
     return this.isStopping;
   }
@@ -160,14 +166,16 @@ export class Pump {
   /** What the kernel tells of a slice waits behind the slice's pairs. */
   private takeSlice(): void {
     const lo = this.cursor.u32(layout.SLICE_RECORD_SCOPE);
-    const hi = this.cursor.u32(layout.SLICE_RECORD_SCOPE + 4);
-    if (this.stages.scopes.find(lo, hi) === WAITING) this.stages.waiting.add(this.cursor);
-    else this.stages.traces.endSlice(this.cursor);
+    const state = this.stages.scopes.find(lo, this.cursor.u32(layout.SLICE_RECORD_SCOPE + 4));
+    if (state === WAITING) return void this.stages.waiting.add(this.cursor);
+    this.stages.traces.endSlice(this.cursor);
+    this.slotCounts.countFiltered(state, this.cursor.u32(layout.SLICE_RECORD_FILTERED));
   }
 
   private holdPair(lo: number, hi: number, state: number): void {
-    if (!this.ask(lo, hi, state) || !this.stages.waiting.add(this.cursor))
-      this.counters[UNJUDGED_OVERFLOW] += 1;
+    if (this.ask(lo, hi, state) && this.stages.waiting.add(this.cursor)) return;
+    this.counters[UNJUDGED_OVERFLOW] += 1;
+    this.stages.sampler.cut(this.cursor);
   }
 
   /** Asks the main thread about a scope, once; false when there is no place to remember that. */
@@ -179,8 +187,9 @@ export class Pump {
   }
 
   private finishPair(state: number): void {
-    if (state === IGNORED) {
-      this.counters[CONTAINER_DENIED] += 1;
+    const verdict = state === IGNORED ? CONTAINER_DENIED : this.stages.sampler.judge(this.cursor, state);
+    if (verdict !== KEEP) {
+      this.counters[verdict] += 1;
       return;
     }
     this.slotCounts.countSpan(state);
@@ -216,21 +225,10 @@ export class Pump {
         break;
       }
       if (kind === layout.RECORD_PAIR) this.finishPair(state);
-      else this.stages.traces.endSlice(this.cursor);
+      else this.takeSlice();
       waiting.take();
     }
     waiting.endReplay();
-  }
-
-  private giveUpWaiting(): void {
-    const { waiting } = this.stages;
-    waiting.startReplay();
-    while (waiting.next(this.cursor)) {
-      if (this.stages.check(this.cursor) === layout.RECORD_PAIR) this.counters[UNJUDGED_OVERFLOW] += 1;
-      waiting.take();
-    }
-    waiting.endReplay();
-    this.counters[WAITING_GAUGE] = 0;
   }
 
   private makeRoom(): boolean {
@@ -286,11 +284,13 @@ export class Pump {
         if (scopes.find(message.scopeLo, message.scopeHi) === WAITING) this.isReplayDue = true;
         scopes.remove(message.scopeLo, message.scopeHi);
         return;
+      case 'rate-limit':
+        return this.stages.sampler.setLimit(message.perSecond);
       case 'buffer':
         this.freeBuffers.push(message.index);
         return;
       case 'drain':
-        this.isDraining = true;
+        this.drainsAsked += 1;
         return;
       case 'stop':
         this.isStopping = true;

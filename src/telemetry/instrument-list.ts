@@ -53,6 +53,16 @@ export const COUNTERS: readonly Instrument[] = [
   counter('scope_table_full', '{group}', "Control groups that the kernel's policy table had no place for"),
   counter('scope_records_lost', '{record}', 'Records about control groups that the ring had no place for'),
   counter('runtime_lookups_failed', '{lookup}', 'Questions to container runtimes that failed'),
+  counter(
+    'runtime_lookups_held',
+    '{lookup}',
+    "Look-ups that waited because their user's groups had enough places",
+  ),
+  counter(
+    'runtime_users_left_out',
+    '{user}',
+    'Users whose container runtimes were not looked for: the most at once',
+  ),
   counter('runtime_events_skipped', '{event}', 'Events of container runtimes that could not be used'),
   counter('metrics_missed', '{event}', 'Opens and ends that no container was counted for'),
   counter('metrics_containers_lost', '{container}', 'Containers whose last metrics found no place'),

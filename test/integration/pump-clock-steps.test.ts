@@ -7,10 +7,12 @@ import { OpenRequest } from '../../src/encode/request.ts';
 import { SpanArena } from '../../src/encode/span-arena.ts';
 import { ScopeTable } from '../../src/enrich/scope-table.ts';
 import { WaitingArea } from '../../src/enrich/waiting-area.ts';
+import { PairSampler } from '../../src/filter/pair-sampler.ts';
 import { LiveTraces } from '../../src/group/live-traces.ts';
 import { COUNTER_BLOCK_BYTES } from '../../src/model/counters.ts';
 import type { FromPump, PumpOptions, ToPump } from '../../src/model/pump-messages.ts';
 import * as layout from '../../src/model/record-layout.ts';
+import { samplingBlockBytes } from '../../src/model/sampling-words.ts';
 import { slotCountBytes } from '../../src/model/slot-counts.ts';
 import { Pump } from '../../src/pump/pump.ts';
 import { Waiter } from '../../src/ring/libc.ts';
@@ -63,6 +65,7 @@ class Machine {
       scopes: new ScopeTable(1024),
       waiting: new WaitingArea(options.waitingRecordsMax),
       traces: new LiveTraces(options),
+      sampler: new PairSampler(options.sampling),
       request,
       sealInto: (index) => request.seal(sealed[index]),
       receive: () => {
@@ -94,6 +97,7 @@ function optionsOf(eventFd: number): PumpOptions {
     eventFd,
     counters: new SharedArrayBuffer(COUNTER_BLOCK_BYTES),
     slotCounts: new SharedArrayBuffer(slotCountBytes(9)),
+    sampling: new SharedArrayBuffer(samplingBlockBytes(9)),
     bootIdLo: 1,
     bootIdHi: 2,
     requestBytesMax: 1 << 20,
