@@ -26,6 +26,7 @@ struct sampling sampling;
 struct slot_sampling slot_sampling;
 struct slot_offers slot_offers;
 struct live_settings live_settings;
+struct host_namespaces host_namespaces;
 struct walk_arguments walk_arguments;
 struct user_range user_range;
 struct filters filters_value;

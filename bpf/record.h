@@ -339,6 +339,12 @@ struct self_test_arguments {
 	__u32 fd;
 };
 
+/* Of host.bpf.c: inodes of process 1's. */
+struct host_namespaces {
+	__u32 mnt;
+	__u32 pid;
+};
+
 /* Of filter-test.bpf.c. */
 struct walk_arguments {
 	__u64 text; /* address in the calling process */

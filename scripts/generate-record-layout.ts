@@ -16,6 +16,7 @@ const STRUCTS = [
   'scope_policy',
   'settings',
   'live_settings',
+  'host_namespaces',
   'walk_arguments',
   'user_range',
   'filters',

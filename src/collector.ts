@@ -3,7 +3,7 @@
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { bootNs } from './bpf/libc.ts';
-import { hostNamespace } from './bpf/host-namespace.ts';
+import { findHostNamespaces } from './bpf/host-namespace.ts';
 import { Tracer } from './bpf/tracer.ts';
 import { findHierarchies, layoutOf } from './containers/cgroup-mounts.ts';
 import { hostAttributes } from './containers/host.ts';
@@ -58,17 +58,15 @@ export class Collector {
     this.#tracer = tracer;
     this.scope = scope;
     this.hostAttributes = host;
-    this.#pump = new PumpThread(pumpOptions(config, tracer.ring, parts.version), {
+    const settings = pumpOptions(config, tracer.ring, parts.version);
+    const onUnread = (error: unknown): void => parts.log.warn("control groups can't be read", { error });
+    this.#pump = new PumpThread(settings, {
       request: (bytes, ...spans) => {
         parts.tap?.(bytes);
         return this.#sink.enqueue(bytes, ...spans);
       },
       scopeRecord: (record) => this.#containers.takeRecord(record),
-      scopeUnknown: (scope) => {
-        this.#containers.scopeUnknown(scope).catch((error: unknown) => {
-          parts.log.warn("control groups can't be read", { error });
-        });
-      },
+      scopeUnknown: (scope) => void this.#containers.scopeUnknown(scope).catch(onUnread),
     });
     this.#sink = parts.makeSink(this.#pump.counters);
     this.#traced = new TracedContainers(tracer.containerCounts, config.scope.host ? host : null);
@@ -89,6 +87,7 @@ export class Collector {
       containers: () => this.#containers.list(),
       drained: () => this.#pump.drained(),
       counters: () => tracer.counters.read(),
+      redaction: settings.redaction,
     });
   }
 
@@ -99,7 +98,7 @@ export class Collector {
   static async start(parts: CollectorParts): Promise<Collector> {
     const hierarchies = findHierarchies(await readFile('/proc/self/mountinfo', 'latin1'));
     const scope = chooseScope(parts.config.scope, hierarchies, layoutOf(hierarchies));
-    const hostNamespaces = { mnt: await hostNamespace('mnt'), pid: await hostNamespace('pid') };
+    const hostNamespaces = await findHostNamespaces(parts.config.kernel.btf);
     const host = await hostAttributes();
     const tracer = new Tracer(
       await kernelOptions(parts.config, scope, hostNamespaces, kernelFilters(parts.config)),
@@ -165,9 +164,9 @@ export class Collector {
     this.#sampling.apply(config);
   }
 
-  /** When the pump turned last, by the wall clock; it turns some ten times a second, idle or stalled. */
-  get pumpTurnedMs(): number {
-    return this.#pump.readCounters().pump_turned_ms;
+  /** What the pump counts. It turns some ten times a second, idle or stalled: `pump_turned_ms`, by the boot clock. */
+  get pumped(): ReturnType<PumpThread['readCounters']> {
+    return this.#pump.readCounters();
   }
 
   /** What waits to be sent. */
@@ -201,12 +200,12 @@ export class Collector {
       limits.stopSpans === 0 || pending <= limits.stopSpans
         ? FOR_EVER
         : this.#tracer.oldestBootNs(limits.stopSpans);
-    const deadlineMs = Date.now() + limits.stopDeadlineMs;
+    const deadlineMs = performance.now() + limits.stopDeadlineMs;
     // Every slice that is live has ended now.
     this.#tracer.expireSlices(FOR_EVER);
     await this.#tracer.stopPending(until, () => this.#portionSent(deadlineMs));
     await this.#pump.stop();
-    await this.#sink.flush(Math.max(0, deadlineMs - Date.now()));
+    await this.#sink.flush(Math.max(0, deadlineMs - performance.now()));
     const counters = this.counters();
     this.#sink.close();
     this.#sampling.close();
@@ -218,7 +217,7 @@ export class Collector {
   async #portionSent(deadlineMs: number): Promise<void> {
     await this.#pump.drained();
     const roomBytes = this.#parts.config.export.queue.bytesMax / 2;
-    while (this.#sink.queuedBytes > roomBytes && Date.now() < deadlineMs) await sleep(QUEUE_LOOK_MS);
+    while (this.#sink.queuedBytes > roomBytes && performance.now() < deadlineMs) await sleep(QUEUE_LOOK_MS);
   }
 
   async #begin(): Promise<void> {

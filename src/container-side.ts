@@ -188,7 +188,7 @@ export class ContainerSide {
 
   /** Once a second: forgets what is gone for long, and makes up for records of groups that were lost. */
   tick(): void {
-    const now = Date.now();
+    const now = performance.now();
     this.#registry.tick(now);
     this.#namespaces?.tick(now);
     this.#recentStates.watchNew();
@@ -261,7 +261,7 @@ export class ContainerSide {
     await this.#recordsTaken();
     if (this.#registry.hasScope(scope)) return;
     if (this.#namespaces !== null) return this.#namespaces.unknown(scope);
-    await this.#lost.unknown(scope, Date.now());
+    await this.#lost.unknown(scope, performance.now());
   }
 
   #scopeRemoved(scope: bigint): void {

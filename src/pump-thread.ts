@@ -16,7 +16,13 @@ export type PumpSettings = Omit<
 
 export interface PumpListener {
   /** The bytes are the caller's until what it returns is resolved. */
-  request(bytes: Uint8Array, spans: number, processSpans: number, heldSpans: number): Promise<void> | void;
+  request(
+    bytes: Uint8Array,
+    spans: number,
+    processSpans: number,
+    heldSpans: number,
+    closedBootMs: number,
+  ): Promise<void> | void;
   scopeRecord(record: Uint8Array): void;
   scopeUnknown(scope: bigint): void;
 }
@@ -109,10 +115,10 @@ export class PumpThread {
   }
 
   async #takeRequest(message: FromPump & { type: 'request' }): Promise<void> {
-    const { index, spans, processSpans, heldSpans } = message;
+    const { index, spans, processSpans, heldSpans, closedBootMs } = message;
     const bytes = new Uint8Array(this.#buffers[index], 0, message.bytes);
     try {
-      await this.#listener.request(bytes, spans, processSpans, heldSpans);
+      await this.#listener.request(bytes, spans, processSpans, heldSpans, closedBootMs);
     } catch (error) {
       this.#fail(error as Error);
     }

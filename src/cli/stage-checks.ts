@@ -8,7 +8,9 @@ import { compileRules, type ContainerRule } from '../containers/rules.ts';
 import { checkHeader, headersFileProblems, tlsProblems } from '../export/check-credentials.ts';
 import { parseEndpoint } from '../export/endpoint.ts';
 import { addGlob, createAutomaton } from '../filter/glob-parser.ts';
+import { compileRedaction } from '../filter/redactor.ts';
 import { globTableOf } from '../kernel-filters.ts';
+import type { RedactRule } from '../model/redaction.ts';
 
 type Tls = Readonly<Record<'ca' | 'cert' | 'key', string | null>>;
 
@@ -45,6 +47,7 @@ const VALUES: StageChecks['values'] = {
   'containers.labels': eachItem((glob: string) => compileGlob(glob, 'name')),
   'files.exclude': eachByteGlob,
   'files.include': eachByteGlob,
+  'files.redact': eachItem(({ path }: RedactRule) => addGlob(createAutomaton(), path, 0)),
   'processes.exclude': eachByteGlob,
   'sampling.rules': eachItem(checkSamplingRule),
   // The protocol that takes a path: which one is meant shows when every source is read.
@@ -56,6 +59,11 @@ const VALUES: StageChecks['values'] = {
 const BYTE_GLOBS: WholeCheck = {
   keys: ['files.exclude', 'files.include', 'processes.exclude', 'sampling.rules'],
   problems: (config) => sentence('files.exclude', () => globTableOf(config)),
+};
+
+const REDACTION: WholeCheck = {
+  keys: ['files.redact'],
+  problems: ({ files: { redact } }) => sentence('files.redact', () => compileRedaction(redact)),
 };
 
 const ENDPOINT: WholeCheck = {
@@ -87,7 +95,7 @@ function sentence(key: string, judge: () => unknown): { key: string; message: st
 /** For commands that read the configuration but send nothing. */
 export const STAGE_CHECKS: StageChecks = {
   values: VALUES,
-  wholes: [BYTE_GLOBS, ENDPOINT, CLIENT_CERTIFICATE],
+  wholes: [BYTE_GLOBS, REDACTION, ENDPOINT, CLIENT_CERTIFICATE],
 };
 
 /** Also reads the files that the configuration names. */

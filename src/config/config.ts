@@ -1,4 +1,5 @@
 // What the code gets of the configuration, in its own units: milliseconds, bytes.
+import type { RedactRule } from '../model/redaction.ts';
 
 /** A ratio for the opens that agree with all that the rule names. */
 export interface SamplingRule {
@@ -34,6 +35,8 @@ export interface Config {
     readonly include: readonly string[];
     /** Empty: all. */
     readonly access: readonly string[];
+    readonly redact: readonly RedactRule[];
+    readonly redactKey: string | null;
   };
   readonly processes: {
     readonly exclude: readonly string[];
@@ -78,7 +81,12 @@ export interface Config {
   };
   readonly resource: Readonly<Record<string, string>>;
   readonly telemetry: {
-    readonly metrics: { readonly otlp: boolean; readonly containers: boolean; readonly pressure: boolean };
+    readonly metrics: {
+      readonly otlp: boolean;
+      readonly containers: boolean;
+      readonly pressure: boolean;
+      readonly prometheus: { readonly host: string; readonly port: number } | null;
+    };
     readonly logLevel: 'error' | 'warn' | 'info' | 'debug';
   };
   readonly control: { readonly socket: string; readonly stateFile: string | null };

@@ -99,7 +99,17 @@ export const KEYS: Readonly<Record<string, Key>> = {
     default: [],
     format: format.listOf(format.access, 'accesses'),
   },
-  'files.redact': { doc: 'Paths to redact (not built yet).', default: [], format: format.notYetBuilt([]) },
+  'files.redact': {
+    doc: 'Globs of paths to hide, or {path: GLOB, with: mask or hash}: their folder and `…redacted`, or a keyed hash.',
+    default: [],
+    format: format.listOf(format.redactRule, 'globs or rules'),
+  },
+  'files.redact_key': {
+    doc: 'Secret of at least 16 characters for the hashes of files.redact; null: a random one at each start.',
+    default: null,
+    format: format.secretOrNull,
+    isSecret: true,
+  },
   'processes.exclude': {
     doc: "Globs of executables' names (process.executable.name) to leave out.",
     default: [],
@@ -220,9 +230,9 @@ export const KEYS: Readonly<Record<string, Key>> = {
     format: format.boolean,
   },
   'telemetry.metrics.prometheus': {
-    doc: 'Prometheus address (not built yet).',
+    doc: 'Port (on loopback) or ADDRESS:PORT where /metrics, /healthz and /readyz are served, to whoever can connect; null: none.',
     default: null,
-    format: format.notYetBuilt(null),
+    format: format.listenAddress,
   },
   'telemetry.log_level': {
     doc: 'Least level that is logged.',

@@ -119,7 +119,7 @@ export class SpanEncoder {
     arena.wasEscaped = false;
     blocks.write(arena, blocks.path);
     const begin = arena.position;
-    arena.text(cursor.bytes, cursor.pathOffset, cursor.pathOffset + cursor.pathBytes);
+    arena.text(cursor.path, cursor.pathOffset, cursor.pathOffset + cursor.pathBytes);
     const end = arena.position;
     blocks.endText(arena, blocks.path, begin);
     if (arena.wasEscaped && this.isStandard) blocks.write(arena, blocks.isEscaped);

@@ -1,6 +1,6 @@
 // What the export stage says in the log: each trouble once, then at most once a minute with its count.
 import type { ExportLog } from './export-options.ts';
-import type { Retryable } from './send-result.ts';
+import type { Permanent, Retryable } from './send-result.ts';
 
 const REPEAT_INTERVAL_MS = 60_000;
 
@@ -75,6 +75,11 @@ export class ExportReport {
       times: timesUntold,
       spans: spansUntold,
     });
+  }
+
+  /** Called for each request that is dropped for its answer. */
+  gaveUp(message: string, { reason, cure }: Retryable | Permanent, spans: number): void {
+    this.trouble(message, reason, { cure }, spans);
   }
 
   #troubleOf(key: string): Trouble {

@@ -2,6 +2,7 @@
 // given to it ends in exactly one counter, or still waits; nothing here may block.
 import { setMaxListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { ExportObserver } from '../model/export-observer.ts';
 import { counterIndex, type CounterName } from '../model/counters.ts';
 import { firstSpans, spansWithout, type SpanCounts } from '../model/span-counts.ts';
 import { Credentials } from './credentials.ts';
@@ -18,6 +19,8 @@ import { retryable, type Partial, type Permanent, type Retryable, type SendResul
 import type { Transport } from './transport.ts';
 
 export class Exporter {
+  /** Told of each send. */
+  observer: ExportObserver = () => {};
   readonly #options: ExportOptions;
   readonly #counters: Float64Array;
   readonly #endpoint: Endpoint;
@@ -76,8 +79,14 @@ export class Exporter {
    * no longer read and its buffer may be used again; it never rejects. A full queue drops its oldest
    * request, counted as `queue_full`.
    */
-  async enqueue(request: Uint8Array, spans: number, processSpans = 0, heldSpans = 0): Promise<void> {
-    const counts = { spans, processSpans, heldSpans };
+  async enqueue(
+    request: Uint8Array,
+    spans: number,
+    processSpans = 0,
+    heldSpans = 0,
+    closedBootMs = 0,
+  ): Promise<void> {
+    const counts = { spans, processSpans, heldSpans, closedBootMs };
     if (this.#isClosed) return this.#drop('shutdown', counts);
     const sequence = this.#sequence++;
     this.#compressing += 1;
@@ -179,6 +188,8 @@ export class Exporter {
     const result = await this.#send(request);
     this.#inFlight -= 1;
     this.#inFlightSpans -= request.spans;
+    const { closedBootMs } = request;
+    this.observer({ durationMs: performance.now() - startedMs, kind: result.kind, closedBootMs });
     this.#settle(request, result, startedMs);
     this.#sendMore();
   }
@@ -242,12 +253,7 @@ export class Exporter {
       return this.#wait(request);
     }
     this.#drop('rejected', request);
-    this.#report.trouble(
-      'the backend rejected a request',
-      result.reason,
-      { cure: result.cure },
-      request.spans,
-    );
+    this.#report.gaveUp('the backend rejected a request', result, request.spans);
     this.#worked(startedMs);
   }
 
@@ -264,13 +270,7 @@ export class Exporter {
     const elapsedMaxMs = this.#options.retryElapsedMaxMs ?? 0;
     if (elapsedMaxMs > 0 && now - request.firstTriedMs >= elapsedMaxMs) {
       this.#drop('retries_exhausted', request);
-      this.#report.trouble(
-        'a request is given up after too many tries',
-        result.reason,
-        { cure: result.cure },
-        request.spans,
-      );
-      return;
+      return this.#report.gaveUp('a request is given up after too many tries', result, request.spans);
     }
     this.#wait(request);
   }

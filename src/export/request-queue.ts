@@ -5,6 +5,8 @@ import type { Encoding } from './encoding.ts';
 export interface WaitingRequest extends SpanCounts {
   /** Grows with each request: the age for dropping. */
   readonly sequence: number;
+  /** When the first file of it was closed, by the boot clock; 0: not known. */
+  readonly closedBootMs: number;
   body: Buffer;
   encoding: Encoding;
   attempts: number;

@@ -1,4 +1,5 @@
 // What the main thread and the pump tell each other. Plain data only: it crosses a worker boundary.
+import type { Redaction } from './redaction.ts';
 import type { ContainerUpdate, ScopeVerdict } from './container-slot.ts';
 
 /** Main thread → pump. After each post the main thread writes to the pump's eventfd. */
@@ -30,6 +31,8 @@ export type FromPump =
       readonly spans: number;
       readonly processSpans: number;
       readonly heldSpans: number;
+      /** When the first file of it was closed, by the boot clock; 0: it has only roots. */
+      readonly closedBootMs: number;
     }
   /** A record of the kernel about a scope, copied as it is (SCOPE_CREATED, _REMOVED or _DESCRIBED). */
   | { readonly type: 'scope-record'; readonly record: Uint8Array }
@@ -73,6 +76,8 @@ export interface PumpOptions {
   readonly spanName: 'template' | 'operation';
   readonly spanNamesMax: number;
   readonly scopeVersion: string;
+  /** Absent: paths are told as they are. */
+  readonly redaction?: Redaction | undefined;
   readonly traceGroupBy: 'process' | 'container';
   readonly sliceMs: number;
   readonly sliceSpansMax: number;

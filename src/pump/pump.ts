@@ -15,8 +15,6 @@ import * as layout from '../model/record-layout.ts';
 const DRAIN_RECORDS_MAX = 8192;
 /** Longest wait: bounds what a wake-up that the kernel saved delays, and how old `pump_turned_ms` gets. */
 const WAIT_MS_MAX = 100;
-/** The wall clock drifts and is stepped; the boot clock isn't. */
-const CLOCK_INTERVAL_MS = 5000;
 const KEEP = -1;
 const UNKNOWN = -1;
 const WAITING = -2;
@@ -48,7 +46,11 @@ export class Pump {
   private readonly held: HeldReader;
   /** Indices of the free buffers. */
   private readonly freeBuffers: number[];
-  private clockMeasuredMs = 0;
+  /** When the turn began, by the boot clock, as all times here: the wall clock may be stepped. */
+  private nowMs = 0;
+  private requestBegunMs = 0;
+  /** When the first file of the open request was closed; 0: it has none. */
+  private closedMs = 0;
   private isReplayDue = false;
   private isStalled = false;
   private isRingEmpty = false;
@@ -81,19 +83,18 @@ export class Pump {
   }
 
   private turn(): void {
-    const now = Date.now();
-    this.counters[TURNED_GAUGE] = now;
-    if (now - this.clockMeasuredMs >= CLOCK_INTERVAL_MS) this.measureClock(now);
+    const { request, clock } = this.stages;
+    this.nowMs = clock.turn();
+    this.counters[TURNED_GAUGE] = this.nowMs;
+    if (request.spanCount === 0) this.requestBegunMs = this.nowMs;
     this.receiveMessages();
-    this.stages.sampler.refill(now);
+    this.stages.sampler.refill(this.nowMs);
     this.isStalled = false;
     if (this.isReplayDue) this.replay();
     if (!this.isStalled) this.drain();
     // What closed until now was in the ring: a root doesn't go before its children.
-    if (this.isRingEmpty && !this.isStalled) this.roots.sendDue(now - this.stages.clock.offsetMs);
-    const isOld =
-      this.stages.request.spanCount > 0 && now - this.stages.request.begunMs >= this.requestAgeMaxMs;
-    if (isOld) this.seal();
+    if (this.isRingEmpty && !this.isStalled) this.roots.sendDue(this.nowMs);
+    if (request.spanCount > 0 && this.nowMs - this.requestBegunMs >= this.requestAgeMaxMs) this.seal();
     if (this.isStalled) this.counters[PUMP_STALLS] += 1;
     this.counters[WAITING_GAUGE] = this.stages.waiting.count;
     this.counters[TRACES_GAUGE] = this.stages.traces.count;
@@ -103,7 +104,7 @@ export class Pump {
   private wait(): void {
     if (this.isStalled) return this.stages.waiter.waitForMessages(WAIT_MS_MAX);
     if (!this.isRingEmpty || this.isReplayDue) return;
-    const ageMs = Date.now() - this.stages.request.begunMs;
+    const ageMs = this.nowMs - this.requestBegunMs;
     const untilSealMs = this.stages.request.spanCount > 0 ? this.requestAgeMaxMs - ageMs : WAIT_MS_MAX;
     this.stages.waiter.waitForRecords(Math.max(1, Math.min(WAIT_MS_MAX, untilSealMs)));
   }
@@ -198,7 +199,9 @@ export class Pump {
   private encode(slot: number): boolean {
     const { request, traces, clock } = this.stages;
     if (traces.isFull) this.roots.evict();
+    if (this.closedMs === 0) this.closedMs = this.cursor.milliseconds(layout.PAIR_RECORD_CLOSED_BOOT_NS);
     traces.add(this.cursor, slot, this.trace, clock.offsetLo, clock.offsetHi);
+    this.stages.redactor?.redact(this.cursor);
     return request.add(this.cursor, slot, this.trace);
   }
 
@@ -241,20 +244,18 @@ export class Pump {
     const { spanCount, rootCount: processSpans, heldCount: heldSpans } = this.stages.request;
     const spans = spanCount - processSpans - heldSpans;
     const bytes = this.stages.sealInto(index);
+    this.requestBegunMs = this.nowMs;
     this.counters[REQUESTS_SEALED] += 1;
     this.counters[BYTES_ENCODED] += bytes;
-    this.stages.post({ type: 'request', index, bytes, spans, processSpans, heldSpans });
+    const closedBootMs = this.closedMs;
+    this.closedMs = 0;
+    this.stages.post({ type: 'request', index, bytes, spans, processSpans, heldSpans, closedBootMs });
     return true;
   }
 
   private postScopeRecord(): void {
     const { bytes, offset, length } = this.cursor;
     this.stages.post({ type: 'scope-record', record: bytes.slice(offset, offset + length) });
-  }
-
-  private measureClock(now: number): void {
-    this.stages.clock.measure();
-    this.clockMeasuredMs = now;
   }
 
   private receiveMessages(): void {

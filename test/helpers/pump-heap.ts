@@ -15,7 +15,8 @@ import { samplingBlockBytes } from '../../src/model/sampling-words.ts';
 import { slotCountBytes } from '../../src/model/slot-counts.ts';
 import type { RecordCursor } from '../../src/model/record-cursor.ts';
 import { Pump } from '../../src/pump/pump.ts';
-import { Waiter, WallClock } from '../../src/ring/libc.ts';
+import { readClock, Waiter } from '../../src/ring/libc.ts';
+import { WallClock } from '../../src/ring/wall-clock.ts';
 import { RingReader } from '../../src/ring/ring-reader.ts';
 import { createTestRing, eventfd, pairRecord, wake } from './ring-memory.ts';
 
@@ -158,7 +159,7 @@ const sealed = options.buffers.map((buffer) => new SpanArena(Buffer.from(buffer)
 const pump = new Pump(options, {
   ring: reader,
   waiter: new Waiter(-1, eventFd),
-  clock: new WallClock(),
+  clock: new WallClock(readClock),
   check: process.argv.includes('allocate') ? checkAndAllocate : checkRecord,
   scopes: new ScopeTable(1024),
   waiting: new WaitingArea(options.waitingRecordsMax),

@@ -357,6 +357,34 @@ test('a state file that is damaged is said so, and files count as adopted', { sk
   await second.stop();
 });
 
+test('redacted paths are in no row and in no span, however a process names them', { skip }, async (t) => {
+  const { folder, group, start, rows, spans } = await makeBench(t);
+  const shell = await startShell(t, group);
+  const redact = JSON.stringify([{ path: `${folder}/**`, with: 'hash' }]);
+  const collector = await start({ 'files.redact': redact, 'spans.failed_opens': '[ENOENT]' });
+  await shell(`exec 7> ${folder}/SECRET-held`);
+  await shell(
+    `cd ${folder}; echo hi > SECRET-closed; read x < ./SECRET-missing; read x < /../${folder}/SECRET-none`,
+  );
+  const all = await rows();
+  assert.doesNotMatch(JSON.stringify(all), /SECRET/);
+  const [held] = all.filter(({ fds }) => fds.includes(7));
+  const mark = '…[0-9a-f]{16}$';
+  assert.match(held.path, new RegExp(`^${folder}/${mark}`));
+  assert.deepEqual(await rows('--path', '**/SECRET*'), [], 'nobody learns by asking');
+  assert.deepEqual((await rows('--path', held.path)).length, 1);
+  await shell('exec 7>&-');
+  await collector.stop();
+  const paths = spans().map(({ attributes }) => attributes['file.path'] as string);
+  assert.doesNotMatch(
+    JSON.stringify(spans(), (_key, value: unknown) => (typeof value === 'bigint' ? String(value) : value)),
+    /SECRET/,
+  );
+  assert.ok(paths.includes(held.path), 'the span has the same hash');
+  const hidden = paths.filter((path) => new RegExp(`^(${folder}/)?${mark}`).test(path));
+  assert.equal(new Set(hidden).size, 4, paths.join('\n'));
+});
+
 test('reports go on after a restart where they ended before it', { skip }, async (t) => {
   const { start, spans, rows, workload: startOne } = await makeBench(t);
   const set = { 'spans.held.after': '300ms', 'spans.held.every': '2s', 'limits.metadata_wait': '0' };
