@@ -146,7 +146,9 @@ test(
     t.diagnostic(`${done} reloads while the workload ran; ${counters.path_excluded} excluded`);
     assert.ok(done >= 2, `${done} reloads`);
     const told = JSON.stringify(counters);
-    assert.equal(Number(counters.spans_encoded) + Number(counters.path_excluded), opens, told);
+    // On a busy machine more opens than can wait may come before the verdict.
+    const overflow = Number(counters.unjudged_overflow);
+    assert.equal(Number(counters.spans_encoded) + Number(counters.path_excluded) + overflow, opens, told);
     assert.equal(bench.spansOf('/hammer-'), counters.spans_accepted, told);
     assert.ok(Number(counters.path_excluded) > 0 && bench.spansOf('/hammer-') > 0);
   },
