@@ -1,8 +1,8 @@
 // The containers' side of the collector: what the kernel and the runtimes tell goes to the registry, and what the
 // registry decides goes to the kernel's policy and to the pump. On the main thread.
-import { existsSync } from 'node:fs';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import type { Tracer } from './bpf/tracer.ts';
+import { isThere } from './containers/is-there.ts';
 import { BARE_STATE_FOLDERS, bareContainerOf } from './containers/bare-containers.ts';
 import type { FindMetadata } from './containers/container-judge.ts';
 import type { CgroupHierarchy } from './containers/cgroup-mounts.ts';
@@ -79,7 +79,7 @@ export class ContainerSide {
     const proofs = {
       findMetadata: ((...question) => this.#directory.find(...question)) satisfies FindMetadata,
       bareContainerOf: (path: string) =>
-        bareContainerOf(path, (place) => existsSync(place) || this.#recentStates.has(place)),
+        bareContainerOf(path, (place) => isThere(place) || this.#recentStates.has(place)),
       // 'auto' looks in the usual places, where its state folder is the proof.
       isContainerdNamed: settings.containerd !== 'auto' && settings.containerd.length > 0,
     };
