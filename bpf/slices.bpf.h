@@ -28,6 +28,11 @@ struct opening {
 
 #define SLICE_WAYS    4
 #define SLICE_FILLING ~0ULL
+/*
+ * Reason: a backend refuses a trace of more than 5 MB (Tempo). A path is sent twice, and a byte that isn't UTF-8 as four:
+ * 2 MB, beside 0.8 MB for 1,000 spans.
+ */
+#define SLICE_PATH_BYTES_MAX (256 << 10)
 
 struct slice {
 	u64 execution; /* 0: free */
@@ -39,7 +44,8 @@ struct slice {
 	u32 unsampled;
 	u32 dropped;
 	u32 filtered; /* of `opens`: they don't make it full, and aren't told as opens */
-	u32 reserved[4];
+	u32 path_bytes; /* of what was tracked */
+	u32 reserved[3];
 };
 
 _Static_assert(sizeof(struct slice) == 64, "one cache line");
@@ -119,6 +125,7 @@ static __noinline int tell_slice(struct slice *slice, u64 execution, u64 begun, 
 	record.begun_boot_ns = begun;
 	record.ended_boot_ns = bpf_ktime_get_boot_ns();
 	record.exit_code = exit_code;
+	slice->path_bytes = 0;
 	record.opens = __sync_lock_test_and_set(&slice->opens, 0);
 	record.unsampled = __sync_lock_test_and_set(&slice->unsampled, 0);
 	record.dropped = __sync_lock_test_and_set(&slice->dropped, 0);
@@ -134,7 +141,8 @@ static __noinline int tell_slice(struct slice *slice, u64 execution, u64 begun, 
 
 static __always_inline bool is_over(const struct slice *slice, u64 begun, u64 now)
 {
-	return now > begun + settings.slice_ns || (s32)(slice->opens - slice->filtered) >= (s32)settings.slice_opens_max;
+	return now > begun + settings.slice_ns || slice->path_bytes >= SLICE_PATH_BYTES_MAX ||
+	       (s32)(slice->opens - slice->filtered) >= (s32)settings.slice_opens_max;
 }
 
 /* The place for a new slice: a free one, one whose time is up, or the oldest. */

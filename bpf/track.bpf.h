@@ -244,6 +244,13 @@ static __always_inline void note_late_draw(struct pending_open *slot, const stru
 		note_draw(&far->record, opening);
 }
 
+static __always_inline u32 path_bytes_of(struct pending_open *slot)
+{
+	struct long_record *far = long_record_of(slot->long_index);
+
+	return far ? far->record.path_bytes : slot->record.path_bytes;
+}
+
 /*
  * Whether an open with its names written is left out, by a filter or by chance; it is counted. A global function, which
  * the verifier looks at once; `slice` may be NULL.
@@ -273,6 +280,8 @@ __noinline int is_left_out(struct opening *opening, struct pending_open *slot, s
 	}
 	count(COUNTER_OPENS_TRACKED);
 	count_in_slice(slice, opening->flags & PAIR_UNSAMPLED ? SLICE_UNSAMPLED : SLICE_TRACKED);
+	if (slice)
+		__sync_fetch_and_add(&slice->path_bytes, path_bytes_of(slot));
 	count_passed(opening);
 	return false;
 }

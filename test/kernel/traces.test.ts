@@ -75,6 +75,17 @@ test(
   },
 );
 
+test('a slice ends where its paths are 256 KiB together, whatever their number', { skip }, async () => {
+  const { files } = await tracedRun({ scenario: 'long-paths', count: 300 });
+  const traces = Map.groupBy(files, ({ span }) => span.traceId);
+  const sizes = [...traces.values()].map((spans) =>
+    spans.reduce((sum, { span }) => sum + Buffer.byteLength(span.attributes['file.path'] as string), 0),
+  );
+  const bytes = sizes.reduce((sum, size) => sum + size, 0);
+  assert.ok(bytes > 256 << 10, `${bytes} bytes of paths`);
+  assert.ok(Math.max(...sizes) < (256 << 10) + 4096, `${sizes.join()} bytes`);
+});
+
 test('with group_by: container the files of all its processes are one trace', { skip }, async () => {
   const { roots, files } = await tracedRun({
     scenario: 'exits',
