@@ -66,6 +66,8 @@ __noinline int fill_failed_path(struct long_record *far, u64 task, s32 dirfd, u6
 		bytes = bpf_probe_read_user_str(far->tail + base, PATH_BYTES_MAX,
 						(void *)user_path);
 		far->record.path_bytes = bytes > 0 ? bytes - 1 : 0;
+		if (bytes == PATH_BYTES_MAX)
+			far->record.flags |= PAIR_PATH_TRUNCATED;
 		return 0;
 	}
 	at = write_directory(far, task, WORD(task_struct, task, files), dirfd, base);
@@ -135,7 +137,6 @@ static __always_inline void tell_failed(struct opening *opening, s32 dirfd, u64 
 		count_no_place(opening, slice);
 		return;
 	}
-	count(COUNTER_OPENS_FAILED);
 	taken.slot->generation++;
 	index = take_long(bpf_get_prandom_u32());
 	far = long_record_of(index);
@@ -148,8 +149,10 @@ static __always_inline void tell_failed(struct opening *opening, s32 dirfd, u64 
 		begin_failed(&taken.slot->record, opening, now);
 		fill_failed_shortly(taken.slot, opening->task, user_path);
 	}
-	if (!is_left_out(opening, taken.slot, slice, false))
+	if (!is_left_out(opening, taken.slot, slice, false)) {
+		count(COUNTER_OPENS_FAILED);
 		send_pair(taken.slot);
+	}
 	free_slot(taken.tag, taken.slot);
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
-/* Never attached: what test/property/path-globs-kernel.test.ts runs to see how the kernel walks given bytes. */
+/* Never attached: what test/kernel/globs.test.ts runs to see how the kernel walks given bytes. */
 #include "track.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

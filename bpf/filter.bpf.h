@@ -111,6 +111,9 @@ static __always_inline bool is_too_short(const struct pair_record *record)
 {
 	u64 least = live.min_duration_ns;
 
+	/* Of an adopted file, and of one that is open still, the time is a lower bound. */
+	if (record->flags & PAIR_ADOPTED || record->reason == CLOSE_STOP)
+		return false;
 	return least && record->reason != CLOSE_FAILED &&
 	       (s64)(record->closed_boot_ns - record->opened_boot_ns) < (s64)least;
 }
@@ -251,9 +254,16 @@ __noinline int judge_names(struct pending_open *slot, struct glob_words *words)
 			return COUNTER_PROCESS_EXCLUDED;
 	}
 	if (asked & ASKED_PATH) {
-		u32 row = record->flags & PAIR_PATH_TRUNCATED ? filters->cut_path_row : 0;
+		/* Of a failed open the tail is cut, if anything. */
+		bool is_headless = record->flags & PAIR_PATH_TRUNCATED && record->fd >= 0;
+		u32 row = is_headless ? filters->cut_path_row : 0;
+		u32 path_bytes = record->path_bytes;
 
-		end = end_of_bytes(slot, far, half, row, record->executable_bytes, record->path_bytes);
+		/* The mark of an unlinked file is fdspan's own. */
+		if (record->flags & PAIR_DELETED && path_bytes >= DELETED_SUFFIX_BYTES)
+			path_bytes -= DELETED_SUFFIX_BYTES;
+
+		end = end_of_bytes(slot, far, half, row, record->executable_bytes, path_bytes);
 		words->path = cell_at(filters, end + filters->accept_column);
 		words->path_rules = cell_at(filters, end + filters->rules_column);
 		if (words->path & ACCEPTS_PATH_EXCLUDE ||

@@ -30,7 +30,7 @@ static __always_inline s32 exit_code_of(u64 task, u64 signal)
 {
 	if (READ(signal_struct, signal, flags) & SIGNAL_GROUP_EXIT)
 		return READ(signal_struct, signal, group_exit_code);
-	return READ(task_struct, task, exit_code);
+	return READ(task_struct, WORD(task_struct, task, group_leader), exit_code);
 }
 
 SEC("tp_btf/sched_process_exit")

@@ -45,7 +45,8 @@ struct slice {
 	u32 dropped;
 	u32 filtered; /* of `opens`: they don't make it full, and aren't told as opens */
 	u32 path_bytes; /* of what was tracked */
-	u32 reserved[3];
+	u32 rolling;	/* 1: one processor begins the next slice here */
+	u32 reserved[2];
 };
 
 _Static_assert(sizeof(struct slice) == 64, "one cache line");
@@ -65,7 +66,7 @@ static __always_inline u32 mix(u32 hash, u32 word)
 	return hash ^ (hash >> 16);
 }
 
-/* The same function is in src/model/randomness.ts: 32 bits of a slice's 56. */
+/* 32 bits of a slice's 56. */
 static __always_inline u32 randomness(u64 execution, u64 begun_boot_ns)
 {
 	u32 hash = mix(0x9e3779b9, execution);
@@ -172,6 +173,7 @@ static __noinline struct slice *take_slice(u32 set, u64 now)
 	if (execution == SLICE_FILLING ||
 	    __sync_val_compare_and_swap(&taken->execution, execution, SLICE_FILLING) != execution)
 		return NULL;
+	begun = taken->begun_boot_ns; /* it may have rolled since */
 	if (execution)
 		tell_slice(taken, execution, begun,
 			   now > begun + settings.slice_ns ? SLICE_ROLLED : SLICE_REPLACED, 0);
@@ -205,6 +207,17 @@ static __noinline struct slice *begin_slice(u32 set, const struct opening *openi
 	return slice;
 }
 
+/* Begins the next slice in place; one processor at a time, and only if no other has done it before. */
+static __always_inline void roll_slice(struct slice *slice, u64 execution, u64 now)
+{
+	u64 begun = slice->begun_boot_ns;
+
+	if (!is_over(slice, begun, now))
+		return;
+	slice->begun_boot_ns = now;
+	tell_slice(slice, execution, begun, SLICE_ROLLED, 0);
+}
+
 /*
  * Puts an open into its slice; the open's execution and slice are set. NULL when others take the set's places just now:
  * the open is then a slice of its own, without counts.
@@ -227,11 +240,16 @@ static __always_inline struct slice *slice_at_open(struct opening *opening)
 		slice = begin_slice(set, opening, pid);
 	if (!slice)
 		return NULL;
+	if (is_over(slice, slice->begun_boot_ns, opening->opened_boot_ns) &&
+	    !__sync_val_compare_and_swap(&slice->rolling, 0, 1)) {
+		roll_slice(slice, opening->execution, opening->opened_boot_ns);
+		slice->rolling = 0;
+	}
 	begun = slice->begun_boot_ns;
-	if (is_over(slice, begun, opening->opened_boot_ns) &&
-	    __sync_val_compare_and_swap(&slice->begun_boot_ns, begun, opening->opened_boot_ns) == begun)
-		tell_slice(slice, opening->execution, begun, SLICE_ROLLED, 0);
-	opening->slice_begun_boot_ns = slice->begun_boot_ns;
+	/* Taken by another execution meanwhile. */
+	if (slice->execution != opening->execution)
+		return NULL;
+	opening->slice_begun_boot_ns = begun;
 	opening->random = randomness(opening->execution, opening->slice_begun_boot_ns);
 	__sync_fetch_and_add(&slice->opens, 1);
 	return slice;
@@ -301,6 +319,12 @@ static long expire_slice(u32 index, u64 *until)
 		return 0;
 	if (__sync_val_compare_and_swap(&slice->execution, execution, SLICE_FILLING) != execution)
 		return 0;
+	/* The next slice may have begun in its place since. */
+	begun = slice->begun_boot_ns;
+	if (slice->rolling || begun > *until) {
+		publish(&slice->execution, execution);
+		return 0;
+	}
 	tell_slice(slice, execution, begun, SLICE_ROLLED, 0);
 	publish(&slice->execution, 0);
 	return 0;

@@ -18,6 +18,7 @@ static __always_inline void visit_file(struct bpf_iter__task_file *context, bool
 	opening.task = address_of(visited);
 	opening.file = address_of(visited_file);
 	opening.files = WORD(task_struct, opening.task, files);
+	opening.open_flags = READ(file, opening.file, f_flags);
 	opening.fd = context->fd;
 	if (find_pending(opening.file, &found)) {
 		if (found.slot->files != opening.files)

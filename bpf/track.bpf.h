@@ -21,6 +21,7 @@ static __always_inline void free_slot(u64 *tag, struct pending_open *slot)
 {
 	struct long_record *far = long_record_of(slot->long_index);
 
+	slot->record.kind = 0; /* user space finds pending ones by their kind */
 	if (far)
 		far->taken = 0;
 	/* After all other stores: the next owner may take the slot at once. */
@@ -295,6 +296,8 @@ static __always_inline void track(struct opening *opening, u64 now)
 	bool is_drawn;
 	u32 *pending;
 
+	/* What the kernel made of the call's flags: whoever called may have changed its own since. */
+	opening->open_flags = READ(file, opening->file, f_flags) | (opening->open_flags & O_CALL_FLAGS);
 	if (replace_existing(opening, now)) {
 		count_opened(opening);
 		return;

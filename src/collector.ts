@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { bootNs } from './bpf/libc.ts';
 import { findHostNamespaces } from './bpf/host-namespace.ts';
+import type { KeptAtEnd } from './bpf/pending-opens.ts';
 import { Tracer } from './bpf/tracer.ts';
 import { findHierarchies, layoutOf } from './containers/cgroup-mounts.ts';
 import { hostAttributes } from './containers/host.ts';
@@ -158,10 +159,11 @@ export class Collector {
   /** Filters, and judges all containers by the rules of another configuration. */
   async reload(config: Config): Promise<void> {
     if (this.#isDetached) return;
-    await this.#tracer.filters.change(kernelFilters(config));
     this.#sampling.prepare(config);
-    if (!this.#isDetached) await this.#containers.reload(config);
-    this.#sampling.apply(config);
+    await this.#containers.reload(config);
+    if (this.#isDetached) return;
+    // The globs tell which sampling rules agree: nothing is awaited between the two.
+    await this.#tracer.filters.change(kernelFilters(config), () => this.#sampling.apply(config));
   }
 
   /** What the pump counts. It turns some ten times a second, idle or stalled: `pump_turned_ms`, by the boot clock. */
@@ -186,9 +188,10 @@ export class Collector {
     for (const timer of this.#timers) clearInterval(timer);
     // First: what its owner no longer has is `lost`, and only the rest is still open.
     await this.#sweep();
-    await this.#openFiles.stop();
     this.#isDetached = true;
     this.#tracer.detach();
+    // After it: a look that waits for the ring to be empty would wait for the load to end.
+    await this.#openFiles.stop();
     await this.#pump.drained();
     // Records of a container that just began wait for its verdict.
     await this.#containers.finish(limits.metadataWaitMs + SETTLE_MARGIN_MS);
@@ -199,7 +202,7 @@ export class Collector {
     const until =
       limits.stopSpans === 0 || pending <= limits.stopSpans
         ? FOR_EVER
-        : this.#tracer.oldestBootNs(limits.stopSpans);
+        : this.#tracer.oldestBootNs(limits.stopSpans, keptAtEnd(this.#parts.config));
     const deadlineMs = performance.now() + limits.stopDeadlineMs;
     // Every slice that is live has ended now.
     this.#tracer.expireSlices(FOR_EVER);
@@ -280,4 +283,14 @@ export class Collector {
       },
     );
   }
+}
+
+/** Which files that are open at the stop are sent whatever was drawn at their open. */
+function keptAtEnd({ sampling }: Config): KeptAtEnd {
+  const isSlowKept = sampling.keep.includes('slow');
+  const slowNs = BigInt(Math.round(sampling.slowAfterMs)) * NS_PER_MS;
+  return {
+    isHeldKept: sampling.keep.includes('held'),
+    slowUntilBootNs: isSlowKept ? bootNs() - slowNs : null,
+  };
 }

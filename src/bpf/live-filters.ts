@@ -70,11 +70,13 @@ export class LiveFilters {
     Atomics.store(this.#minDuration, 0, options.minDurationNs);
   }
 
-  /** One after the other. */
-  async change(options: FilterOptions): Promise<void> {
+  /** One after the other. `alongside` is called with nothing awaited between the two. */
+  async change(options: FilterOptions, alongside: () => void = () => {}): Promise<void> {
     // A program that began before the last change may still read the half that is written now.
     await waitForPrograms();
-    if (!this.#isClosed) this.begin(options);
+    if (this.#isClosed) return;
+    this.begin(options);
+    alongside();
   }
 
   close(): void {

@@ -18,7 +18,7 @@ import { LiveFilters } from './live-filters.ts';
 import { mapShared, unmap } from './libc.ts';
 import { chooseReads, objectFile, type Reads } from './object-file.ts';
 import { OPEN_FILES_PROGRAMS, OpenFiles } from './open-files.ts';
-import { oldestBootNs } from './pending-opens.ts';
+import { oldestBootNs, type KeptAtEnd } from './pending-opens.ts';
 import { readProgramInfo } from './program-info.ts';
 import { SamplingMaps } from './sampling-maps.ts';
 import { SELF_TEST_ATTEMPTS_MAX, selfTest } from './self-test.ts';
@@ -119,8 +119,8 @@ export class Tracer {
   }
 
   /** Returns until when (boot ns) the `count` oldest pending opens were opened. After {@link detach}: the table stands still. */
-  oldestBootNs(count: number): bigint {
-    return oldestBootNs(this.#object.mapFd('slots'), this.#buckets * layout.BUCKET_TAGS, count);
+  oldestBootNs(count: number, kept: KeptAtEnd): bigint {
+    return oldestBootNs(this.#object.mapFd('slots'), this.#buckets * layout.BUCKET_TAGS, count, kept);
   }
 
   /** Steps that the verifier took for each program; 0 where the kernel (before 5.16) doesn't tell. */

@@ -32,14 +32,14 @@ export class PairSampler {
   /** Spans a second of the host; 0: no limit. */
   setLimit(perSecond: number): void {
     this.limit = perSecond;
-    this.tokens = perSecond * BURST_S;
+    this.tokens = burstOf(perSecond);
   }
 
   /** Gives what may be sent since the last call; once a turn. */
   refill(nowMs: number): void {
     const passedMs = Math.max(0, nowMs - this.filledMs);
     this.filledMs = nowMs;
-    this.tokens = Math.min(this.limit * BURST_S, this.tokens + (this.limit * passedMs) / 1000);
+    this.tokens = Math.min(burstOf(this.limit), this.tokens + (this.limit * passedMs) / 1000);
   }
 
   /** Returns KEEP, or the index of the counter for this pair; the cursor then holds the threshold. */
@@ -79,4 +79,9 @@ export class PairSampler {
       this.cutHi[place] === (cursor.i32(EXECUTION + 4) ^ cursor.i32(BEGUN + 4))
     );
   }
+}
+
+/** A span takes a whole token: less than one a second must be able to save for it. */
+function burstOf(perSecond: number): number {
+  return Math.max(1, perSecond * BURST_S);
 }

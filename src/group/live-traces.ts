@@ -35,7 +35,8 @@ export interface GroupOptions {
 export class LiveTraces {
   /** Traces whose root was sent before its time, as the table was full. */
   evictedCount = 0;
-  private readonly table = new TraceTable(LIVE_TRACES_MAX);
+  begunCount = 0;
+  private readonly table: TraceTable;
   private readonly ids: TraceIds;
   private readonly sliceMs: number;
   private readonly spansMax: number;
@@ -48,6 +49,7 @@ export class LiveTraces {
   constructor(options: GroupOptions) {
     this.ids = new TraceIds(options.bootIdLo, options.bootIdHi);
     this.sliceMs = options.sliceMs;
+    this.table = new TraceTable(LIVE_TRACES_MAX, options.sliceMs + GRACE_MS);
     this.spansMax = options.sliceSpansMax;
   }
 
@@ -109,12 +111,12 @@ export class LiveTraces {
 
   /** Returns a trace whose root is due at that time of the boot clock, or -1. */
   due(nowBootMs: number): number {
-    return this.table.due(nowBootMs);
+    return this.table.dues.due(nowBootMs);
   }
 
   /** Returns the trace that is due first, or -1. */
   get oldest(): number {
-    return this.table.due(Infinity);
+    return this.table.dues.due(Infinity);
   }
 
   /** Returns a trace of a slot, or -1. */
@@ -143,10 +145,24 @@ export class LiveTraces {
     if (root.isLate && sliceRoots.find(executionLo, executionHi, begunLo, begunHi)) linkTo(root, sliceRoots);
     if (lastRoots.find(executionLo, executionHi, 0, 0)) linkTo(root, lastRoots);
     const { trace0, trace1, trace2, trace3 } = root;
-    if (!root.isLate)
-      sliceRoots.set(executionLo, executionHi, begunLo, begunHi, trace0, trace1, trace2, trace3);
+    if (!root.isLate) this.remember(executionLo, executionHi, begunLo, begunHi, root);
     lastRoots.set(executionLo, executionHi, 0, 0, trace0, trace1, trace2, trace3);
     table.remove(index);
+  }
+
+  /** A root that is displaced while its slice may still have ends to come must not pass for one that wasn't sent. */
+  private remember(
+    executionLo: number,
+    executionHi: number,
+    begunLo: number,
+    begunHi: number,
+    { trace0, trace1, trace2, trace3 }: TraceCursor,
+  ): void {
+    const { sliceRoots } = this;
+    sliceRoots.set(executionLo, executionHi, begunLo, begunHi, trace0, trace1, trace2, trace3);
+    const displacedMs = milliseconds(sliceRoots.displacedLo, sliceRoots.displacedHi);
+    const isRecent = milliseconds(begunLo, begunHi) - displacedMs <= this.sliceMs + GRACE_MS;
+    if (displacedMs > 0 && isRecent && displacedMs > this.evictedMs) this.evictedMs = displacedMs;
   }
 
   /** Whether the file ended so early that its slice's root waits for it. */
@@ -173,6 +189,7 @@ export class LiveTraces {
     const from = isOwn ? layout.PAIR_RECORD_SLICE_BEGUN_BOOT_NS : layout.PAIR_RECORD_CLOSED_BOOT_NS;
     const begunMs = milliseconds(cursor.i32(from), cursor.i32(from + 4));
     if (!isOwn) this.parts = (this.parts + 1) | 0;
+    this.begunCount += 1;
     const index = this.table.take(cursor, kind, begunMs + this.sliceMs + GRACE_MS);
     this.table.set(index, field.SLOT, slot);
     this.table.set(index, field.PART, isOwn ? 0 : this.parts);

@@ -1,7 +1,8 @@
-// The table of live traces: typed arrays, chains by hash, and two lists by the time that their roots are due.
+// The table of live traces: typed arrays, chains by hash, and lists by the time that their roots are due.
 import { mix } from '../model/mix.ts';
 import type { RecordCursor } from '../model/record-cursor.ts';
 import * as layout from '../model/record-layout.ts';
+import { DueLists } from './due-lists.ts';
 import type { TraceCursor } from '../model/trace-cursor.ts';
 import { isBefore } from './word-time.ts';
 
@@ -47,7 +48,7 @@ const IS_CUT = 33;
 const WORDS = 34;
 
 const NONE = -1;
-const ENDED = 1;
+const O_PATH = 0o10000000;
 /** Of a trace's texts: the executable's name, and what the main thread is called (zeros when another opened the first file). */
 const COMM_AT = layout.EXECUTABLE_BYTES_MAX + 1;
 const TEXT_BYTES = COMM_AT + layout.COMM_BYTES;
@@ -57,30 +58,21 @@ export class TraceTable {
   private readonly tracesMax: number;
   private readonly words: Int32Array;
   private readonly texts: Uint8Array;
-  private readonly dueMs: Float64Array;
   private readonly heads: Int32Array;
   private readonly chain: Int32Array;
   private readonly isHashed: Uint8Array;
-  /** List of each trace: 0 by time, ENDED those whose end was told. Each is in the order of what is due. */
-  private readonly lists: Uint8Array;
-  private readonly before: Int32Array;
-  private readonly after: Int32Array;
-  private readonly firsts = new Int32Array(2).fill(NONE);
-  private readonly lasts = new Int32Array(2).fill(NONE);
+  readonly dues: DueLists;
   private free = 0;
 
-  /** @param tracesMax a power of two. */
-  constructor(tracesMax: number) {
+  /** @param tracesMax a power of two; `waitMsMax`: how long after its begin a trace may be due. */
+  constructor(tracesMax: number, waitMsMax: number) {
     this.tracesMax = tracesMax;
     this.words = new Int32Array(tracesMax * WORDS);
     this.texts = new Uint8Array(tracesMax * TEXT_BYTES);
-    this.dueMs = new Float64Array(tracesMax);
     this.heads = new Int32Array(2 * tracesMax).fill(NONE);
     this.chain = new Int32Array(tracesMax);
     this.isHashed = new Uint8Array(tracesMax);
-    this.lists = new Uint8Array(tracesMax);
-    this.before = new Int32Array(tracesMax);
-    this.after = new Int32Array(tracesMax);
+    this.dues = new DueLists(tracesMax, waitMsMax);
     for (let index = 0; index < tracesMax; index += 1) this.chain[index] = index + 1;
   }
 
@@ -147,8 +139,7 @@ export class TraceTable {
     this.chain[index] = this.heads[home];
     this.heads[home] = index;
     this.isHashed[index] = 1;
-    this.dueMs[index] = dueMs;
-    this.append(index, 0);
+    this.dues.add(index, dueMs);
     return index;
   }
 
@@ -159,7 +150,7 @@ export class TraceTable {
     const opened = layout.PAIR_RECORD_OPENED_BOOT_NS;
     const closed = layout.PAIR_RECORD_CLOSED_BOOT_NS;
     words[at + FILES] += 1;
-    words[at + BY_ACCESS + (cursor.u32(layout.PAIR_RECORD_OPEN_FLAGS) & 3)] += 1;
+    words[at + BY_ACCESS + accessOf(cursor.u32(layout.PAIR_RECORD_OPEN_FLAGS))] += 1;
     const reason = cursor.u8(layout.PAIR_RECORD_REASON);
     if (reason === layout.CLOSE_FAILED) words[at + FAILED] += 1;
     if (reason === layout.CLOSE_HELD) words[at + HELD] += 1;
@@ -186,24 +177,14 @@ export class TraceTable {
   /** The trace takes no more from `dueMs` on; a late one (0) takes none from now on. */
   end(index: number, dueMs: number): void {
     if (dueMs === 0) this.unhash(index);
-    this.unlist(index);
-    this.dueMs[index] = dueMs;
-    this.append(index, ENDED);
-  }
-
-  /** Returns a trace that is due, or -1. */
-  due(nowMs: number): number {
-    const ended = this.firsts[ENDED];
-    if (ended !== NONE && this.dueMs[ended] <= nowMs) return ended;
-    const first = this.firsts[0];
-    return first !== NONE && this.dueMs[first] <= nowMs ? first : NONE;
+    this.dues.remove(index);
+    this.dues.add(index, dueMs);
   }
 
   /** Returns a trace of the slot, or -1. */
   ofSlot(slot: number): number {
-    for (let list = 0; list < 2; list += 1)
-      for (let index = this.firsts[list]; index !== NONE; index = this.after[index])
-        if (this.words[index * WORDS + SLOT] === slot) return index;
+    for (let index = this.dues.next(NONE); index !== NONE; index = this.dues.next(index))
+      if (this.words[index * WORDS + SLOT] === slot) return index;
     return NONE;
   }
 
@@ -248,30 +229,10 @@ export class TraceTable {
 
   remove(index: number): void {
     this.unhash(index);
-    this.unlist(index);
+    this.dues.remove(index);
     this.chain[index] = this.free;
     this.free = index;
     this.count -= 1;
-  }
-
-  private append(index: number, list: number): void {
-    const last = this.lasts[list];
-    this.lists[index] = list;
-    this.before[index] = last;
-    this.after[index] = NONE;
-    if (last === NONE) this.firsts[list] = index;
-    else this.after[last] = index;
-    this.lasts[list] = index;
-  }
-
-  private unlist(index: number): void {
-    const list = this.lists[index];
-    const before = this.before[index];
-    const after = this.after[index];
-    if (before === NONE) this.firsts[list] = after;
-    else this.after[before] = after;
-    if (after === NONE) this.lasts[list] = before;
-    else this.before[after] = before;
   }
 
   private unhash(index: number): void {
@@ -292,4 +253,9 @@ export class TraceTable {
   private home(executionLo: number, begunLo: number, kind: number): number {
     return mix(executionLo ^ kind, begunLo) & (2 * this.tracesMax - 1);
   }
+}
+
+/** O_PATH asks for neither reading nor writing, whatever its access bits. */
+function accessOf(openFlags: number): number {
+  return (openFlags & O_PATH) !== 0 ? 3 : openFlags & 3;
 }

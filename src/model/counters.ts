@@ -16,6 +16,7 @@ export const COUNTER_NAMES = [
   'requests_sealed',
   'drains',
   'pump_stalls',
+  'traces_begun',
   'process_spans_encoded',
   'process_spans_lost',
   'traces_evicted',

@@ -39,6 +39,7 @@ export interface PumpStages {
     readonly isFull: boolean;
     readonly count: number;
     readonly evictedCount: number;
+    readonly begunCount: number;
     readonly oldest: number;
     add(cursor: RecordCursor, slot: number, trace: TraceCursor, offsetLo: number, offsetHi: number): void;
     endSlice(cursor: RecordCursor): void;

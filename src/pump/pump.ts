@@ -30,7 +30,6 @@ const BYTES_ENCODED = counterIndex('bytes_encoded');
 const REQUESTS_SEALED = counterIndex('requests_sealed');
 const DRAINS = counterIndex('drains');
 const PUMP_STALLS = counterIndex('pump_stalls');
-const TRACES_GAUGE = gaugeIndex('live_traces');
 const WAITING_GAUGE = gaugeIndex('waiting');
 const TURNED_GAUGE = gaugeIndex('pump_turned_ms');
 const FILL_GAUGE = gaugeIndex('ring_fill_bytes');
@@ -97,7 +96,7 @@ export class Pump {
     if (request.spanCount > 0 && this.nowMs - this.requestBegunMs >= this.requestAgeMaxMs) this.seal();
     if (this.isStalled) this.counters[PUMP_STALLS] += 1;
     this.counters[WAITING_GAUGE] = this.stages.waiting.count;
-    this.counters[TRACES_GAUGE] = this.stages.traces.count;
+    this.roots.noteCounts();
     this.counters[FILL_GAUGE] = this.stages.ring.fillBytes();
   }
 

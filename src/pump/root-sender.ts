@@ -1,11 +1,13 @@
 // Sends the roots of traces: when they are due, when their place is needed, when their container goes.
-import { counterIndex } from '../model/counters.ts';
+import { counterIndex, gaugeIndex } from '../model/counters.ts';
 import { TraceCursor } from '../model/trace-cursor.ts';
 import type { PumpStages } from './pump-stages.ts';
 
 const PROCESS_SPANS_ENCODED = counterIndex('process_spans_encoded');
 const PROCESS_SPANS_LOST = counterIndex('process_spans_lost');
 const TRACES_EVICTED = counterIndex('traces_evicted');
+const TRACES_BEGUN = counterIndex('traces_begun');
+const TRACES_GAUGE = gaugeIndex('live_traces');
 
 export class RootSender {
   private readonly stages: PumpStages;
@@ -27,6 +29,7 @@ export class RootSender {
       if (!this.makeRoom()) return false;
       this.send(index);
     }
+    this.noteCounts();
     return true;
   }
 
@@ -36,7 +39,6 @@ export class RootSender {
     const { oldest } = traces;
     traces.evict(oldest);
     this.send(oldest);
-    this.counters[TRACES_EVICTED] = traces.evictedCount;
   }
 
   /** Another container may get the slot: the roots of this one go now. */
@@ -49,6 +51,14 @@ export class RootSender {
         this.counters[PROCESS_SPANS_LOST] += 1;
       }
     }
+  }
+
+  /** Once a turn, and after the last root. */
+  noteCounts(): void {
+    const { traces } = this.stages;
+    this.counters[TRACES_BEGUN] = traces.begunCount;
+    this.counters[TRACES_GAUGE] = traces.count;
+    this.counters[TRACES_EVICTED] = traces.evictedCount;
   }
 
   private send(index: number): void {

@@ -30,6 +30,7 @@ export const COUNTERS: readonly Instrument[] = [
   counter('drains', '{drain}', 'Times that the pump has read the ring'),
   counter('pump_stalls', '{turn}', 'Turns in which the pump had no free buffer, and read nothing'),
   counter('traces_evicted', '{trace}', 'Traces whose root was sent before its time'),
+  counter('traces_begun', '{trace}', 'Traces that a span was put into'),
   counter('process_spans_encoded', '{span}', 'Roots of traces encoded'),
   counter('process_spans_accepted', '{span}', 'Roots of traces that the backend took'),
   counter('process_spans_dropped', '{span}', 'Roots of traces that were dropped, whatever for'),

@@ -98,6 +98,7 @@ const LAW: readonly Equation[] = [
     right: ['spans_accepted', ...EXPORT_DROPS, 'in_flight', 'spooled'],
   },
   // Roots of traces are counted apart from files.
+  { left: ['traces_begun'], right: ['process_spans_encoded', 'process_spans_lost', 'live_traces'] },
   { left: ['process_spans_encoded'], right: ['process_spans_accepted', 'process_spans_dropped'] },
   // So are reports of files that are still open.
   { left: ['held_spans_sent'], right: ['held_spans_read'] },

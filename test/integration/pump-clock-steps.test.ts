@@ -169,7 +169,8 @@ for (const [name, stepNs] of [
       // 15 s of the slice and 5 s for what ends later.
       ...pass(19.6),
       note,
-      ...pass(0.2),
+      // A quarter of a second for the lists of what is due, and 200 ms for the request.
+      ...pass(0.5),
       ...pass(0.3),
       note,
       () => {

@@ -115,8 +115,8 @@ test('the low 56 bits of a trace id begin with the randomness of the record', ()
 test('a root is due 5 s after its slice, or when the process ends', () => {
   const traces = new Traces();
   traces.add({ closedS: 101 });
-  assert.equal(traces.rootsAt(100 + (SLICE_MS + GRACE_MS) / 1000 - 0.001).length, 0);
-  assert.equal(traces.rootsAt(100 + (SLICE_MS + GRACE_MS) / 1000).length, 1);
+  assert.equal(traces.rootsAt(100 + (SLICE_MS + GRACE_MS) / 1000 - 0.251).length, 0);
+  assert.equal(traces.rootsAt(100 + (SLICE_MS + GRACE_MS) / 1000 + 0.25).length, 1);
   traces.add({ closedS: 121, begunS: 120 });
   traces.live.endSlice(sliceEnd(layout.SLICE_EXIT, 122, 3 << 8, 120));
   const [root] = traces.rootsAt(123);
@@ -197,4 +197,34 @@ test("a slot's traces are found until there is none", () => {
   }
   assert.equal(count, 2);
   assert.equal(traces.live.count, 1);
+});
+
+test('roots are due by their own time, whatever the order in which their traces began', () => {
+  const traces = new Traces();
+  traces.add({ closedS: 106, execution: 2n, begunS: 100 });
+  traces.add({ closedS: 101, execution: 3n, begunS: 95 });
+  traces.add({ closedS: 102, execution: 4n, begunS: 80 });
+  const executions = (seconds: number): number[] =>
+    traces.rootsAt(seconds).map(({ executionLo }) => executionLo);
+  assert.deepEqual(executions(116), [3]);
+  assert.deepEqual(executions(121), [2]);
+  // Closed too late for its slice: due 20 s after that.
+  assert.deepEqual(executions(122.5), [4]);
+});
+
+test('however many roots are sent at once, no trace of theirs is opened again', () => {
+  const traces = new Traces();
+  const sent = new Set<string>();
+  for (let execution = 1; execution <= 100_000; execution += 1) {
+    const given = { execution: BigInt(execution * 2654435761), begunS: 100 + execution / 100_000 };
+    sent.add(traces.add({ ...given, closedS: 102 }).traceId);
+    traces.live.endSlice(sliceEnd(layout.SLICE_EXIT, 102.5, 0, given.begunS));
+    if (traces.live.count > 8000) traces.rootsAt(1000);
+  }
+  traces.rootsAt(1000);
+  for (let execution = 1; execution <= 100_000; execution += 1) {
+    const given = { execution: BigInt(execution * 2654435761), begunS: 100 + execution / 100_000 };
+    assert.ok(!sent.has(traces.add({ ...given, closedS: 110 }).traceId));
+    if (traces.live.count > 8000) traces.rootsAt(1000);
+  }
 });

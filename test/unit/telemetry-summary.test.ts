@@ -80,6 +80,7 @@ test('every drop of the shared counters is in the table of drops', () => {
     'requests_sent',
     'requests_retried',
     'bytes_sent',
+    'traces_begun',
     'process_spans_encoded',
     'process_spans_lost',
     'process_spans_accepted',
