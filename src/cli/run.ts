@@ -1,25 +1,27 @@
 // `fdspan run`: starts the collector, and stops it when it is told to.
 import { Collector } from '../collector.ts';
-import { sendDatagram } from '../bpf/libc.ts';
+import { lockFile, sendDatagram } from '../bpf/libc.ts';
 import type { Config } from '../config/config.ts';
 import { Exporter } from '../export/exporter.ts';
+import { Spool } from '../export/spool/spool.ts';
 import { ControlServer } from '../telemetry/control-server.ts';
 import { createLogger, type Logger } from '../telemetry/log.ts';
 import { maskUrlSecrets } from '../model/url-secrets.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { createSdNotifier } from '../telemetry/sd-notify.ts';
 import { serviceStatus, type StatusSample } from '../telemetry/service-status.ts';
-import { lawViolations } from '../telemetry/summary.ts';
 import { version, type CommandIo } from './command-io.ts';
 import { configOf, loadAgain } from './config-arguments.ts';
 import type { ContainerRow } from './containers.ts';
-import { EXIT_BUG, EXIT_CONFIG, EXIT_NOT_PERMITTED, EXIT_OK, EXIT_UNAVAILABLE } from './exit-codes.ts';
+import { EXIT_CONFIG, EXIT_NOT_PERMITTED, EXIT_UNAVAILABLE } from './exit-codes.ts';
 import { startCountedContainers } from './container-metrics.ts';
 import { startContainerPressure } from './container-pressure.ts';
 import { readOpenFilesQuery } from '../open-files/query.ts';
 import { createReload } from './reload.ts';
 import { refusalOf } from './start-refusal.ts';
 import type { CollectorStatus } from './status.ts';
+import { endRun } from './stop.ts';
+import { listenForStop } from './stop-signals.ts';
 import { telemetryTarget } from './telemetry-target.ts';
 
 const ATTACH_MODE = 'tracepoint';
@@ -44,9 +46,7 @@ export async function run(args: readonly string[], io: CommandIo): Promise<numbe
     stream: io.stderr,
     isTerminal: io.stderr.isTTY,
   });
-  const stopAsked = new Promise<string>((resolve) => {
-    for (const signal of ['SIGTERM', 'SIGINT']) process.on(signal, () => resolve(signal));
-  });
+  const stop = listenForStop();
   const reload = { now: () => {} };
   listenForHangup(io, reload);
   const tap: Tap = { offer: () => {} };
@@ -73,25 +73,23 @@ export async function run(args: readonly string[], io: CommandIo): Promise<numbe
   const containers = await startCountedContainers(config, collector, log, io.env);
   const others = (): Record<string, number> => ({ ...pressure?.counts, ...containers?.counts });
   const metrics = await startOwnTelemetry(config, collector, log, beganUnixMs, io.env, others);
-  const end = await Promise.race([stopAsked, collector.failed.catch((error: unknown) => error)]);
+  const end = await Promise.race([stop.first, collector.failed.catch((error: unknown) => error)]);
   notifier.stopping();
-  if (end instanceof Error) {
-    log.error(end.message, { stack: end.stack });
-    return EXIT_BUG;
-  }
-  await control?.close();
-  await Promise.all([
-    metrics?.shutdown(OWN_TELEMETRY_DEADLINE_MS),
-    pressure?.shutdown(OWN_TELEMETRY_DEADLINE_MS),
-  ]);
-  const counters = await collector.stop();
-  // Last: only a stopped collector knows the containers' last numbers.
-  await containers?.shutdown(OWN_TELEMETRY_DEADLINE_MS, true);
-  for (const violation of lawViolations(counters))
-    log.error('the law of conservation is broken', { violation });
-  log.flush();
-  log.info('summary', { counters });
-  return EXIT_OK;
+  return endRun({
+    config,
+    collector,
+    log,
+    failure: end instanceof Error ? end : null,
+    second: stop.second,
+    before: async () => {
+      await control?.close();
+      await Promise.all([
+        metrics?.shutdown(OWN_TELEMETRY_DEADLINE_MS),
+        pressure?.shutdown(OWN_TELEMETRY_DEADLINE_MS),
+      ]);
+    },
+    after: async () => containers?.shutdown(OWN_TELEMETRY_DEADLINE_MS, true),
+  });
 }
 
 /**
@@ -139,7 +137,8 @@ async function listen(
     endpoint: maskUrlSecrets(config.export.endpoint),
     containers: collector.containers().length,
     counters: collector.counters(),
-    queue: collector.queue(),
+    queue: queueOf(config, collector),
+    spool: spoolOf(collector),
   });
   try {
     return await ControlServer.listen({
@@ -160,6 +159,15 @@ async function listen(
     });
     return null;
   }
+}
+
+function queueOf(config: Config, { waiting }: Collector): CollectorStatus['queue'] {
+  const { unsettledSpans: spans, queuedBytes: bytes } = waiting;
+  return { spans, bytes, bytesMax: config.export.queue.bytesMax };
+}
+
+function spoolOf({ waiting: { spool } }: Collector): CollectorStatus['spool'] {
+  return spool === null ? null : { spans: spool.waiting.spans, bytes: spool.bytes, bytesMax: spool.bytesMax };
 }
 
 /** Ids of 64 bits are no numbers of JSON, and nobody asks for them. */
@@ -204,11 +212,12 @@ function metricsOf(collector: Collector): Record<string, number> {
 
 async function start(config: Config, log: Logger, tap: Tap): Promise<Collector | number> {
   try {
+    const spool = await openSpool(config);
     return await Collector.start({
       config,
       version: version(),
       log,
-      makeSink: (counters) => new Exporter(exportOptions(config), counters, log),
+      makeSink: (counters) => new Exporter(exportOptions(config), counters, log, spool),
       tap: (request) => tap.offer(request),
     });
   } catch (error) {
@@ -219,8 +228,14 @@ async function start(config: Config, log: Logger, tap: Tap): Promise<Collector |
   }
 }
 
+/** Before anything is loaded: a spool that another collector has is a reason not to start. */
+function openSpool(config: Config): Promise<Spool> | null {
+  const { dir, bytesMax } = config.export.spool;
+  return dir === null ? null : Spool.open({ dir, bytesMax }, lockFile);
+}
+
 function exportOptions(config: Config): ConstructorParameters<typeof Exporter>[0] {
-  const { queue, ...rest } = config.export;
+  const { queue, spool: _spool, ...rest } = config.export;
   return {
     ...rest,
     queueBytesMax: queue.bytesMax,

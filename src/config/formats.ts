@@ -112,6 +112,13 @@ export const text: Format = (value) => {
 
 export const textOrNull: Format = (value) => (value === null || value === 'null' ? null : text(value));
 
+/** Where fdspan writes: relative to what it was started in would be another folder after a restart. */
+export const folderOrNull: Format = (value) => {
+  const path = textOrNull(value);
+  if (typeof path === 'string' && !path.startsWith('/')) throw new Error('an absolute path, or null');
+  return path;
+};
+
 /** v1 controllers; a kernel that lacks one says so at the start. */
 const CGROUP1_CONTROLLERS =
   'auto pids memory cpu cpuacct blkio devices freezer cpuset net_cls net_prio perf_event hugetlb rdma misc'.split(

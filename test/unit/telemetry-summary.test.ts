@@ -29,10 +29,16 @@ const shared = {
   retries_exhausted: 5,
   shutdown: 25,
   spool_damaged: 1,
+  spool_recovered: 10,
   pump_turned_ms: 12345,
   ring_fill_bytes: 77,
 };
-const amounts = { stillOpen: 10, ringUnread: 20, inFlight: 9, spooled: 40, spoolRecovered: 10 };
+const amounts = {
+  stillOpen: 10,
+  ringUnread: 20,
+  inFlight: 9,
+  spooled: { spans: 40, processSpans: 0, heldSpans: 0 },
+};
 
 test('a run in which every loss was counted violates no equation', () => {
   assert.deepEqual(lawViolations(summarize(kernel, shared, amounts)), []);
