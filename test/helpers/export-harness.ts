@@ -47,6 +47,7 @@ export function exportRequest(spans: number, tag = 'span', fillBytes = 0): Uint8
 
 export class ExportHarness {
   readonly exporter: Exporter;
+  readonly #spool: Spool | null;
   readonly log: LogLine[] = [];
   readonly #counters = new Float64Array(new SharedArrayBuffer(COUNTER_BLOCK_BYTES));
   #given = 0;
@@ -57,6 +58,7 @@ export class ExportHarness {
   ) {
     const note = (level: LogLine['level']) => (message: string, fields: Record<string, unknown>) =>
       void this.log.push({ level, message, fields });
+    this.#spool = spool;
     this.exporter = new Exporter(
       {
         compression: 'none',
@@ -82,6 +84,11 @@ export class ExportHarness {
 
   warnings(pattern: RegExp): LogLine[] {
     return this.log.filter(({ level, message }) => level === 'warn' && pattern.test(message));
+  }
+
+  /** Nothing waits, in memory or on the disk. */
+  get isDrained(): boolean {
+    return this.#spool?.isEmpty !== false && this.exporter.unsettledSpans === 0;
   }
 
   give(request: Uint8Array, spans: number): Promise<void> {

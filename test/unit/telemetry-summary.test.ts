@@ -94,6 +94,9 @@ test('every drop of the shared counters is in the table of drops', () => {
     'held_spans_filtered',
     'held_spans_accepted',
     'held_spans_dropped',
+    'spool_recovered',
+    'process_spans_recovered',
+    'held_spans_recovered',
   ]);
   const reasons = new Set(DROPS.map(({ reason }) => reason));
   assert.deepEqual(
