@@ -1,6 +1,6 @@
 // The layering of docs/architecture.md as rules: stages know the model and themselves, nothing else;
 // the roots compose; what is dangerous (native code, sockets, configuration parsing) has one home each.
-const STAGES = 'ring|decode|enrich|filter|group|encode|pump|containers|export|telemetry';
+const STAGES = 'ring|decode|enrich|filter|group|encode|pump|containers|sampling|export|telemetry';
 
 module.exports = {
   forbidden: [

@@ -5,6 +5,7 @@
 
 #include "enter.bpf.h"
 #include "failed.bpf.h"
+#include "io-totals.bpf.h"
 
 static __always_inline u32 flags_of_call(struct pt_regs *regs, u32 number)
 {
@@ -157,6 +158,8 @@ int BPF_PROG(sys_exit, struct pt_regs *regs, long result)
 	case NR_FCNTL:
 		break;
 	default:
+		if (has_io_totals)
+			exit_io(regs, number, result);
 		return 0;
 	}
 	task = bpf_get_current_task();

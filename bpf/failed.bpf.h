@@ -123,8 +123,7 @@ static __always_inline void tell_failed(struct opening *opening, s32 dirfd, u64 
 	struct found taken;
 	struct long_record *far;
 	struct slice *slice;
-	struct glob_words globs;
-	u32 index = 0, drop;
+	u32 index = 0;
 
 	count(COUNTER_OPENS_IN_SCOPE);
 	if (is_unwanted_user(opening->task)) {
@@ -133,8 +132,7 @@ static __always_inline void tell_failed(struct opening *opening, s32 dirfd, u64 
 	}
 	slice = slice_at_open(opening);
 	if (!take_slot(opening->task, &taken)) {
-		count(COUNTER_OPEN_TABLE_FULL);
-		count_in_slice(slice, SLICE_DROPPED);
+		count_no_place(opening, slice);
 		return;
 	}
 	count(COUNTER_OPENS_FAILED);
@@ -150,15 +148,8 @@ static __always_inline void tell_failed(struct opening *opening, s32 dirfd, u64 
 		begin_failed(&taken.slot->record, opening, now);
 		fill_failed_shortly(taken.slot, opening->task, user_path);
 	}
-	drop = judge_names(taken.slot, &globs);
-	if (drop) {
-		count_left_out(drop);
-		count_in_slice(slice, SLICE_LEFT_OUT);
-	} else {
-		count(COUNTER_OPENS_TRACKED);
-		count_in_slice(slice, SLICE_TRACKED);
+	if (!is_left_out(opening, taken.slot, slice, false))
 		send_pair(taken.slot);
-	}
 	free_slot(taken.tag, taken.slot);
 }
 

@@ -8,6 +8,5 @@
 #include "held.bpf.h"
 #include "processes.bpf.h"
 #include "sweeps.bpf.h"
-#include "io-totals.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -8,11 +8,12 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 SEC("syscall")
 int walk_text(struct walk_arguments *arguments)
 {
-	u32 bytes = arguments->bytes_count, base = arguments->base, zero = 0, word;
+	u32 bytes = arguments->bytes_count, base = arguments->base, zero = 0, end;
+	struct filters *filters = filters_in_force();
 	struct pending_open *slot = bpf_map_lookup_elem(&slots, &zero);
 	struct long_record *far = NULL;
 
-	if (!slot || base > 255)
+	if (!slot || !filters || base > 255)
 		return -1;
 	if (arguments->is_long) {
 		far = bpf_map_lookup_elem(&long_records, &zero);
@@ -24,7 +25,7 @@ int walk_text(struct walk_arguments *arguments)
 		    bpf_probe_read_user(slot->tail + base, bytes, (void *)arguments->text))
 			return -1;
 	}
-	word = globs_of_bytes(slot, far, live.filter_half, arguments->row, base, bytes);
-	arguments->accepts = word;
+	end = end_of_bytes(slot, far, live.filter_half, arguments->row, base, bytes);
+	arguments->accepts = cell_at(filters, end + filters->accept_column);
 	return 0;
 }

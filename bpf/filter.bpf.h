@@ -211,16 +211,16 @@ __noinline int walk_long_globs(struct long_record *far, u32 half, u32 row, u32 f
 struct glob_words {
 	u32 path;
 	u32 name;
+	u32 path_rules; /* of sampling */
+	u32 name_rules;
 };
 
-static __always_inline u32 globs_of_bytes(struct pending_open *slot, struct long_record *far, u32 half,
-					  u32 row, u32 from, u32 bytes)
+/* The row where the bytes end. */
+static __always_inline u32 end_of_bytes(struct pending_open *slot, struct long_record *far, u32 half,
+					u32 row, u32 from, u32 bytes)
 {
-	struct filters *filters = filters_of(half);
-	u32 end = far ? walk_long_globs(far, half, row, from, bytes) :
-			walk_short_globs(slot, half, row, from, bytes);
-
-	return filters ? cell_at(filters, end + filters->accept_column) : 0;
+	return far ? walk_long_globs(far, half, row, from, bytes) :
+		     walk_short_globs(slot, half, row, from, bytes);
 }
 
 /*
@@ -233,27 +233,29 @@ __noinline int judge_names(struct pending_open *slot, struct glob_words *words)
 	struct filters *filters = filters_of(half);
 	struct long_record *far;
 	struct pair_record *record;
-	u32 asked;
+	u32 asked, end;
 
 	if (!slot || !words || !filters)
 		return 0;
-	words->path = words->name = 0;
+	words->path = words->name = words->path_rules = words->name_rules = 0;
 	asked = filters->asked;
 	if (!asked)
 		return 0;
 	far = long_record_of(slot->long_index);
 	record = far ? &far->record : &slot->record;
 	if (asked & ASKED_NAME) {
-		words->name = globs_of_bytes(slot, far, half, filters->name_row, 0,
-					     record->executable_bytes);
+		end = end_of_bytes(slot, far, half, filters->name_row, 0, record->executable_bytes);
+		words->name = cell_at(filters, end + filters->accept_column);
+		words->name_rules = cell_at(filters, end + filters->rules_column);
 		if (words->name & ACCEPTS_NAME_EXCLUDE)
 			return COUNTER_PROCESS_EXCLUDED;
 	}
 	if (asked & ASKED_PATH) {
 		u32 row = record->flags & PAIR_PATH_TRUNCATED ? filters->cut_path_row : 0;
 
-		words->path = globs_of_bytes(slot, far, half, row, record->executable_bytes,
-					     record->path_bytes);
+		end = end_of_bytes(slot, far, half, row, record->executable_bytes, record->path_bytes);
+		words->path = cell_at(filters, end + filters->accept_column);
+		words->path_rules = cell_at(filters, end + filters->rules_column);
 		if (words->path & ACCEPTS_PATH_EXCLUDE ||
 		    (asked & ASKED_INCLUDE && !(words->path & ACCEPTS_PATH_INCLUDE)))
 			return COUNTER_PATH_EXCLUDED;

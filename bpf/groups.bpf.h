@@ -6,27 +6,105 @@
 #include "pair.bpf.h"
 #include <bpf/bpf_tracing.h>
 
-/* Tells namespaces and host name of a container's first process. Once: by one compare-and-swap. */
+static __always_inline u64 scope_with_policy(u64 task, const struct scope_policy *policy)
+{
+	u64 groups = WORD(task_struct, task, cgroups);
+	u64 scope = scope_of_group2(groups);
+
+	if (settings.cgroup1_subsys < 0 || (settings.by_cgroup2 && policy_of_scope(scope) == policy))
+		return scope;
+	return scope_of_group1(groups);
+}
+
+/* Traced in every phase, and to be told of: the ring was full. No namespace has this number. */
+#define DESCRIBE_AGAIN 1
+
+/* Takes it upon itself to tell of a scope, once: by one compare-and-swap. Never of one that is told of already. */
+static __always_inline void tell_described(struct scope_policy *policy, u64 scope, u32 namespace,
+					   u64 task)
+{
+	u32 before = policy->described;
+
+	if (before > DESCRIBE_AGAIN ||
+	    __sync_val_compare_and_swap(&policy->described, before, namespace) != before)
+		return;
+	if (!tell_task(RECORD_SCOPE_DESCRIBED, scope, task))
+		policy->described = DESCRIBE_AGAIN;
+}
+
+/*
+ * The first program in a group that was made inside of a container, in a mount namespace that isn't that container's: it
+ * may be a container of its own. Unless user space has judged the group already, what it opens waits for that.
+ */
+static __always_inline void describe_nested(struct scope_policy *nested, u32 namespace, u64 task)
+{
+	u64 scope = scope_with_policy(task, nested);
+	u32 verdict = nested->verdict;
+
+	if (verdict_of(nested) == VERDICT_INHERITED &&
+	    __sync_val_compare_and_swap(&nested->verdict, verdict, VERDICT_UNJUDGED) == verdict)
+		nested->container = scope;
+	tell_described(nested, scope, namespace, task);
+}
+
+/*
+ * runc executes itself by /proc/self/exe, which its parent may have moved into the container's group by the time that
+ * the kernel tells of it. The kernel names a process by the last part of what it executes.
+ */
+static __always_inline bool has_executed_itself(u64 task)
+{
+	return (u32)read_word(ADDRESS(task_struct, task, comm)) == ('e' | 'x' << 8 | 'e' << 16);
+}
+
+/* Tells namespaces and host name of a container's first process. */
 static __always_inline void describe_scope(struct scope_policy *own, u64 task)
 {
-	struct scope_policy *scope = policy_of_scope(own->container);
+	u64 scope = own->container;
+	struct scope_policy *container = policy_of_scope(scope);
 	u32 namespace = mount_namespace_of_task(task);
-	bool is_host = namespace == settings.host_mnt_ns;
-	bool is_host_program = mount_namespace_of_executable(task) == settings.host_mnt_ns;
+	u32 before;
 
-	if (!own->container)
-		return; /* the host itself */
 	if (!scope)
-		scope = own;
+		return; /* the host itself */
+	if (!container)
+		container = own;
 	/*
-	 * A host program in the container's mounts is the runtime. So is any other in the host's: runc executes a copy of
-	 * itself, from memory or a mount of its own, and may be in the container's group by then.
+	 * A program from outside in the container's mounts is the runtime: the host's, or the outer container's where this
+	 * one is nested. So is one from no mount of the container's: runc executes a copy of itself, from memory or a mount
+	 * of its own, and may be in the container's group by then.
 	 */
-	if (scope->described || is_host != is_host_program)
+	before = container->described;
+	if ((before > DESCRIBE_AGAIN && own->described > DESCRIBE_AGAIN) ||
+	    namespace != mount_namespace_of_executable(task))
 		return;
-	if (__sync_val_compare_and_swap(&scope->described, 0, namespace))
+	if (namespace == settings.host_mnt_ns && has_executed_itself(task))
 		return;
-	tell_task(RECORD_SCOPE_DESCRIBED, own->container, task);
+	tell_described(container, scope, namespace, task);
+	if (own != container && own->described <= DESCRIBE_AGAIN) {
+		if (namespace != before)
+			describe_nested(own, namespace, task);
+		else
+			own->described = namespace;
+	}
+}
+
+/*
+ * A service of a container may have executed, and been told of, before the iterator came to the container's own first
+ * process. That one began earlier, by which user space prefers it.
+ */
+static __always_inline void describe_init(const struct scope_policy *own, u64 task)
+{
+	struct scope_policy *container = policy_of_scope(own->container);
+	u32 namespace = mount_namespace_of_task(task);
+	u32 before = container ? container->described : 0;
+
+	if (before <= DESCRIBE_AGAIN || before == namespace || namespace == settings.host_mnt_ns)
+		return;
+	if (virtual_pid(WORD(task_struct, task, group_leader)) != 1 ||
+	    namespace != mount_namespace_of_executable(task))
+		return;
+	if (tell_task(RECORD_SCOPE_DESCRIBED, own->container, task))
+		container->described = namespace;
 }
 
 /* Describes the containers that run when fdspan starts; the lowest pid comes first. */
@@ -39,8 +117,10 @@ int describe_tasks(struct bpf_iter__task *context)
 	if (!visited)
 		return 0;
 	scope = policy_of_task((u64)visited, true);
-	if (scope)
-		describe_scope(scope, (u64)visited);
+	if (!scope)
+		return 0;
+	describe_scope(scope, (u64)visited);
+	describe_init(scope, (u64)visited);
 	return 0;
 }
 
@@ -101,7 +181,8 @@ static __always_inline void tell_created(u64 scope, const struct scope_policy *g
 	buffer->record.flags = bytes >= CGROUP_PATH_BYTES_MAX - 1 ? PAIR_PATH_TRUNCATED : 0;
 	buffer->record.scope = scope;
 	buffer->record.container = given->container;
-	buffer->record.verdict = verdict_of(given);
+	buffer->record.verdict = verdict_of(given) == VERDICT_INHERITED ? VERDICT_TRACE
+									: verdict_of(given);
 	bytes += sizeof(struct scope_created_record);
 	BARRIER(bytes);
 	if (bytes > CREATED_BYTES_MAX)
@@ -119,6 +200,7 @@ int BPF_PROG(cgroup_mkdir, struct cgroup *made, const char *path)
 	struct scope_policy given = { .container = scope, .verdict = VERDICT_UNJUDGED };
 	struct scope_policy *above;
 	u64 parent_scope;
+	u32 inherited;
 
 	if (!scope)
 		return 0;
@@ -130,10 +212,13 @@ int BPF_PROG(cgroup_mkdir, struct cgroup *made, const char *path)
 	parent_scope = cgroup_id(WORD(cgroup_subsys_state, parent, cgroup)) |
 		       (scope >> SCOPE_KIND_SHIFT << SCOPE_KIND_SHIFT);
 	above = policy_of_scope(parent_scope);
-	if (above && (verdict_of(above) == VERDICT_TRACE || verdict_of(above) == VERDICT_DENY)) {
+	inherited = above ? verdict_of(above) : VERDICT_IGNORE;
+	if (inherited != VERDICT_IGNORE && inherited != VERDICT_UNJUDGED) {
 		given.container = above->container;
-		given.verdict = above->verdict;
-		given.described = above->described;
+		/* With the slot, where there is one. */
+		given.verdict = inherited == VERDICT_DENY
+					? VERDICT_DENY
+					: (above->verdict ^ inherited) | VERDICT_INHERITED;
 	}
 	if (!policy_of_scope(scope) && !add_policy(scope, &given))
 		count(COUNTER_SCOPE_TABLE_FULL);

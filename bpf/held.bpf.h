@@ -251,8 +251,10 @@ static __always_inline void report(struct held_look *look, const struct found *f
 	bytes = copy_open(copy, found, file);
 	if (bytes && bytes <= sizeof(copy->record) + LONG_TAIL_BYTES) {
 		copy->record.reason = CLOSE_HELD;
+		copy->record.open_duration_ns = look->now - copy->record.opened_boot_ns;
 		copy->record.opened_boot_ns = reported;
 		copy->record.closed_boot_ns = look->now;
+		sample_report(&copy->record);
 		if (send(&copy->record, bytes)) {
 			count(COUNTER_HELD_RING_FULL);
 			look->is_full = 1;
@@ -282,7 +284,7 @@ static long look_at_slot(u32 index, struct held_look *look)
 	if (!file)
 		return 0;
 	record = record_of(found.slot);
-	if (!record)
+	if (!record || !is_report_sampled(record))
 		return 0;
 	reported = found.slot->reported_boot_ns;
 	wait = reported == record->opened_boot_ns ? look->after_ns : look->every_ns;

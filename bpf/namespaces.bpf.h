@@ -20,13 +20,34 @@ static __always_inline u64 scope_of_group2(u64 groups)
 	return cgroup_id(WORD(css_set, groups, dfl_cgrp));
 }
 
-static __always_inline u64 scope_of_group1(u64 groups)
+/* fdspan itself, which is never traced: 0 before it has told. Not static: see own_call in self-test.bpf.h. */
+u32 self_tgid = 0;
+
+/* User space can't know it: its own number is another in a pid namespace. Runs in the process that runs it. */
+SEC("syscall")
+int know_self(void *arguments)
+{
+	self_tgid = bpf_get_current_pid_tgid() >> 32;
+	return 0;
+}
+
+static __always_inline bool is_self(u64 task)
+{
+	return (u32)READ(task_struct, task, tgid) == self_tgid;
+}
+
+/* The group in the chosen v1 hierarchy. */
+static __always_inline u64 group1_of(u64 groups)
 {
 	u64 state = read_word(ADDRESS(css_set, groups, subsys) +
 			      (u64)settings.cgroup1_subsys * sizeof(u64));
 
-	return cgroup_id(WORD(cgroup_subsys_state, state, cgroup)) | (u64)SCOPE_CGROUP1
-									     << SCOPE_KIND_SHIFT;
+	return WORD(cgroup_subsys_state, state, cgroup);
+}
+
+static __always_inline u64 scope_of_group1(u64 groups)
+{
+	return cgroup_id(group1_of(groups)) | (u64)SCOPE_CGROUP1 << SCOPE_KIND_SHIFT;
 }
 
 static __always_inline u32 mount_namespace_of_task(u64 task)
@@ -181,7 +202,7 @@ static __always_inline struct scope_policy *policy_of_namespace(u64 task, bool m
 	/* A runtime may not have moved the process into its group yet: who it is would be told wrongly. */
 	if (!settings.runtime_phase && is_entering(task))
 		return NULL;
-	if ((u32)READ(task_struct, task, tgid) == settings.self_pid)
+	if (is_self(task))
 		return NULL;
 	return meet_namespace(task, scope);
 }

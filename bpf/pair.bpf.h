@@ -56,8 +56,8 @@ static __always_inline void begin_record(struct pair_record *record, const struc
 	record->fd = opening->fd;
 	record->execution = opening->execution;
 	record->slice_begun_boot_ns = opening->slice_begun_boot_ns;
-	record->random = randomness(opening->execution, opening->slice_begun_boot_ns);
-	record->threshold = 0;
+	record->random = opening->random;
+	record->threshold = opening->threshold;
 	record->bytes_read = 0;
 	record->bytes_written = 0;
 	record->reads = 0;

@@ -39,6 +39,9 @@ enum pair_flag {
 	PAIR_START_MISSED = 1 << 3,   /* opened_boot_ns is the exit of the open call */
 	PAIR_RUNTIME_PHASE = 1 << 4,  /* opened by the container runtime, before exec */
 	PAIR_DELETED = 1 << 5,	      /* the path ends in " (deleted)", put there by fdspan */
+	PAIR_UNSAMPLED = 1 << 12,     /* only while open: dropped at its end unless its class is kept then */
+	PAIR_UNJUDGED = 1 << 13,      /* the container had no verdict at open: user space samples it */
+	PAIR_SLICE_CUT = 1 << 14,     /* others of its slice were lost by no chance: nothing to extrapolate */
 };
 
 /*
@@ -59,6 +62,7 @@ enum scope_verdict {
 	VERDICT_UNJUDGED = 3, /* traced; its records wait in user space */
 	VERDICT_TRACE = 4,
 	VERDICT_UNTOLD = 5, /* unjudged; RECORD_NAMESPACE_MET goes out at its next open */
+	VERDICT_INHERITED = 6, /* traced as the container that the new group was made in; not judged yet */
 };
 
 /* A judged container's slot, above its verdict in the same word: both change by one store. */
@@ -67,8 +71,8 @@ enum scope_verdict {
 /* Value of the policy map; its key is the scope (u64). */
 struct scope_policy {
 	__u64 container; /* the scope of the container that the group belongs to */
-	__u32 verdict;	 /* enum scope_verdict | slot << VERDICT_SLOT_SHIFT (VERDICT_TRACE only) */
-	__u32 described; /* mount namespace told by RECORD_SCOPE_DESCRIBED; 0: not yet */
+	__u32 verdict;	 /* enum scope_verdict | slot << VERDICT_SLOT_SHIFT (TRACE and INHERITED only) */
+	__u32 described; /* mount namespace told by RECORD_SCOPE_DESCRIBED; 0: not yet; 1: to be told again */
 };
 
 #define EXCLUDED_MAGICS_MAX 32
@@ -83,7 +87,6 @@ struct settings {
 	__u64 fill_check_bytes; /* sent by one CPU between two looks at the fill */
 	__u32 bucket_mask;    /* buckets of the open table - 1, a power of two - 1 */
 	__u32 start_mask;     /* entries of the start table - 1 */
-	__u32 self_pid;	      /* never traced */
 	__u32 host_mnt_ns;    /* inode */
 	__s32 cgroup1_subsys; /* index in css_set.subsys of the v1 hierarchy; -1: none */
 	__u32 host_pid_ns;    /* inode */
@@ -99,6 +102,58 @@ struct settings {
 	__u32 slice_mask;	/* sets of the table of slices - 1 */
 };
 
+#define SAMPLING_RULES_MAX 32
+#define SAMPLING_ACCESSES  4
+#define SAMPLING_NEVER	   0xffffffff /* a threshold that no randomness reaches */
+#define SAMPLING_STRIPES   4	      /* CPUs that count apart */
+#define SAMPLING_WEIGHT	   65536      /* of one open that no rule thins out */
+
+/* Classes that are sent whatever was drawn at open: bits of struct sampling's `keep`. */
+enum sampling_keep {
+	KEEP_FAILED = 1 << 0,
+	KEEP_HELD = 1 << 1,
+	KEEP_SLOW = 1 << 2,
+};
+
+/* The rules of one configuration; bit n of a mask is rule n. */
+struct sampling_rules {
+	__u32 base;			     /* threshold where no rule matches */
+	__u32 by_access[SAMPLING_ACCESSES]; /* rules that agree, by O_ACCMODE */
+	__u32 by_path;			     /* rules that ask for the path */
+	__u32 by_process;		     /* rules that ask for the executable's name */
+	__u32 reserved;
+	__u32 thresholds[SAMPLING_RULES_MAX];
+};
+
+/* How to sample, mapped by user space, which may change it at any time by one store for each word. */
+struct sampling {
+	__u32 is_on;	      /* 0: all is sampled, nothing is counted */
+	__u32 half;	      /* of `rules` and of each slot's masks, in force */
+	__u32 host_threshold; /* met or raised by each open, for sampling.target.host */
+	__u32 keep;	      /* enum sampling_keep */
+	__u64 slow_ns;	      /* KEEP_SLOW: open for longer */
+	__u32 is_counted;     /* a target needs the counts of the slots */
+	__u32 is_early;	      /* the draw needs nothing of the record, which then isn't written in vain */
+	__u32 is_tracked;     /* what is sampled out is tracked all the same, for what its end tells */
+	__u32 reserved;
+	struct sampling_rules rules[2];
+};
+
+/* By container slot: struct sampling's rules that the container agrees with, and its own threshold. */
+struct slot_sampling {
+	__u32 threshold; /* for sampling.target.container */
+	__u32 reserved;
+	__u32 rules[2];
+};
+
+/* Opens of one slot and some CPUs; they only grow. */
+struct slot_offers {
+	__u64 opens;
+	__u64 weight; /* what rules and ratio let through of them, in SAMPLING_WEIGHT */
+	__u64 passed; /* sampled, and not left out by a filter */
+	__u64 reserved[5];
+};
+
 /*
  * What user space changes while the programs run (section .data.live), each scalar by one store. The maps that it
  * names a half of are written in their other half first.
@@ -111,7 +166,7 @@ struct live_settings {
 
 /*
  * All globs as one automaton over bytes (src/filter/glob-table.ts makes it). A row is a state: for each class of
- * bytes the next row, then the accept word. Rows and classes are offsets in bytes, so that a step is one addition and
+ * bytes the next row, then the accept word, and the rules of sampling that agree. Rows and classes are offsets in bytes, so that a step is one addition and
  * one load. Reason of the limit: 1 MiB for each half; more globs than fit are a configuration error that says so.
  */
 #define GLOB_CELLS 262144
@@ -156,6 +211,8 @@ struct filters {
 	__u32 name_row;	     /* where names begin; paths begin at row 0 */
 	__u32 cut_path_row;  /* where a path begins whose head was cut */
 	__u32 accept_column; /* of each row */
+	__u32 rules_column;  /* of each row: the rules of sampling that a path or name ending there agrees with */
+	__u32 reserved;
 	__u64 excluded_magics[EXCLUDED_MAGICS_MAX]; /* file systems' s_magic */
 	struct user_range users[USER_RANGES_MAX];
 	__u16 classes[256]; /* of each byte: an offset in a row */
@@ -282,6 +339,12 @@ struct self_test_arguments {
 	__u32 fd;
 };
 
+/* Of host.bpf.c: inodes of process 1's. */
+struct host_namespaces {
+	__u32 mnt;
+	__u32 pid;
+};
+
 /* Of filter-test.bpf.c. */
 struct walk_arguments {
 	__u64 text; /* address in the calling process */
@@ -323,7 +386,7 @@ struct pair_record {
 	__u64 scope;	      /* of the container */
 	__u64 opened_boot_ns; /* entry of the open call */
 	__u64 closed_boot_ns;
-	__u64 open_duration_ns; /* time in the open call; 0 when its start was missed */
+	__u64 open_duration_ns; /* time in the open call, 0 when its start was missed; CLOSE_HELD: since it */
 	__u64 execution;	 /* hash of the process execution, or of the container: what traces are made of */
 	__u64 slice_begun_boot_ns; /* of the slice that the open is in */
 	__u64 inode;
@@ -333,7 +396,7 @@ struct pair_record {
 	__u32 reads; /* calls */
 	__u32 writes;
 	__u32 random;	 /* the 32 highest of R's 56 bits: the same for all of a slice */
-	__u32 threshold; /* likewise of th: sampled if random >= threshold */
+	__u32 threshold; /* likewise of th: sampled if random >= threshold. PAIR_UNJUDGED: the rules that its names agree with */
 	__u32 pid;
 	__u32 tid;
 	__u32 vpid; /* pid in its own pid namespace */
@@ -360,7 +423,7 @@ enum slice_end {
 	SLICE_REPLACED = 4, /* its place in the table was needed */
 };
 
-/* What only the kernel knows of a slice of which a file was tracked. Its opens may end later. */
+/* What only the kernel knows of a slice of which a file was tracked or left out by a filter. Its opens may end later. */
 struct slice_record {
 	__u8 kind;
 	__u8 reason; /* enum slice_end */
@@ -370,10 +433,12 @@ struct slice_record {
 	__u64 execution;
 	__u64 begun_boot_ns;
 	__u64 ended_boot_ns;
-	__u32 opens;	 /* in scope */
+	__u32 opens;	 /* in scope, behind the filters */
 	__u32 unsampled; /* of them */
 	__u32 dropped;	 /* of them: no place in the table or the ring */
 	__s32 exit_code; /* SLICE_EXIT: as wait(2) gives it */
+	__u32 filtered;	 /* left out by globs, or too short */
+	__u32 reserved2;
 };
 
 /* A new control group. The path (path_bytes, from the hierarchy's root) follows. */
@@ -435,14 +500,17 @@ enum kernel_counter {
 	COUNTER_METRICS_MISSED = 19,	 /* opens and ends that no container's metrics hold */
 	COUNTER_HELD_SPANS_SENT = 20,	 /* reports of files that are still open, apart from their pairs */
 	COUNTER_HELD_RING_FULL = 21,	 /* reports that the ring had no place for; made again later */
-	COUNTER_COUNT = 22,
+	COUNTER_UNSAMPLED_FINISHED = 22, /* pairs among pairs_finished that sampling drops at their end */
+	COUNTER_COUNT = 23,
 };
 
 _Static_assert(sizeof(struct pair_record) == 184, "pair_record is shared with user space");
 _Static_assert(sizeof(struct scope_created_record) == 32, "scope_created_record is shared");
 _Static_assert(sizeof(struct scope_removed_record) == 16, "scope_removed_record is shared");
 _Static_assert(sizeof(struct scope_described_record) == 136, "scope_described_record is shared");
-_Static_assert(sizeof(struct slice_record) == 56, "slice_record is shared with user space");
+_Static_assert(sizeof(struct slice_record) == 64, "slice_record is shared with user space");
+_Static_assert(sizeof(struct slot_sampling) == 16, "slot_sampling is shared with user space");
+_Static_assert(sizeof(struct slot_offers) == 64, "one cache line");
 _Static_assert(sizeof(struct open_file) % 8 == 0, "the record that follows is aligned");
 _Static_assert(sizeof(struct open_identity) == 32, "open_identity is shared with user space");
 _Static_assert(sizeof(struct open_restore) == 32, "open_restore is shared with user space");

@@ -10,17 +10,26 @@ static struct scope_policy host_policy = { .container = 0,
 					   .verdict = VERDICT_TRACE,
 					   .described = 1 }; /* 1: traced in every phase */
 
-/* The v2 group is asked first; where it is no container's (v1 and hybrid hosts), that of the chosen v1 hierarchy is. */
+/*
+ * The v2 group is asked first; where it is no container's (v1 and hybrid hosts), that of the chosen v1 hierarchy is. So is
+ * one that lies deeper: a runtime inside of a container may find the v1 hierarchies only.
+ */
 static __always_inline struct scope_policy *policy_of_groups(u64 task)
 {
 	u64 groups = WORD(task_struct, task, cgroups);
 	struct scope_policy *found = NULL;
+	struct scope_policy *other;
 
 	if (settings.by_cgroup2)
 		found = policy_of_scope(scope_of_group2(groups));
-	if ((!found || found->verdict == VERDICT_IGNORE) && settings.cgroup1_subsys >= 0)
-		found = policy_of_scope(scope_of_group1(groups));
-	return found;
+	if (settings.cgroup1_subsys < 0)
+		return found;
+	if (found && found->verdict != VERDICT_IGNORE &&
+	    READ(cgroup, WORD(css_set, groups, dfl_cgrp), level) >=
+		    READ(cgroup, group1_of(groups), level))
+		return found;
+	other = policy_of_scope(scope_of_group1(groups));
+	return other && other->verdict != VERDICT_IGNORE ? other : found;
 }
 
 /*
@@ -62,7 +71,6 @@ static __always_inline bool is_runtime_phase(u64 task, struct scope_policy *scop
 		if (!container || !container->described)
 			return true;
 		described = container->described;
-		scope->described = described;
 	}
 	own = mount_namespace_of_task(task);
 	if (own == settings.host_mnt_ns)
@@ -75,7 +83,7 @@ static __always_inline struct scope_policy *policy_at_open(u64 task)
 {
 	struct scope_policy *scope = policy_of_task(task, true);
 
-	if (!scope || (u32)READ(task_struct, task, tgid) == settings.self_pid)
+	if (!scope || is_self(task))
 		return NULL;
 	if (!settings.runtime_phase && is_runtime_phase(task, scope))
 		return NULL;

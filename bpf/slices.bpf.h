@@ -22,6 +22,8 @@ struct opening {
 	u32 verdict; /* of the container, with its slot */
 	u64 execution;
 	u64 slice_begun_boot_ns;
+	u32 random;
+	u32 threshold;
 };
 
 #define SLICE_WAYS    4
@@ -33,10 +35,11 @@ struct slice {
 	u64 scope; /* of the container */
 	u32 pid;   /* 0: the slice of a container */
 	u32 opens;
-	u32 tracked; /* no record goes out for a slice of which no file was tracked */
+	u32 tracked; /* no record goes out for a slice of which no file was tracked or filtered */
 	u32 unsampled;
 	u32 dropped;
-	u32 reserved[5];
+	u32 filtered; /* of `opens`: they don't make it full, and aren't told as opens */
+	u32 reserved[4];
 };
 
 _Static_assert(sizeof(struct slice) == 64, "one cache line");
@@ -119,7 +122,10 @@ static __noinline int tell_slice(struct slice *slice, u64 execution, u64 begun, 
 	record.opens = __sync_lock_test_and_set(&slice->opens, 0);
 	record.unsampled = __sync_lock_test_and_set(&slice->unsampled, 0);
 	record.dropped = __sync_lock_test_and_set(&slice->dropped, 0);
-	if (!__sync_lock_test_and_set(&slice->tracked, 0))
+	record.filtered = __sync_lock_test_and_set(&slice->filtered, 0);
+	/* One that is left out while the slice is told may count for the next slice: never below 0. */
+	record.opens -= record.filtered < record.opens ? record.filtered : record.opens;
+	if (!__sync_lock_test_and_set(&slice->tracked, 0) && !record.filtered)
 		return 0;
 	if (send(&record, sizeof(record)))
 		count(COUNTER_SLICE_RECORDS_LOST);
@@ -128,7 +134,7 @@ static __noinline int tell_slice(struct slice *slice, u64 execution, u64 begun, 
 
 static __always_inline bool is_over(const struct slice *slice, u64 begun, u64 now)
 {
-	return now > begun + settings.slice_ns || slice->opens >= settings.slice_opens_max;
+	return now > begun + settings.slice_ns || (s32)(slice->opens - slice->filtered) >= (s32)settings.slice_opens_max;
 }
 
 /* The place for a new slice: a free one, one whose time is up, or the oldest. */
@@ -206,6 +212,7 @@ static __always_inline struct slice *slice_at_open(struct opening *opening)
 
 	opening->execution = execution_of(opening);
 	opening->slice_begun_boot_ns = opening->opened_boot_ns;
+	opening->random = randomness(opening->execution, opening->slice_begun_boot_ns);
 	set = slice_set(pid, opening->execution);
 	slice = find_slice(set, opening->execution);
 	if (!slice)
@@ -217,6 +224,7 @@ static __always_inline struct slice *slice_at_open(struct opening *opening)
 	    __sync_val_compare_and_swap(&slice->begun_boot_ns, begun, opening->opened_boot_ns) == begun)
 		tell_slice(slice, opening->execution, begun, SLICE_ROLLED, 0);
 	opening->slice_begun_boot_ns = slice->begun_boot_ns;
+	opening->random = randomness(opening->execution, opening->slice_begun_boot_ns);
 	__sync_fetch_and_add(&slice->opens, 1);
 	return slice;
 }
@@ -234,7 +242,7 @@ static __always_inline void count_in_slice(struct slice *slice, enum slice_count
 	else if (what == SLICE_DROPPED)
 		__sync_fetch_and_add(&slice->dropped, 1);
 	else
-		__sync_fetch_and_add(&slice->opens, -1);
+		__sync_fetch_and_add(&slice->filtered, 1);
 }
 
 /* The slice of a record while it lasts. */

@@ -5,6 +5,7 @@
 
 #include "filter.bpf.h"
 #include "metrics.bpf.h"
+#include "sampling.bpf.h"
 #include "short-path.bpf.h"
 
 static __always_inline struct pair_record *record_of(struct pending_open *slot)
@@ -58,13 +59,35 @@ __noinline int send_pair(struct pending_open *slot)
 	}
 	if (is_too_short(record)) {
 		count(COUNTER_TOO_SHORT);
+		count_in_slice(slice_of_record(record), SLICE_LEFT_OUT);
 		return 0;
 	}
+	if (is_slice_cut(record->execution, record->slice_begun_boot_ns, record->random))
+		record->flags |= PAIR_SLICE_CUT;
 	error = send(record, bytes);
 	count(error ? COUNTER_RING_FULL : COUNTER_RECORDS_SENT);
-	if (error)
+	if (error) {
+		cut_slice(record->execution, record->slice_begun_boot_ns, record->random);
 		count_in_slice(slice_of_record(record), SLICE_DROPPED);
+	}
 	return 0;
+}
+
+/* Sends a pair that has ended, unless sampling drops it now. A global function, as send_pair is. */
+__noinline int finish_pair(struct pending_open *slot, u64 now)
+{
+	struct pair_record *record;
+
+	if (!slot)
+		return 0;
+	record = record_of(slot);
+	if (record && is_sampled_out_at_end(record, now,
+					    slot->reported_boot_ns != record->opened_boot_ns)) {
+		count(COUNTER_PAIRS_FINISHED);
+		count(COUNTER_UNSAMPLED_FINISHED);
+		return 0;
+	}
+	return send_pair(slot);
 }
 
 /* Ends a pair once: the winner of the tag sends it. */
@@ -90,7 +113,7 @@ static __always_inline bool end_pair(u64 file, struct found *found, u32 reason, 
 	pending = table_count(slot->files);
 	if (pending)
 		__sync_fetch_and_add(pending, -1);
-	send_pair(slot);
+	finish_pair(slot, now);
 	free_slot(found->tag, slot);
 	return true;
 }
@@ -197,14 +220,71 @@ static __always_inline bool replace_existing(const struct opening *opening, u64 
 	return false;
 }
 
+static __always_inline void count_unsampled(struct slice *slice)
+{
+	count(COUNTER_UNSAMPLED);
+	count_in_slice(slice, SLICE_UNSAMPLED);
+}
+
+/* An open that has no place in the table. */
+static __always_inline void count_no_place(const struct opening *opening, struct slice *slice)
+{
+	count(COUNTER_OPEN_TABLE_FULL);
+	cut_slice(opening->execution, opening->slice_begun_boot_ns, opening->random);
+	count_in_slice(slice, SLICE_DROPPED);
+}
+
+/* Notes in a slot what was drawn once its record was there. */
+static __always_inline void note_late_draw(struct pending_open *slot, const struct opening *opening)
+{
+	struct long_record *far = long_record_of(slot->long_index);
+
+	note_draw(&slot->record, opening);
+	if (far)
+		note_draw(&far->record, opening);
+}
+
+/*
+ * Whether an open with its names written is left out, by a filter or by chance; it is counted. A global function, which
+ * the verifier looks at once; `slice` may be NULL.
+ */
+__noinline int is_left_out(struct opening *opening, struct pending_open *slot, struct slice *slice,
+			   u32 is_drawn)
+{
+	struct glob_words globs = {};
+	u32 drop;
+
+	if (!opening || !slot)
+		return true;
+	drop = judge_names(slot, &globs);
+	if (drop) {
+		count_left_out(drop);
+		count_in_slice(slice, SLICE_LEFT_OUT);
+		return true;
+	}
+	if (opening->fd >= 0)
+		count_opened(opening);
+	if (!is_drawn) {
+		if (!sample_open(opening, globs.path_rules, globs.name_rules)) {
+			count_unsampled(slice);
+			return true;
+		}
+		note_late_draw(slot, opening);
+	}
+	count(COUNTER_OPENS_TRACKED);
+	count_in_slice(slice, opening->flags & PAIR_UNSAMPLED ? SLICE_UNSAMPLED : SLICE_TRACKED);
+	count_passed(opening);
+	return false;
+}
+
 /* Tracks an open file. Counts it whatever becomes of it. */
 static __always_inline void track(struct opening *opening, u64 now)
 {
 	struct found taken;
 	struct pending_open *slot;
 	struct slice *slice;
-	struct glob_words globs;
-	u32 *pending, drop;
+	bool is_drawn;
+	u32 *pending;
 
 	if (replace_existing(opening, now)) {
 		count_opened(opening);
@@ -216,10 +296,16 @@ static __always_inline void track(struct opening *opening, u64 now)
 		return;
 	}
 	slice = slice_at_open(opening);
-	if (!take_slot(opening->file, &taken)) {
-		count(COUNTER_OPEN_TABLE_FULL);
+	is_drawn = is_drawn_early();
+	if (is_drawn && !sample_open(opening, 0, 0)) {
+		/* Its path isn't known: metrics hold also what a glob would have left out. */
 		count_opened(opening);
-		count_in_slice(slice, SLICE_DROPPED);
+		count_unsampled(slice);
+		return;
+	}
+	if (!take_slot(opening->file, &taken)) {
+		count_opened(opening);
+		count_no_place(opening, slice);
 		return;
 	}
 	slot = taken.slot;
@@ -233,16 +319,10 @@ static __always_inline void track(struct opening *opening, u64 now)
 	fill_file(&slot->record, opening->file, opening->open_flags);
 	if (!fill_short_names(slot, opening->task, opening->file))
 		fill_any_names(slot, opening->task, opening->file);
-	drop = judge_names(slot, &globs);
-	if (drop) {
-		count_left_out(drop);
-		count_in_slice(slice, SLICE_LEFT_OUT);
+	if (is_left_out(opening, slot, slice, is_drawn)) {
 		free_slot(taken.tag, slot);
 		return;
 	}
-	count_opened(opening);
-	count(COUNTER_OPENS_TRACKED);
-	count_in_slice(slice, SLICE_TRACKED);
 	pending = table_count(opening->files);
 	if (pending)
 		__sync_fetch_and_add(pending, 1);

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Measures what fdspan costs, against its budgets; --write makes docs/overhead.md of it.
-# `npm run bench -- [kernel|collector] [--rounds N] [--json] [--write]`
+# `npm run bench -- [kernel|collector|options|filters|held|sampling] [--rounds N] [--json] [--write]`
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."
 bash scripts/setup.sh

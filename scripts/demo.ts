@@ -2,16 +2,11 @@
 // table of the spans. Everything it starts it also ends, after --seconds or at Ctrl-C.
 import { existsSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import {
-  startContainer,
-  whyNoContainers,
-  type OciRuntime,
-  type RunningContainer,
-} from '../test/helpers/container.ts';
+import { whyNoContainers, type OciRuntime } from '../test/helpers/container.ts';
+import { startDemoContainer, type DemoContainer } from './demo/container.ts';
 import { OwnedProcess } from './demo/owned-process.ts';
 import { summaryText } from './demo/summary-text.ts';
 import { startViewer, type Viewer } from './demo/viewer.ts';
-import { WORKLOAD_SCRIPT } from './demo/workload.ts';
 
 const READY_DEADLINE_MS = 30_000;
 
@@ -55,8 +50,11 @@ function endpointOfUser(): string | undefined {
   return OTEL_EXPORTER_OTLP_TRACES_ENDPOINT ?? OTEL_EXPORTER_OTLP_ENDPOINT;
 }
 
-function startCollector(container: RunningContainer, viewer: Viewer | null): OwnedProcess {
+function startCollector(container: DemoContainer, viewer: Viewer | null): OwnedProcess {
   const args = ['run', '--set', `containers.allow=[{"id":"${container.id}"}]`];
+  args.push('--set', `containers.runtimes={podman: ${container.runtimeSocket}}`);
+  // So that the root of a process that goes on, the shell, comes while somebody looks.
+  args.push('--set', 'trace.window=5s');
   const env = viewer === null ? {} : { OTEL_EXPORTER_OTLP_ENDPOINT: viewer.grpcEndpoint };
   return new OwnedProcess('fdspan', program, args, { env, standardError: 'lines' });
 }
@@ -68,13 +66,7 @@ async function demonstrate({ seconds, runtime }: DemoOptions): Promise<void> {
     const wanted = endpointOfUser();
     const viewer = wanted === undefined ? await startViewer() : null;
     if (viewer !== null) started.push(() => viewer.stop());
-    const container = await startContainer({
-      runtime,
-      name: 'fdspan-demo',
-      script: WORKLOAD_SCRIPT,
-      user: '1000:1000',
-      env: { OTEL_SERVICE_NAME: 'fdspan-demo' },
-    });
+    const container = await startDemoContainer(runtime);
     started.push(() => container.stop());
     const collector = startCollector(container, viewer);
     started.push(() => collector.stop(STOP_DEADLINE_MS));

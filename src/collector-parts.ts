@@ -1,9 +1,9 @@
-// What a collector is made of: what the command line gives, and what the start finds out.
+// What the collector is made of.
 import type { Tracer } from './bpf/tracer.ts';
-import type { Config } from './config/config.ts';
 import type { CgroupHierarchy } from './containers/cgroup-mounts.ts';
 import type { HostNamespaces } from './containers/namespaces.ts';
 import type { ScopeChoice } from './containers/scope-choice.ts';
+import type { Config } from './config/config.ts';
 import type { Attributes } from './model/attributes.ts';
 import type { RequestSink } from './request-sink.ts';
 import type { Logger } from './telemetry/log.ts';
@@ -18,7 +18,7 @@ export interface CollectorParts {
 }
 
 /** What the start finds out before the collector is made. */
-export interface FoundHost {
+export interface Found {
   readonly tracer: Tracer;
   readonly scope: ScopeChoice;
   readonly host: Attributes;

@@ -3,7 +3,7 @@
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { bootNs } from './bpf/libc.ts';
-import { hostNamespace } from './bpf/host-namespace.ts';
+import { findHostNamespaces } from './bpf/host-namespace.ts';
 import { Tracer } from './bpf/tracer.ts';
 import { findHierarchies, layoutOf } from './containers/cgroup-mounts.ts';
 import { hostAttributes } from './containers/host.ts';
@@ -19,10 +19,11 @@ import { NO_SPANS } from './model/span-counts.ts';
 import type { SlotCount } from './model/slot-counts.ts';
 import { hasPending, OpenFileSide } from './open-files/open-file-side.ts';
 import { PumpThread } from './pump-thread.ts';
+import { SAMPLING_TICK_MS, SamplingSide } from './sampling-side.ts';
 import type { RequestSink } from './request-sink.ts';
 import { TracedContainers } from './traced-containers.ts';
 import { atMost } from './model/at-most.ts';
-import type { CollectorParts, FoundHost } from './collector-parts.ts';
+import type { CollectorParts, Found } from './collector-parts.ts';
 import { summarize } from './telemetry/summary.ts';
 
 const TICK_MS = 1000;
@@ -42,6 +43,7 @@ export class Collector {
   readonly #parts: CollectorParts;
   readonly #tracer: Tracer;
   readonly #pump: PumpThread;
+  readonly #sampling: SamplingSide;
   readonly #containers: ContainerSide;
   readonly #openFiles: OpenFileSide;
   readonly #traced: TracedContainers;
@@ -52,34 +54,35 @@ export class Collector {
   isAbandoned = false;
   /** The counters of a stop: there is no kernel side to ask any more. */
   #last: Record<string, number> | null = null;
-  #lastCounted: CountedContainer[] | null = null;
+  /** What was counted for each container, when the collector has stopped. */
+  lastCounted: readonly CountedContainer[] = [];
   readonly scope: ScopeChoice;
   readonly hostAttributes: Attributes;
 
-  private constructor(parts: CollectorParts, found: FoundHost) {
+  private constructor(parts: CollectorParts, found: Found) {
     const { tracer, scope, host } = found;
     const { config } = parts;
     this.#parts = parts;
     this.#tracer = tracer;
     this.scope = scope;
     this.hostAttributes = host;
-    this.#pump = new PumpThread(pumpOptions(config, tracer.ring, parts.version), {
+    const settings = pumpOptions(config, tracer.ring, parts.version);
+    const onUnread = (error: unknown): void => parts.log.warn("control groups can't be read", { error });
+    this.#pump = new PumpThread(settings, {
       request: (bytes, ...spans) => {
         parts.tap?.(bytes);
         return this.#sink.enqueue(bytes, ...spans);
       },
       scopeRecord: (record) => this.#containers.takeRecord(record),
-      scopeUnknown: (scope) => {
-        this.#containers.scopeUnknown(scope).catch((error: unknown) => {
-          parts.log.warn("control groups can't be read", { error });
-        });
-      },
+      scopeUnknown: (scope) => void this.#containers.scopeUnknown(scope).catch(onUnread),
     });
     this.#sink = parts.makeSink(this.#pump.counters);
     this.#traced = new TracedContainers(tracer.containerCounts, config.scope.host ? host : null);
+    this.#sampling = new SamplingSide(config, tracer.sampling, this.#pump);
     this.#containers = new ContainerSide({
       ...parts,
       ...found,
+      sampling: this.#sampling,
       traced: this.#traced,
       hostAttributes: host,
       sendToPump: (message) => this.#pump.send(message),
@@ -92,6 +95,7 @@ export class Collector {
       containers: () => this.#containers.list(),
       drained: () => this.#pump.drained(),
       counters: () => tracer.counters.read(),
+      redaction: settings.redaction,
     });
   }
 
@@ -102,7 +106,7 @@ export class Collector {
   static async start(parts: CollectorParts): Promise<Collector> {
     const hierarchies = findHierarchies(await readFile('/proc/self/mountinfo', 'latin1'));
     const scope = chooseScope(parts.config.scope, hierarchies, layoutOf(hierarchies));
-    const hostNamespaces = { mnt: await hostNamespace('mnt'), pid: await hostNamespace('pid') };
+    const hostNamespaces = await findHostNamespaces(parts.config.kernel.btf);
     const host = await hostAttributes();
     const tracer = new Tracer(
       await kernelOptions(parts.config, scope, hostNamespaces, kernelFilters(parts.config)),
@@ -112,6 +116,7 @@ export class Collector {
       await collector.#begin();
     } catch (error) {
       collector.#containers.close();
+      collector.#sampling.close();
       await collector.#pump.stop();
       tracer.close();
       throw error;
@@ -153,24 +158,23 @@ export class Collector {
     return this.#containers.withResources();
   }
 
-  /**
-   * What was counted for each container, and the last numbers of those that ended since the last call. After a stop, once:
-   * the last numbers of all.
-   */
+  /** What was counted for each container, and the last numbers of those that ended since the last call. */
   async counted(): Promise<readonly CountedContainer[]> {
-    return this.#lastCounted?.splice(0) ?? (this.#isDetached ? [] : this.#traced.look());
+    return this.#isDetached ? [] : this.#traced.look();
   }
 
   /** Filters, and judges all containers by the rules of another configuration. */
   async reload(config: Config): Promise<void> {
     if (this.#isDetached) return;
-    await this.#tracer.changeFilters(kernelFilters(config));
+    await this.#tracer.filters.change(kernelFilters(config));
+    this.#sampling.prepare(config);
     if (!this.#isDetached) await this.#containers.reload(config);
+    this.#sampling.apply(config);
   }
 
-  /** When the pump turned last, by the wall clock; it turns some ten times a second, idle or stalled. */
-  get pumpTurnedMs(): number {
-    return this.#pump.readCounters().pump_turned_ms;
+  /** What the pump counts. It turns some ten times a second, idle or stalled: `pump_turned_ms`, by the boot clock. */
+  get pumped(): ReturnType<PumpThread['readCounters']> {
+    return this.#pump.readCounters();
   }
 
   /** What waits to be sent, in memory and on the disk. */
@@ -196,21 +200,22 @@ export class Collector {
     // Records of a container that just began wait for its verdict.
     await this.#containers.finish(limits.metadataWaitMs + SETTLE_MARGIN_MS);
     await this.#openFiles.saveLast();
-    this.#lastCounted = [...(await this.#traced.lastLook())];
+    this.lastCounted = await this.#traced.lastLook();
     const kernel = this.#tracer.counters.read();
     const pending = kernel['opens_tracked'] - kernel['pairs_finished'];
     const until =
       limits.stopSpans === 0 || pending <= limits.stopSpans
         ? FOR_EVER
         : this.#tracer.oldestBootNs(limits.stopSpans);
-    const deadlineMs = Date.now() + limits.stopDeadlineMs;
+    const deadlineMs = performance.now() + limits.stopDeadlineMs;
     // Every slice that is live has ended now.
     this.#tracer.expireSlices(FOR_EVER);
     await this.#tracer.stopPending(until, () => this.#portionSent(deadlineMs));
     await this.#pump.stop();
-    await this.#sink.flush(Math.max(0, deadlineMs - Date.now()));
+    await this.#sink.flush(Math.max(0, deadlineMs - performance.now()));
     this.#last = this.counters();
     await this.#sink.close();
+    this.#sampling.close();
     this.#tracer.close();
     return this.#last;
   }
@@ -231,15 +236,14 @@ export class Collector {
   /** The next portion waits for room in the queue: it must not push out what came before. */
   async #portionSent(deadlineMs: number): Promise<void> {
     await this.#pump.drained();
-    while (!this.#sink.hasRoom && !this.isAbandoned && Date.now() < deadlineMs) await sleep(QUEUE_LOOK_MS);
+    while (!this.#sink.hasRoom && !this.isAbandoned && performance.now() < deadlineMs)
+      await sleep(QUEUE_LOOK_MS);
   }
 
   async #begin(): Promise<void> {
     await this.#pump.ready;
-    this.#pump.send({
-      type: 'scope',
-      verdict: { scopeLo: 0, scopeHi: 0, verdict: 'trace', slot: 0 },
-    });
+    const verdict = { scopeLo: 0, scopeHi: 0, verdict: 'trace', slot: 0 } as const;
+    this.#pump.send({ type: 'scope', verdict });
     await this.#openFiles.begin();
     this.#tracer.attachGroups();
     await this.#containers.begin();
@@ -251,7 +255,9 @@ export class Collector {
     if (this.#parts.config.scope.adoptOpen) await this.#tracer.adoptFiles();
     await this.#openFiles.start();
     this.#timers.push(
-      setInterval(() => this.#tick(), TICK_MS),
+      setInterval(() => this.#containers.tick(), TICK_MS),
+      setInterval(() => this.#traced.tick(), TICK_MS),
+      setInterval(() => this.#sampling.tick(), SAMPLING_TICK_MS),
       setInterval(() => void this.#sweep(), SWEEP_EVERY_MS),
       setInterval(() => this.#expireSlices(), EXPIRE_EVERY_MS),
     );
@@ -264,11 +270,6 @@ export class Collector {
     } catch (error) {
       this.#parts.log.warn('slices of traces could not be ended', { error });
     }
-  }
-
-  #tick(): void {
-    this.#containers.tick();
-    this.#traced.tick();
   }
 
   async #sweep(): Promise<void> {

@@ -1,27 +1,32 @@
 // The containers' side of the collector: what the kernel and the runtimes tell goes to the registry, and what the
 // registry decides goes to the kernel's policy and to the pump. On the main thread.
-import { existsSync } from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import type { Tracer } from './bpf/tracer.ts';
+import { isThere } from './containers/is-there.ts';
 import { BARE_STATE_FOLDERS, bareContainerOf } from './containers/bare-containers.ts';
 import type { FindMetadata } from './containers/container-judge.ts';
 import type { CgroupHierarchy } from './containers/cgroup-mounts.ts';
 import type { FoundScope } from './containers/found-scope.ts';
+import { LostScopes } from './containers/lost-scopes.ts';
 import { Namespaces, type HostNamespaces } from './containers/namespaces.ts';
 import { kernelVerdict, PolicyTable } from './containers/policy-table.ts';
 import { RecentStates } from './containers/recent-states.ts';
 import { ContainerRegistry } from './containers/registry.ts';
 import type { RegistryVerdict } from './containers/registry-options.ts';
 import { RuntimeDirectory } from './containers/runtime-directory.ts';
+import type { RuntimeSettings } from './containers/runtime-sources.ts';
 import type { ScopeChoice } from './containers/scope-choice.ts';
+import { cgroupVersionOfScope } from './containers/scope.ts';
 import { decodeScopeRecord } from './containers/scope-records.ts';
 import { TreeScans } from './containers/tree-scans.ts';
 import type { Config } from './config/config.ts';
 import { runtimeSettings } from './config/options.ts';
 import { encodeResource } from './encode/resource.ts';
 import type { Attributes } from './model/attributes.ts';
-import type { ToPump } from './model/pump-messages.ts';
+import { wordsOf, type ToPump } from './model/pump-messages.ts';
+import { directoryListener } from './directory-listener.ts';
 import { namespacesListener } from './namespaces-listener.ts';
+import type { SamplingSide } from './sampling-side.ts';
 import { rulesOf } from './registry-rules.ts';
 import type { TracedContainers } from './traced-containers.ts';
 import type { Logger } from './telemetry/log.ts';
@@ -30,8 +35,6 @@ import type { Logger } from './telemetry/log.ts';
 const START_WAIT_MS = 400;
 /** Reason: an answer that was asked for in time may come a little later. */
 const RELOAD_MARGIN_MS = 2000;
-/** Reason: a pair of a group that went can come late only by what the ring and the waiting records hold. */
-const STRANGER_KEEP_MS = 30_000;
 
 export interface ContainerSideParts {
   readonly config: Config;
@@ -44,6 +47,7 @@ export interface ContainerSideParts {
   readonly hostNamespaces: HostNamespaces;
   readonly hostAttributes: Attributes;
   readonly sendToPump: (message: ToPump) => void;
+  readonly sampling: SamplingSide;
   readonly traced: TracedContainers;
 }
 
@@ -55,12 +59,10 @@ export class ContainerSide {
   readonly #namespaces: Namespaces | null;
   readonly #policy: PolicyTable;
   readonly #recentStates = new RecentStates(BARE_STATE_FOLDERS);
-  /** Scopes that the pump asked about after their group went, and when: it forgets them again. */
-  readonly #strangers = new Map<bigint, number>();
+  readonly #lost: LostScopes;
   readonly #scans: TreeScans;
   /** Until the event loop's next turn. */
   readonly #records: Uint8Array[] = [];
-  #recordsLost = 0;
 
   constructor(parts: ContainerSideParts) {
     const { config, log, sendToPump } = parts;
@@ -72,21 +74,12 @@ export class ContainerSide {
       found: (found) => this.#groupFound(found),
       leftOut: (groups) => log.warn('more control groups than are scanned', { left_out: groups }),
     });
-    this.#directory = new RuntimeDirectory({
-      settings,
-      waitMs: config.limits.metadataWaitMs,
-      listener: {
-        changed: (metadata) => this.#registry.metadataChanged(metadata),
-        state: (source, isAnswering, reason) =>
-          isAnswering
-            ? log.info('a container runtime answers', { runtime: source })
-            : log.warn("a container runtime doesn't answer", { runtime: source, reason }),
-      },
-    });
+    this.#lost = this.#makeLost();
+    this.#directory = this.#makeDirectory(settings);
     const proofs = {
       findMetadata: ((...question) => this.#directory.find(...question)) satisfies FindMetadata,
       bareContainerOf: (path: string) =>
-        bareContainerOf(path, (place) => existsSync(place) || this.#recentStates.has(place)),
+        bareContainerOf(path, (place) => isThere(place) || this.#recentStates.has(place)),
       // 'auto' looks in the usual places, where its state folder is the proof.
       isContainerdNamed: settings.containerd !== 'auto' && settings.containerd.length > 0,
     };
@@ -100,18 +93,20 @@ export class ContainerSide {
       encodeResource,
       ...proofs,
       listener: {
-        container: (update, attributes) => {
+        container: (update, attributes, samplingRules) => {
+          parts.sampling.container(update.slot, samplingRules);
           parts.traced.changed(update.slot, attributes);
           sendToPump({ type: 'container', update });
         },
         containerGone: (slot) => {
           parts.traced.gone(slot);
+          parts.sampling.containerGone(slot);
           sendToPump({ type: 'container-gone', slot });
         },
         scope: (scope, verdict, slot, container) => this.#tell(scope, verdict, slot, container),
         scopeGone: (scope) => {
           this.#policy.forget(scope);
-          parts.traced.judged(scope, null);
+          parts.traced.judged(scope, 'deny');
           sendToPump({ type: 'scope-gone', ...wordsOf(scope) });
         },
         containersFull: (max) =>
@@ -127,6 +122,32 @@ export class ContainerSide {
             proofs,
             listener: namespacesListener(parts.tracer, this.#policy, this.#registry, log),
           });
+  }
+
+  #makeLost(): LostScopes {
+    const { log, sendToPump, tracer } = this.#parts;
+    return new LostScopes({
+      policy: this.#policy,
+      scans: this.#scans,
+      isKnown: (scope) => this.#registry.hasScope(scope),
+      removed: (scope) => this.#scopeRemoved(scope),
+      ignored: (scope) => {
+        this.#parts.traced.judged(scope, 'ignore');
+        sendToPump({ type: 'scope', verdict: { ...wordsOf(scope), verdict: 'ignore', slot: 0 } });
+      },
+      forgotten: (scope) => sendToPump({ type: 'scope-gone', ...wordsOf(scope) }),
+      describe: () => tracer.describeTasks(),
+      failed: (error) => log.warn("control groups can't be read", { error }),
+    });
+  }
+
+  #makeDirectory(settings: RuntimeSettings): RuntimeDirectory {
+    const { config, log } = this.#parts;
+    return new RuntimeDirectory({
+      settings,
+      waitMs: config.limits.metadataWaitMs,
+      listener: directoryListener((metadata) => this.#registry.metadataChanged(metadata), log),
+    });
   }
 
   /** Finds the runtimes and the containers that run; those that answer soon are judged when it resolves. */
@@ -167,21 +188,12 @@ export class ContainerSide {
 
   /** Once a second: forgets what is gone for long, and makes up for records of groups that were lost. */
   tick(): void {
-    const now = Date.now();
+    const now = performance.now();
     this.#registry.tick(now);
     this.#namespaces?.tick(now);
     this.#recentStates.watchNew();
-    for (const [scope, askedAtMs] of this.#strangers) {
-      if (now - askedAtMs < STRANGER_KEEP_MS) break;
-      this.#strangers.delete(scope);
-      this.#parts.sendToPump({ type: 'scope-gone', ...wordsOf(scope) });
-    }
     const recordsLost = this.#parts.tracer.counters.read()['scope_records_lost'];
-    if (recordsLost === this.#recordsLost || this.#namespaces !== null) return;
-    this.#recordsLost = recordsLost;
-    this.#reconcile().catch((error: unknown) =>
-      this.#parts.log.warn("control groups can't be read", { error }),
-    );
+    this.#lost.tick(now, recordsLost, this.#namespaces === null);
   }
 
   /** Judges all containers by the rules of another configuration; resolves when each has its verdict. */
@@ -194,7 +206,7 @@ export class ContainerSide {
 
   /** Judges what still waits, within the time; nothing is asked after it. */
   async finish(waitMs: number): Promise<void> {
-    this.#takeRecords();
+    await this.#recordsTaken();
     await this.#namespaces?.settle();
     await this.settled(waitMs);
     this.close();
@@ -213,6 +225,12 @@ export class ContainerSide {
     if (this.#records.push(bytes) === 1) setImmediate(() => this.#takeRecords());
   }
 
+  /** Resolves when all records that came are taken; not before their turn, as {@link takeRecord} says. */
+  async #recordsTaken(): Promise<void> {
+    await nextTurn();
+    this.#takeRecords();
+  }
+
   #takeRecords(): void {
     for (const bytes of this.#records.splice(0)) this.#takeOne(bytes);
   }
@@ -221,7 +239,8 @@ export class ContainerSide {
     const record = decodeScopeRecord(bytes);
     if (record === null) return;
     if (record.type === 'created') {
-      const version = record.scope >> 62n === 0n ? 'v2' : 'v1';
+      const version = cgroupVersionOfScope(record.scope);
+      if (version === null) return;
       this.#policy.hold(record.scope);
       this.#groupFound({ ...record, version });
     } else if (record.type === 'described') {
@@ -239,34 +258,16 @@ export class ContainerSide {
 
   /** The pump has records of a scope that it knows nothing of: its own record was lost, or its verdict is on the way. */
   async scopeUnknown(scope: bigint): Promise<void> {
-    this.#takeRecords();
+    await this.#recordsTaken();
     if (this.#registry.hasScope(scope)) return;
     if (this.#namespaces !== null) return this.#namespaces.unknown(scope);
-    // The kernel traces it, so it must be told when that is wrong.
-    this.#policy.hold(scope);
-    const { scopes } = await this.#scans.scan();
-    if (this.#registry.hasScope(scope)) return;
-    if (!scopes.has(scope)) {
-      this.#policy.forget(scope);
-      this.#parts.traced.judged(scope, null);
-      this.#strangers.set(scope, Date.now());
-    }
-    const verdict = { ...wordsOf(scope), verdict: 'ignore', slot: 0 } as const;
-    this.#parts.sendToPump({ type: 'scope', verdict });
+    await this.#lost.unknown(scope, performance.now());
   }
 
   #scopeRemoved(scope: bigint): void {
     this.#scans.removed(scope);
     this.#policy.removed(scope);
     this.#registry.scopeRemoved(scope);
-  }
-
-  /** Records of groups were lost: finds the groups that nothing was heard of, and those that went unheard. */
-  async #reconcile(): Promise<void> {
-    const known = this.#policy.there();
-    const { scopes, isWhole } = await this.#scans.scan();
-    if (!isWhole) return;
-    for (const scope of known) if (!scopes.has(scope)) this.#scopeRemoved(scope);
   }
 
   /** Where namespaces are the scopes, groups only name their containers. */
@@ -281,14 +282,10 @@ export class ContainerSide {
     if (!this.#policy.tell(scope, container, kernelVerdict(verdict, slot), verdict === 'ignore'))
       log.warn('the policy table is full: a container is not traced', { scope: String(scope) });
     if (verdict === 'unjudged') return;
-    this.#parts.traced.judged(container, verdict === 'trace' ? slot : null);
+    this.#parts.traced.judged(scope, verdict, slot);
     sendToPump({
       type: 'scope',
       verdict: { ...wordsOf(scope), verdict: verdict === 'trace' ? 'trace' : 'ignore', slot },
     });
   }
-}
-
-function wordsOf(scope: bigint): { scopeLo: number; scopeHi: number } {
-  return { scopeLo: Number(scope & 0xffff_ffffn), scopeHi: Number(scope >> 32n) };
 }

@@ -3,16 +3,26 @@ import { Worker } from 'node:worker_threads';
 import { makeEventFd, wake } from './bpf/libc.ts';
 import { COUNTER_BLOCK_BYTES, readCounters } from './model/counters.ts';
 import { slotCountBytes, SlotCounts } from './model/slot-counts.ts';
+import { samplingBlockBytes, SamplingWords } from './model/sampling-words.ts';
 import type { FromPump, PumpOptions, ToPump } from './model/pump-messages.ts';
 
-export type PumpSettings = Omit<PumpOptions, 'eventFd' | 'counters' | 'slotCounts' | 'buffers'> & {
+export type PumpSettings = Omit<
+  PumpOptions,
+  'eventFd' | 'counters' | 'slotCounts' | 'sampling' | 'buffers'
+> & {
   /** Requests that are on the way to the exporter, or filled. */
   readonly buffersMax: number;
 };
 
 export interface PumpListener {
   /** The bytes are the caller's until what it returns is resolved. */
-  request(bytes: Uint8Array, spans: number, processSpans: number, heldSpans: number): Promise<void> | void;
+  request(
+    bytes: Uint8Array,
+    spans: number,
+    processSpans: number,
+    heldSpans: number,
+    closedBootMs: number,
+  ): Promise<void> | void;
   scopeRecord(record: Uint8Array): void;
   scopeUnknown(scope: bigint): void;
 }
@@ -20,6 +30,7 @@ export interface PumpListener {
 export class PumpThread {
   readonly counters: Float64Array;
   readonly slotCounts: SlotCounts;
+  readonly sampling: SamplingWords;
   readonly #buffers: readonly SharedArrayBuffer[];
   readonly ready: Promise<void>;
   readonly failed: Promise<never>;
@@ -45,6 +56,8 @@ export class PumpThread {
     // One more slot than containers: the host's.
     const slotCounts = new SharedArrayBuffer(slotCountBytes(settings.containersMax + 1));
     this.slotCounts = new SlotCounts(slotCounts);
+    const sampling = new SharedArrayBuffer(samplingBlockBytes(settings.containersMax + 1));
+    this.sampling = SamplingWords.ofBlock(sampling);
     this.#buffers = Array.from(
       { length: settings.buffersMax },
       () => new SharedArrayBuffer(settings.requestBytesMax),
@@ -54,6 +67,7 @@ export class PumpThread {
       eventFd: this.#eventFd,
       counters: shared,
       slotCounts,
+      sampling,
       buffers: this.#buffers,
     };
     this.#worker = new Worker(new URL(`./pump-worker.${extension}`, import.meta.url), { workerData });
@@ -101,10 +115,10 @@ export class PumpThread {
   }
 
   async #takeRequest(message: FromPump & { type: 'request' }): Promise<void> {
-    const { index, spans, processSpans, heldSpans } = message;
+    const { index, spans, processSpans, heldSpans, closedBootMs } = message;
     const bytes = new Uint8Array(this.#buffers[index], 0, message.bytes);
     try {
-      await this.#listener.request(bytes, spans, processSpans, heldSpans);
+      await this.#listener.request(bytes, spans, processSpans, heldSpans, closedBootMs);
     } catch (error) {
       this.#fail(error as Error);
     }

@@ -5,11 +5,14 @@ import { OpenRequest } from './encode/request.ts';
 import { SpanArena } from './encode/span-arena.ts';
 import { ScopeTable } from './enrich/scope-table.ts';
 import { WaitingArea } from './enrich/waiting-area.ts';
+import { PairSampler } from './filter/pair-sampler.ts';
+import { Redactor } from './filter/redactor.ts';
 import { LiveTraces } from './group/live-traces.ts';
 import type { FromPump, PumpOptions, ToPump } from './model/pump-messages.ts';
 import { Pump } from './pump/pump.ts';
-import { createRingViews, preferThisThread, Waiter, WallClock } from './ring/libc.ts';
+import { createRingViews, preferThisThread, readClock, Waiter } from './ring/libc.ts';
 import { RingReader } from './ring/ring-reader.ts';
+import { WallClock } from './ring/wall-clock.ts';
 
 /** Scopes for each container: those of host services are told apart once, and remembered as ignored. */
 const SCOPES_PER_CONTAINER = 4;
@@ -35,12 +38,14 @@ function runPump(options: PumpOptions): void {
       createRingViews(options.consumerAddress, options.producerAddress, options.ringBytes),
     ),
     waiter,
-    clock: new WallClock(),
+    clock: new WallClock(readClock),
     check: checkRecord,
     scopes: new ScopeTable(Math.max(1024, SCOPES_PER_CONTAINER * options.containersMax)),
     waiting: new WaitingArea(options.waitingRecordsMax),
     traces: new LiveTraces(options),
+    sampler: new PairSampler(options.sampling),
     request,
+    redactor: options.redaction === undefined ? undefined : new Redactor(options.redaction),
     sealInto: (index) => request.seal(sealed[index]),
     receive: () => receiveMessageOnPort(port)?.message as ToPump | undefined,
     post,

@@ -12,7 +12,14 @@ export interface SpoolState {
 /** Where sealed requests go. */
 export interface RequestSink {
   /** Resolves when the bytes are no longer needed. */
-  enqueue(request: Uint8Array, spans: number, processSpans: number, heldSpans: number): Promise<void> | void;
+  enqueue(
+    request: Uint8Array,
+    spans: number,
+    processSpans: number,
+    heldSpans: number,
+    /** When the first file of it was closed, by the boot clock. */
+    closedBootMs: number,
+  ): Promise<void> | void;
   flush(deadlineMs: number): Promise<void>;
   /** Ends a flush that is under way; what is left is counted. */
   close(): Promise<void> | void;

@@ -34,7 +34,7 @@ interface Verdict {
 export class TracedContainers {
   readonly #counts: ContainerCounts | null;
   readonly #traced = new Map<number, Traced>();
-  /** Of traced containers, and for a moment of others. */
+  /** Of traced containers, and of others until what was counted before is taken. */
   readonly #verdicts = new Map<bigint, Verdict>();
   /** When a scope in the table of the unjudged was first seen there. */
   readonly #unjudged = new Map<bigint, number>();
@@ -75,10 +75,12 @@ export class TracedContainers {
     else this.#lost += 1;
   }
 
-  /** What was decided of the scope that pairs carry; null: it isn't traced, or is forgotten. */
-  judged(scope: bigint, slot: number | null): void {
-    if (this.#counts === null || this.#verdicts.get(scope)?.slot === slot) return;
-    this.#verdicts.set(scope, { slot, second: this.#second });
+  /** What was decided of a scope that pairs may carry. What is no container's is the host's, where that is traced. */
+  judged(scope: bigint, verdict: 'trace' | 'deny' | 'ignore', slot = HOST_SLOT): void {
+    const isHost = verdict === 'ignore' && this.#traced.has(HOST_SLOT);
+    const of = verdict === 'trace' ? slot : isHost ? HOST_SLOT : null;
+    if (this.#counts === null || this.#verdicts.get(scope)?.slot === of) return;
+    this.#verdicts.set(scope, { slot: of, second: this.#second });
   }
 
   attributesOf(slot: number): Attributes | undefined {
@@ -132,7 +134,7 @@ export class TracedContainers {
       if (!early.has(scope) || this.#verdicts.has(scope)) this.#unjudged.delete(scope);
     }
     for (const [scope, { slot, second }] of this.#verdicts) {
-      if (slot === null && second <= untilSecond) this.#verdicts.delete(scope);
+      if ((slot === null || slot === HOST_SLOT) && second <= untilSecond) this.#verdicts.delete(scope);
     }
   }
 

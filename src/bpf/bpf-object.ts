@@ -52,8 +52,8 @@ export class BpfObject {
     this.#check(libbpf().mapSetMaxEntries(this.#map(map), entries), `sizing map ${map} to ${entries}`);
   }
 
-  setInitialValue(map: string, value: Uint8Array): void {
-    this.#check(libbpf().mapSetInitialValue(this.#map(map), value, value.length), `setting map ${map}`);
+  setInitialValue(map: string, value: Uint8Array | Uint32Array): void {
+    this.#check(libbpf().mapSetInitialValue(this.#map(map), value, value.byteLength), `setting map ${map}`);
   }
 
   setAutoload(program: string, isLoaded: boolean): void {

@@ -43,8 +43,8 @@ export const NOTHING_WANTED: FilterOptions = {
 };
 
 /**
- * Writes filters into the half that isn't in force, then turns to it by one store: each open is judged by all of the
- * old filters or all of the new ones.
+ * Writes filters into the half that isn't in force, then turns to it by one store: each question that a
+ * program asks is answered by the old filters or by the new ones.
  */
 export class LiveFilters {
   readonly #object: BpfObject;
@@ -106,10 +106,11 @@ function encodeFilters(options: FilterOptions): Uint8Array {
 }
 
 function writeGlobs(filters: Buffer, globs: GlobTable, asked: number): void {
-  const { classes, cells, acceptColumn, nameRow, cutPathRow } = globs;
+  const { classes, cells, acceptColumn, rulesColumn, nameRow, cutPathRow } = globs;
   if (cells.length > layout.GLOB_CELLS) throw new Error(`${cells.length} cells of globs`);
   filters.writeUInt32LE(asked, layout.FILTERS_ASKED);
   filters.writeUInt32LE(acceptColumn, layout.FILTERS_ACCEPT_COLUMN);
+  filters.writeUInt32LE(rulesColumn, layout.FILTERS_RULES_COLUMN);
   filters.writeUInt32LE(nameRow, layout.FILTERS_NAME_ROW);
   filters.writeUInt32LE(cutPathRow, layout.FILTERS_CUT_PATH_ROW);
   filters.set(new Uint8Array(classes.buffer, classes.byteOffset, classes.byteLength), layout.FILTERS_CLASSES);

@@ -4,7 +4,7 @@ import { viewMemory } from './libbpf.ts';
 import { mapShared, unmap } from './libc.ts';
 
 /**
- * Returns the boot time (ns) until which the `count` oldest pending opens were opened; `fd` is that of the map `slots`.
+ * Returns the boot time (ns) until which the `count` oldest pending opens that are sampled were opened; `fd` is that of the map `slots`.
  * Equal times may let a few more through. Mapped for the look only: every page of the table would count as fdspan's
  * memory.
  */
@@ -26,7 +26,8 @@ function oldestIn(memory: ArrayBuffer, count: number): bigint {
     const record = slot + layout.PENDING_OPEN_RECORD;
     const isPending =
       view.getUint8(record + layout.PAIR_RECORD_KIND) === layout.RECORD_PAIR &&
-      view.getUint8(record + layout.PAIR_RECORD_REASON) === layout.CLOSE_FAILED;
+      view.getUint8(record + layout.PAIR_RECORD_REASON) === layout.CLOSE_FAILED &&
+      (view.getUint16(record + layout.PAIR_RECORD_FLAGS, true) & layout.PAIR_UNSAMPLED) === 0;
     if (isPending) opened[used++] = view.getBigUint64(record + layout.PAIR_RECORD_OPENED_BOOT_NS, true);
   }
   const sorted = opened.subarray(0, used).sort();

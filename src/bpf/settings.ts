@@ -15,11 +15,12 @@ export interface TracerOptions {
   readonly ringBytes: number;
   readonly openFilesMax: number;
   readonly pidMax: number;
-  readonly selfPid: number;
+  /** fdspan's own files too: for tests. */
+  readonly isSelfTraced: boolean;
   /** Inodes. */
   readonly hostMountNamespace: number;
   readonly hostPidNamespace: number;
-  /** What they are at the start; {@link Tracer.changeFilters} changes them. */
+  /** What they are at the start. */
   readonly filters: FilterOptions;
   /** What tells containers apart; for namespaces the next two are of no use. */
   readonly scopeBy: 'cgroup' | 'mntns' | 'pidns';
@@ -28,6 +29,8 @@ export interface TracerOptions {
   readonly cgroup1Controller: string | null;
   readonly isHostTraced: boolean;
   readonly isRuntimePhaseTraced: boolean;
+  /** Containers at once; their slots are 1…containersMax. */
+  readonly containersMax: number;
   readonly traceGroupBy: 'process' | 'container';
   /** How long one slice of a trace lasts, and how many opens make it shorter. */
   readonly sliceNs: bigint;
@@ -82,7 +85,6 @@ export function encodeSettings(
   settings.writeBigUInt64LE(BigInt(fillCheckBytes), layout.SETTINGS_FILL_CHECK_BYTES);
   settings.writeUInt32LE(buckets - 1, layout.SETTINGS_BUCKET_MASK);
   settings.writeUInt32LE(startEntries - 1, layout.SETTINGS_START_MASK);
-  settings.writeUInt32LE(options.selfPid, layout.SETTINGS_SELF_PID);
   settings.writeUInt32LE(options.hostMountNamespace, layout.SETTINGS_HOST_MNT_NS);
   settings.writeInt32LE(subsystemIndex(options.cgroup1Controller, kernel), layout.SETTINGS_CGROUP1_SUBSYS);
   settings.writeUInt32LE(options.hostPidNamespace, layout.SETTINGS_HOST_PID_NS);

@@ -14,18 +14,17 @@ import {
 } from './kernel-hooks.ts';
 import { runIterator } from './iterator.ts';
 import { libbpf } from './libbpf.ts';
-import { LiveFilters, type FilterOptions } from './live-filters.ts';
+import { LiveFilters } from './live-filters.ts';
 import { mapShared, unmap } from './libc.ts';
 import { chooseReads, objectFile, type Reads } from './object-file.ts';
 import { OPEN_FILES_PROGRAMS, OpenFiles } from './open-files.ts';
 import { oldestBootNs } from './pending-opens.ts';
 import { readProgramInfo } from './program-info.ts';
+import { SamplingMaps } from './sampling-maps.ts';
 import { SELF_TEST_ATTEMPTS_MAX, selfTest } from './self-test.ts';
 import { encodeSettings, sliceSetsOf, SLICE_WAYS, startEntriesOf, type TracerOptions } from './settings.ts';
 
 const PAGE_BYTES = 4096;
-/** At the end of every system call: loaded only when it is asked for. */
-const IO_HOOK = 'io_exit';
 const UNHOOKED = [
   'adopt_files',
   'mark_files',
@@ -35,6 +34,7 @@ const UNHOOKED = [
   'count_open_files',
   'expire_slices',
   'self_test',
+  'know_self',
   ...OPEN_FILES_PROGRAMS,
 ];
 const NAMESPACE_ITERATOR = 'list_namespaces';
@@ -52,14 +52,16 @@ export interface RingMapping {
 export class Tracer {
   readonly ring: RingMapping;
   readonly counters: KernelCounters;
+  readonly sampling: SamplingMaps;
   readonly openFiles: OpenFiles;
   /** null where nothing is counted for each container. */
   readonly containerCounts: ContainerCounts | null;
   readonly reads: Reads;
   /** Which optional hooks this kernel has. */
   readonly hooks: readonly string[];
+  /** What is left out, from the next open or close on. */
+  readonly filters: LiveFilters;
   readonly #object: BpfObject;
-  readonly #filters: LiveFilters;
   /** All that are loaded. */
   readonly #programs: readonly string[];
   readonly #groupHooks: readonly string[];
@@ -77,24 +79,26 @@ export class Tracer {
     try {
       const hasGroups = options.byCgroup2 || options.cgroup1Controller !== null;
       this.#groupHooks = hasGroups ? GROUP_HOOKS : [];
-      this.hooks = [...chooseHooks(kernel, this.#groupHooks), ...(options.hasIoTotals ? [IO_HOOK] : [])];
+      this.hooks = chooseHooks(kernel, this.#groupHooks);
       this.#buckets = powerOfTwo(Math.ceil(options.openFilesMax / layout.BUCKET_TAGS));
       this.reads = chooseReads(options.reads, kernel);
       this.#object = new BpfObject(objectFile(this.reads), options.btfPath);
       const startEntries = startEntriesOf(options.pidMax);
       const unused = [...(isByGroups ? [NAMESPACE_ITERATOR] : []), ...(hasGroups ? [] : GROUP_HOOKS)];
-      for (const program of [...OPTIONAL_HOOKS, IO_HOOK].filter((hook) => !this.hooks.includes(hook)).concat(unused)) {
+      for (const program of [...OPTIONAL_HOOKS.filter((hook) => !this.hooks.includes(hook)), ...unused]) {
         this.#object.setAutoload(program, false);
       }
       this.#object.setMaxEntries('ring', options.ringBytes);
       this.#object.setMaxEntries('buckets', this.#buckets);
       this.#object.setMaxEntries('slots', this.#buckets * layout.BUCKET_TAGS);
       this.#object.setMaxEntries('starts', startEntries);
+      SamplingMaps.setSizes(this.#object, options.containersMax + 1);
       this.#object.setMaxEntries('slices', sliceSetsOf(options.pidMax) * SLICE_WAYS);
       this.#object.setInitialValue(
         '.rodata.settings',
         encodeSettings(options, kernel, this.#buckets, startEntries, cpuCount),
       );
+      this.#object.setInitialValue('.rodata.io_totals', Uint32Array.of(options.hasIoTotals ? 1 : 0));
       stripes = prepareMetrics(this.#object, options.metrics, cpuCount);
     } finally {
       kernel.close();
@@ -102,14 +106,16 @@ export class Tracer {
     const hooked = [...this.hooks, ...this.#groupHooks];
     this.#programs = [...hooked, ...UNHOOKED, ...(isByGroups ? [] : [NAMESPACE_ITERATOR])];
     this.#object.load(this.#programs);
-    this.#filters = new LiveFilters(this.#object);
-    this.#filters.begin(options.filters);
+    if (!options.isSelfTraced) this.#object.run('know_self', new Uint8Array());
+    this.filters = new LiveFilters(this.#object);
+    this.filters.begin(options.filters);
     this.counters = new KernelCounters(this.#object, hooked);
     this.openFiles = new OpenFiles(this.#object, this.#buckets);
     const slotsMax = options.metrics?.slotsMax;
     this.containerCounts =
       slotsMax === undefined ? null : new ContainerCounts(this.#object, slotsMax, stripes, this.#buckets);
     this.ring = mapRing(this.#object.mapFd('ring'), options.ringBytes);
+    this.sampling = new SamplingMaps(this.#object, options.containersMax + 1);
   }
 
   /** Returns until when (boot ns) the `count` oldest pending opens were opened. After {@link detach}: the table stands still. */
@@ -236,11 +242,6 @@ export class Tracer {
     }
   }
 
-  /** Changes what is left out, from the next open or close on. */
-  changeFilters(options: FilterOptions): Promise<void> {
-    return this.#filters.change(options);
-  }
-
   /** From here on no program runs; pairs that are open stay in the table. */
   detach(): void {
     this.#object.detach();
@@ -248,7 +249,8 @@ export class Tracer {
 
   /** Unmaps and frees. The pump must have ended: a read after it is a SIGSEGV. */
   close(): void {
-    this.#filters.close();
+    this.sampling.close();
+    this.filters.close();
     this.containerCounts?.close();
     unmap(this.ring.consumerAddress, PAGE_BYTES);
     unmap(this.ring.producerAddress, PAGE_BYTES + 2 * this.ring.ringBytes);

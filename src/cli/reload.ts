@@ -18,6 +18,13 @@ export const RELOADABLE_KEYS: readonly string[] = [
   'processes.exclude',
   'processes.users',
   'resource',
+  'sampling.ratio',
+  'sampling.rules',
+  'sampling.keep',
+  'sampling.slow_after',
+  'sampling.target.container',
+  'sampling.target.host',
+  'sampling.limit.host',
   'spans.failed_opens',
   'spans.min_duration',
 ];

@@ -1,13 +1,14 @@
 // `fdspan run`: starts the collector, and stops it when it is told to.
 import { Collector } from '../collector.ts';
+import { GIVEN_UP, lockDown } from '../bpf/lock-down.ts';
 import { lockFile, sendDatagram } from '../bpf/libc.ts';
 import type { Config } from '../config/config.ts';
 import { Exporter } from '../export/exporter.ts';
 import { Spool } from '../export/spool/spool.ts';
 import { ControlServer } from '../telemetry/control-server.ts';
 import { createLogger, type Logger } from '../telemetry/log.ts';
+import type { ExportObserver } from '../model/export-observer.ts';
 import { maskUrlSecrets } from '../model/url-secrets.ts';
-import type { Metrics } from '../telemetry/metrics.ts';
 import { createSdNotifier } from '../telemetry/sd-notify.ts';
 import { serviceStatus, type StatusSample } from '../telemetry/service-status.ts';
 import { version, type CommandIo } from './command-io.ts';
@@ -17,12 +18,12 @@ import { EXIT_CONFIG, EXIT_NOT_PERMITTED, EXIT_UNAVAILABLE } from './exit-codes.
 import { startCountedContainers } from './container-metrics.ts';
 import { startContainerPressure } from './container-pressure.ts';
 import { readOpenFilesQuery } from '../open-files/query.ts';
+import { openHealthPort, startOwnTelemetry, watchHealth } from './own-telemetry.ts';
 import { createReload } from './reload.ts';
 import { refusalOf } from './start-refusal.ts';
 import type { CollectorStatus } from './status.ts';
 import { endRun } from './stop.ts';
 import { listenForStop } from './stop-signals.ts';
-import { telemetryTarget } from './telemetry-target.ts';
 
 const ATTACH_MODE = 'tracepoint';
 /** Reason: the spans of containers come first in the time that a stop has. */
@@ -49,19 +50,26 @@ export async function run(args: readonly string[], io: CommandIo): Promise<numbe
   const stop = listenForStop();
   const reload = { now: () => {} };
   listenForHangup(io, reload);
+  const port = await openHealthPort(config, log);
   const tap: Tap = { offer: () => {} };
-  const collector = await start(config, log, tap);
-  if (typeof collector === 'number') return collector;
+  const started = await start(config, log, tap);
+  if (typeof started === 'number') {
+    await port.server?.close();
+    return started;
+  }
+  const { collector, exporter } = started;
+  giveUpRights(log);
+  watchHealth(port, collector);
   reload.now = createReload(loaded, {
     load: () => loadAgain(args, io),
     apply: (next) => collector.reload(next),
     log,
   });
   const notifier = createSdNotifier({ environment: io.env, send: sendDatagram });
-  const control = await listen(config, collector, log, beganUnixMs);
+  const control = await listen(config, collector, log);
   if (control !== null) tap.offer = (request) => control.offerRequest(request);
   notifier.ready(collector.scope.explanation);
-  notifier.startWatchdog(() => collector.pumpTurnedMs);
+  notifier.startWatchdog(() => collector.pumped.pump_turned_ms);
   notifier.startStatus(statusLines(collector));
   log.info('ready', {
     version: version(),
@@ -72,10 +80,13 @@ export async function run(args: readonly string[], io: CommandIo): Promise<numbe
   const pressure = await startContainerPressure(config, collector, log, io.env);
   const containers = await startCountedContainers(config, collector, log, io.env);
   const others = (): Record<string, number> => ({ ...pressure?.counts, ...containers?.counts });
-  const metrics = await startOwnTelemetry(config, collector, log, beganUnixMs, io.env, others);
+  const observe = (observer: ExportObserver): void => void (exporter.observer = observer);
+  const own = { config, log, environment: io.env, collector, port, beganUnixMs, others, observe };
+  const metrics = await startOwnTelemetry({ ...own, attachMode: ATTACH_MODE });
   const end = await Promise.race([stop.first, collector.failed.catch((error: unknown) => error)]);
   notifier.stopping();
-  return endRun({
+  port.health.stopping();
+  const exitCode = await endRun({
     config,
     collector,
     log,
@@ -88,8 +99,16 @@ export async function run(args: readonly string[], io: CommandIo): Promise<numbe
         pressure?.shutdown(OWN_TELEMETRY_DEADLINE_MS),
       ]);
     },
-    after: async () => containers?.shutdown(OWN_TELEMETRY_DEADLINE_MS, true),
+    after: async () => containers?.shutdown(OWN_TELEMETRY_DEADLINE_MS, collector.lastCounted),
   });
+  void port.server?.close();
+  return exitCode;
+}
+
+function giveUpRights(log: Logger): void {
+  const whyNot = lockDown();
+  if (whyNot === null) log.debug('given up for good', { what: GIVEN_UP });
+  else log.warn('the rights of the start are kept: they could not be given up', { error: whyNot });
 }
 
 /**
@@ -122,16 +141,11 @@ interface Tap {
 }
 
 /** Without its socket the collector goes on: spans matter more than the commands that ask it. */
-async function listen(
-  config: Config,
-  collector: Collector,
-  log: Logger,
-  beganUnixMs: number,
-): Promise<ControlServer | null> {
+async function listen(config: Config, collector: Collector, log: Logger): Promise<ControlServer | null> {
   const status = (): CollectorStatus => ({
     version: version(),
     pid: process.pid,
-    uptimeSeconds: Math.round((Date.now() - beganUnixMs) / 1000),
+    uptimeSeconds: Math.round(process.uptime()),
     attachMode: ATTACH_MODE,
     scope: collector.scope.explanation,
     endpoint: maskUrlSecrets(config.export.endpoint),
@@ -175,51 +189,24 @@ function rowOf({ scopes: _scopes, ...row }: ReturnType<Collector['containers']>[
   return row;
 }
 
-async function startOwnTelemetry(
-  config: Config,
-  collector: Collector,
-  log: Logger,
-  beganUnixMs: number,
-  environment: NodeJS.ProcessEnv,
-  others: () => Record<string, number>,
-): Promise<Metrics | null> {
-  if (!config.telemetry.metrics.otlp) return null;
-  const onError = (error: unknown): void => log.warn("fdspan's own telemetry isn't taken", { error });
-  try {
-    const { startMetrics } = await import('../telemetry/metrics.ts');
-    return await startMetrics({
-      target: telemetryTarget(config),
-      environment,
-      version: version(),
-      hostAttributes: collector.hostAttributes,
-      snapshot: () => ({ ...metricsOf(collector), ...others() }),
-      start: { beganUnixMs, attachedUnixMs: Date.now(), attributes: { 'fdspan.attach.mode': ATTACH_MODE } },
-      onError,
-    });
-  } catch (error) {
-    onError(error);
-    return null;
-  }
+interface Started {
+  readonly collector: Collector;
+  readonly exporter: Exporter;
 }
 
-function metricsOf(collector: Collector): Record<string, number> {
-  const { isAttached } = collector;
-  return {
-    ...collector.counters(),
-    ...(isAttached === null ? {} : { probe_attached: Number(isAttached) }),
-  };
-}
-
-async function start(config: Config, log: Logger, tap: Tap): Promise<Collector | number> {
+async function start(config: Config, log: Logger, tap: Tap): Promise<Started | number> {
+  let exporter: Exporter | null = null;
   try {
     const spool = await openSpool(config);
-    return await Collector.start({
+    const collector = await Collector.start({
       config,
       version: version(),
       log,
-      makeSink: (counters) => new Exporter(exportOptions(config), counters, log, spool),
+      makeSink: (counters) => (exporter = new Exporter(exportOptions(config), counters, log, spool)),
       tap: (request) => tap.offer(request),
     });
+    if (exporter === null) throw new Error('the collector made no sink');
+    return { collector, exporter };
   } catch (error) {
     const refusal = refusalOf(error);
     if (refusal === null) throw error;

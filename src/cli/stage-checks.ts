@@ -1,5 +1,6 @@
 // What the stages can tell of a configuration before they start: the same parsers as the run uses, so that
 // `check` and `run` refuse what would fail later.
+import type { SamplingRule } from '../config/config.ts';
 import type { StageChecks, WholeCheck } from '../config/load.ts';
 import { changeEach, ValueError } from '../config/value-error.ts';
 import { compileGlob } from '../containers/glob.ts';
@@ -7,7 +8,9 @@ import { compileRules, type ContainerRule } from '../containers/rules.ts';
 import { checkHeader, headersFileProblems, tlsProblems } from '../export/check-credentials.ts';
 import { parseEndpoint } from '../export/endpoint.ts';
 import { addGlob, createAutomaton } from '../filter/glob-parser.ts';
+import { compileRedaction } from '../filter/redactor.ts';
 import { globTableOf } from '../kernel-filters.ts';
+import type { RedactRule } from '../model/redaction.ts';
 
 type Tls = Readonly<Record<'ca' | 'cert' | 'key', string | null>>;
 
@@ -33,13 +36,20 @@ function eachItem<T>(judge: (value: T) => unknown): (list: readonly T[]) => void
 const eachByteGlob = eachItem((glob: string) => addGlob(createAutomaton(), glob, 0));
 const eachRule = eachItem((rule: ContainerRule) => compileRules([rule], []));
 
+function checkSamplingRule({ container, path, process }: SamplingRule): void {
+  if (container !== undefined) compileRules([container], []);
+  for (const glob of [path, process]) if (glob !== undefined) addGlob(createAutomaton(), glob, 0);
+}
+
 const VALUES: StageChecks['values'] = {
   'containers.allow': eachRule,
   'containers.deny': eachRule,
   'containers.labels': eachItem((glob: string) => compileGlob(glob, 'name')),
   'files.exclude': eachByteGlob,
   'files.include': eachByteGlob,
+  'files.redact': eachItem(({ path }: RedactRule) => addGlob(createAutomaton(), path, 0)),
   'processes.exclude': eachByteGlob,
+  'sampling.rules': eachItem(checkSamplingRule),
   // The protocol that takes a path: which one is meant shows when every source is read.
   'export.endpoint': told((endpoint: string) => parseEndpoint(endpoint, 'http/protobuf')),
   'export.headers': (headers: Readonly<Record<string, string>>) =>
@@ -47,8 +57,13 @@ const VALUES: StageChecks['values'] = {
 };
 
 const BYTE_GLOBS: WholeCheck = {
-  keys: ['files.exclude', 'files.include', 'processes.exclude'],
+  keys: ['files.exclude', 'files.include', 'processes.exclude', 'sampling.rules'],
   problems: (config) => sentence('files.exclude', () => globTableOf(config)),
+};
+
+const REDACTION: WholeCheck = {
+  keys: ['files.redact'],
+  problems: ({ files: { redact } }) => sentence('files.redact', () => compileRedaction(redact)),
 };
 
 const ENDPOINT: WholeCheck = {
@@ -80,7 +95,7 @@ function sentence(key: string, judge: () => unknown): { key: string; message: st
 /** For commands that read the configuration but send nothing. */
 export const STAGE_CHECKS: StageChecks = {
   values: VALUES,
-  wholes: [BYTE_GLOBS, ENDPOINT, CLIENT_CERTIFICATE],
+  wholes: [BYTE_GLOBS, REDACTION, ENDPOINT, CLIENT_CERTIFICATE],
 };
 
 /** Also reads the files that the configuration names. */

@@ -29,7 +29,8 @@ export function refusalOf(error: unknown): StartRefusal | null {
     return { reason, cure, exitCode: EXIT_CONFIG };
   }
   if (error instanceof BpfError && error.isPermission) {
-    const cure = 'run as root, or with the capabilities CAP_BPF, CAP_PERFMON and CAP_DAC_READ_SEARCH';
+    const cure =
+      'run as root, or with the capabilities CAP_BPF, CAP_PERFMON, CAP_DAC_READ_SEARCH and CAP_DAC_OVERRIDE';
     return { reason, cure, exitCode: EXIT_NOT_PERMITTED };
   }
   const isUnfit = code === 'KERNEL_UNFIT' || error instanceof BpfError || error instanceof LibbpfMissingError;

@@ -16,7 +16,7 @@ export interface CollectorStatus {
   readonly containers: number;
   readonly queue: Store;
   /** On the disk; null: none is configured. */
-  readonly spool: Store | null;
+  readonly spool?: Store | null;
 }
 
 interface Store {
@@ -61,7 +61,7 @@ function lines(status: CollectorStatus): string[] {
     ['backend', status.endpoint],
     ['containers', String(status.containers)],
     ['queue', storeText(queue)],
-    ['spool', spool === null ? 'none (export.spool.dir)' : storeText(spool)],
+    ['spool', spool ? storeText(spool) : 'none (export.spool.dir)'],
     ['opens', `${counters.opens_in_scope ?? 0} in scope, ${counters.still_open ?? 0} still open`],
     ['spans', `${counters.spans_encoded ?? 0} encoded, ${counters.spans_accepted ?? 0} accepted`],
   ];

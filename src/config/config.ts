@@ -1,4 +1,15 @@
 // What the code gets of the configuration, in its own units: milliseconds, bytes.
+import type { RedactRule } from '../model/redaction.ts';
+
+/** A ratio for the opens that agree with all that the rule names. */
+export interface SamplingRule {
+  readonly container?: Readonly<Record<string, string>>;
+  readonly path?: string;
+  readonly access?: 'read' | 'write' | 'read_write';
+  /** Of the executable's name. */
+  readonly process?: string;
+  readonly ratio: number;
+}
 
 export interface Config {
   readonly kernel: { readonly btf: string | null; readonly reads: 'auto' | 'cast' | 'probe' };
@@ -24,6 +35,8 @@ export interface Config {
     readonly include: readonly string[];
     /** Empty: all. */
     readonly access: readonly string[];
+    readonly redact: readonly RedactRule[];
+    readonly redactKey: string | null;
   };
   readonly processes: {
     readonly exclude: readonly string[];
@@ -38,6 +51,16 @@ export interface Config {
     readonly failedOpens: readonly string[];
     readonly held: { readonly afterMs: number; readonly everyMs: number };
     readonly ioTotals: boolean;
+  };
+  readonly sampling: {
+    /** Share of opens, 0 to 1, where no rule matches. */
+    readonly ratio: number;
+    readonly rules: readonly SamplingRule[];
+    readonly keep: readonly ('failed' | 'held' | 'slow')[];
+    readonly slowAfterMs: number;
+    /** Spans a second; 0: none. */
+    readonly target: { readonly container: number; readonly host: number };
+    readonly limit: { readonly host: number };
   };
   readonly trace: {
     readonly groupBy: 'process' | 'container';
@@ -59,7 +82,12 @@ export interface Config {
   };
   readonly resource: Readonly<Record<string, string>>;
   readonly telemetry: {
-    readonly metrics: { readonly otlp: boolean; readonly containers: boolean; readonly pressure: boolean };
+    readonly metrics: {
+      readonly otlp: boolean;
+      readonly containers: boolean;
+      readonly pressure: boolean;
+      readonly prometheus: { readonly host: string; readonly port: number } | null;
+    };
     readonly logLevel: 'error' | 'warn' | 'info' | 'debug';
   };
   readonly control: { readonly socket: string; readonly stateFile: string | null };

@@ -119,6 +119,18 @@ export const folderOrNull: Format = (value) => {
   return path;
 };
 
+/** A port of loopback, or an address and a port; null: none. Port 0 is any free one. */
+export const listenAddress: Format = (value) => {
+  if (value === null || value === 'null') return null;
+  const text = typeof value === 'number' ? String(value) : value;
+  const [, ipv6, name, digits] =
+    /^(?:(?:\[([0-9A-Fa-f:.]+)\]|([^\s:[\]]+)):)?(\d{1,5})$/.exec(typeof text === 'string' ? text : '') ?? [];
+  const port = Number(digits);
+  if (Number.isNaN(port) || port > 65_535)
+    throw new Error('a port, or an address and a port, such as 9464, 127.0.0.1:9464 or [::1]:9464');
+  return { host: ipv6 ?? name ?? '127.0.0.1', port };
+};
+
 /** v1 controllers; a kernel that lacks one says so at the start. */
 const CGROUP1_CONTROLLERS =
   'auto pids memory cpu cpuacct blkio devices freezer cpuset net_cls net_prio perf_event hugetlb rdma misc'.split(
@@ -137,6 +149,26 @@ export const cgroup1Hierarchy: Format = (value) => {
 
 /** A number is text here: `2024` is a directory's name. */
 export const glob: Format = (value) => text(typeof value === 'number' ? String(value) : value);
+
+/** A glob alone is masked. */
+export const redactRule: Format = (value) => {
+  const entries = typeof value === 'object' ? entriesOf(value) : null;
+  if (entries === null) return { path: glob(value), with: 'mask' };
+  const { path, with: how = 'mask', ...others } = Object.fromEntries(entries);
+  if (typeof path !== 'string' || path === '' || Object.keys(others).length > 0)
+    throw new Error('a glob, or a map such as {path: "/home/*/**", with: hash}');
+  return { path, with: oneOf('mask', 'hash')(how) };
+};
+
+/** Reason: as many characters as the hash's key has bytes. */
+const SECRET_CHARACTERS_MIN = 16;
+
+export const secretOrNull: Format = (value) => {
+  const secret = textOrNull(value) as string | null;
+  if (secret !== null && secret.length < SECRET_CHARACTERS_MIN)
+    throw new Error(`text of at least ${SECRET_CHARACTERS_MIN} characters, or null`);
+  return secret;
+};
 
 export const socketPath: Format = (value) => {
   const bytesCount = Buffer.byteLength(String(text(value)));

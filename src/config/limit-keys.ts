@@ -17,7 +17,11 @@ export const LIMIT_KEYS: Readonly<Record<string, Key>> = {
     default: '8MiB',
     format: format.bytes(4096, 1 << 30, true),
   },
-  'limits.containers': { doc: 'Containers at once.', default: 4096, format: format.integer(1, 65536) },
+  'limits.containers': {
+    doc: 'Containers at once; for their metrics 2 KiB of kernel memory each.',
+    default: 4096,
+    format: format.integer(1, 65536),
+  },
   'limits.waiting_records': {
     doc: 'Records that wait for a verdict.',
     default: 65536,

@@ -1,6 +1,6 @@
 // What users write → what each stage gets.
 import { readFile } from 'node:fs/promises';
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { constants as osConstants } from 'node:os';
 import type { FilterOptions } from '../bpf/live-filters.ts';
 import type { TracerOptions } from '../bpf/settings.ts';
@@ -9,6 +9,7 @@ import type { HostNamespaces } from '../containers/namespaces.ts';
 import type { RuntimeSettings, SocketSetting } from '../containers/runtime-sources.ts';
 import type { ScopeChoice } from '../containers/scope-choice.ts';
 import { DURATION_BOUNDS_S, FAILURE_NAMES } from '../model/container-counts.ts';
+import type { Redaction } from '../model/redaction.ts';
 import type { PumpSettings } from '../pump-thread.ts';
 import type { Config } from './config.ts';
 import { magicOf } from './file-systems.ts';
@@ -44,7 +45,7 @@ export async function kernelOptions(
     ringBytes: config.limits.ring,
     openFilesMax: config.limits.openFiles,
     pidMax: Number(await readFile('/proc/sys/kernel/pid_max', 'utf8')),
-    selfPid: process.pid,
+    isSelfTraced: false,
     hostMountNamespace: hostNamespaces.mnt,
     hostPidNamespace: hostNamespaces.pid,
     filters,
@@ -53,6 +54,7 @@ export async function kernelOptions(
     cgroup1Controller: scope.cgroup1Controller,
     isHostTraced: config.scope.host,
     isRuntimePhaseTraced: config.containers.runtimePhase,
+    containersMax: config.limits.containers,
     traceGroupBy: config.trace.groupBy,
     sliceNs: BigInt(config.trace.windowMs) * 1_000_000n,
     sliceOpensMax: config.trace.spansMax,
@@ -100,6 +102,7 @@ export function pumpOptions(config: Config, ring: RingMapping, version: string):
     waitingRecordsMax: config.limits.waitingRecords,
     attributes: config.spans.attributes,
     hasIoTotals: config.spans.ioTotals,
+    redaction: redaction(config),
     spanName: config.spans.name,
     spanNamesMax: config.spans.namesMax,
     scopeVersion: version,
@@ -107,6 +110,17 @@ export function pumpOptions(config: Config, ring: RingMapping, version: string):
     sliceMs: config.trace.windowMs,
     sliceSpansMax: config.trace.spansMax,
   };
+}
+
+const REDACT_KEY_BYTES = 16;
+
+function redaction({ files: { redact, redactKey } }: Config): Redaction | undefined {
+  if (redact.length === 0) return undefined;
+  const key =
+    redactKey === null
+      ? randomBytes(REDACT_KEY_BYTES)
+      : createHash('sha256').update(redactKey).digest().subarray(0, REDACT_KEY_BYTES);
+  return { rules: redact, key };
 }
 
 export function runtimeSettings({ containers: { runtimes } }: Config): RuntimeSettings {

@@ -5,6 +5,7 @@ import { EXCLUDED, FAILED, FILE_SYSTEMS } from './default-lists.ts';
 import { FILE_SYSTEM_NAMES } from './file-systems.ts';
 import type { Key } from './key.ts';
 import { LIMIT_KEYS } from './limit-keys.ts';
+import { SAMPLING_KEYS } from './sampling-keys.ts';
 
 /** Reason: a longer wait is a mistake, and setTimeout itself ends at 24 days. */
 const HOUR_MS = 3_600_000;
@@ -98,7 +99,17 @@ export const KEYS: Readonly<Record<string, Key>> = {
     default: [],
     format: format.listOf(format.access, 'accesses'),
   },
-  'files.redact': { doc: 'Paths to redact (not built yet).', default: [], format: format.notYetBuilt([]) },
+  'files.redact': {
+    doc: 'Globs of paths to hide, or {path: GLOB, with: mask or hash}: their folder and `…redacted`, or a keyed hash.',
+    default: [],
+    format: format.listOf(format.redactRule, 'globs or rules'),
+  },
+  'files.redact_key': {
+    doc: 'Secret of at least 16 characters for the hashes of files.redact; null: a random one at each start.',
+    default: null,
+    format: format.secretOrNull,
+    isSecret: true,
+  },
   'processes.exclude': {
     doc: "Globs of executables' names (process.executable.name) to leave out.",
     default: [],
@@ -135,7 +146,7 @@ export const KEYS: Readonly<Record<string, Key>> = {
     format: format.listOf(format.errno, 'errnos'),
   },
   'spans.io_totals': {
-    doc: 'Also count bytes and calls that went through the file; a program then runs at every read(2) of the host.',
+    doc: 'Also count bytes and calls that went through the file; costs each read and write of the host some 50 ns.',
     default: false,
     format: format.boolean,
   },
@@ -149,32 +160,7 @@ export const KEYS: Readonly<Record<string, Key>> = {
     default: '1h',
     format: format.duration,
   },
-  'sampling.ratio': {
-    doc: 'Share of opens to trace (not built yet).',
-    default: 1,
-    format: format.notYetBuilt(1),
-  },
-  'sampling.rules': { doc: 'Ratios by rule (not built yet).', default: [], format: format.notYetBuilt([]) },
-  'sampling.keep': {
-    doc: 'Classes that are always kept (not built yet).',
-    default: ['failed', 'held'],
-    format: format.notYetBuilt(['failed', 'held']),
-  },
-  'sampling.target.container': {
-    doc: 'Spans a second of one container (not built yet).',
-    default: 0,
-    format: format.notYetBuilt(0),
-  },
-  'sampling.target.host': {
-    doc: 'Spans a second of the host; 0: no limit (not built yet).',
-    default: 0,
-    format: format.notYetBuilt(0),
-  },
-  'sampling.limit.host': {
-    doc: 'Hard limit of spans a second (not built yet).',
-    default: 0,
-    format: format.notYetBuilt(0),
-  },
+  ...SAMPLING_KEYS,
   'trace.group_by': {
     doc: 'What makes one trace: the executions of each process, or a container.',
     default: 'process',
@@ -234,7 +220,7 @@ export const KEYS: Readonly<Record<string, Key>> = {
   resource: { doc: 'Attributes added to every container.', default: {}, format: format.resource },
   'telemetry.metrics.otlp': { doc: "Send fdspan's own metrics.", default: true, format: format.boolean },
   'telemetry.metrics.containers': {
-    doc: "Count each container's opens, failures, open files and durations in the kernel, before any filter, and send them as metrics.",
+    doc: "Count each container's opens, failures, open files and durations in the kernel, before sampling, and send them as metrics.",
     default: true,
     format: format.boolean,
   },
@@ -244,9 +230,9 @@ export const KEYS: Readonly<Record<string, Key>> = {
     format: format.boolean,
   },
   'telemetry.metrics.prometheus': {
-    doc: 'Prometheus address (not built yet).',
+    doc: 'Port (on loopback) or ADDRESS:PORT where /metrics, /healthz and /readyz are served, to whoever can connect; null: none.',
     default: null,
-    format: format.notYetBuilt(null),
+    format: format.listenAddress,
   },
   'telemetry.log_level': {
     doc: 'Least level that is logged.',
@@ -260,7 +246,7 @@ export const KEYS: Readonly<Record<string, Key>> = {
   },
   'control.state_file': {
     doc: 'Keeps since when files are open over a restart of fdspan, in this boot; null: nothing is kept.',
-    default: '/run/fdspan/open-files.state',
+    default: '/run/fdspan/open-times.state',
     format: format.textOrNull,
   },
   ...LIMIT_KEYS,

@@ -17,10 +17,14 @@ export class AskedSource {
   #failedMs = -Infinity;
   #pausedUntilMs = 0;
 
+  /** A user's own runtime: forgotten when its socket is gone. */
+  readonly isUsers: boolean;
+
   /** `paused` is told once, until an answer comes again. */
-  constructor(source: RuntimeSource, paused: (reason: string) => void) {
+  constructor(source: RuntimeSource, paused: (reason: string) => void, isUsers = false) {
     this.#source = source;
     this.#paused = paused;
+    this.isUsers = isUsers;
   }
 
   get name(): string {
@@ -29,6 +33,11 @@ export class AskedSource {
 
   get fullName(): string {
     return `${this.#source.name} (${this.#source.address})`;
+  }
+
+  /** Whether it is left out now. */
+  get isPaused(): boolean {
+    return performance.now() < this.#pausedUntilMs;
   }
 
   /** Questions that got no answer; only grows. */
@@ -49,7 +58,7 @@ export class AskedSource {
     try {
       const answer = await unlessAborted(this.#source.find(question, controller.signal), controller.signal);
       this.#failuresInRow = 0;
-      return answer;
+      return answer === null ? null : { ...answer, toldBy: this.#source.name };
     } catch (error) {
       if (this.#asking.has(controller)) this.#failed(beganMs, error);
       return null;

@@ -1,9 +1,9 @@
 // Containers of a bare OCI runtime: their groups may have any name, so only the runtime's own state tells one from a
 // group of the host. A folder of runc or crun makes a candidate, and what that runtime says of it is the proof; runsc's
 // file names the container twice, and is its own proof.
-import { existsSync } from 'node:fs';
 import type { ContainerPath } from './cgroup-path.ts';
 import { isUnitName } from './cgroup-segment.ts';
+import { isThere } from './is-there.ts';
 
 export type BareRuntime = 'runc' | 'crun' | 'runsc';
 
@@ -23,7 +23,7 @@ const SEGMENTS_MAX = 8;
 /** Returns the container that the path may belong to; null where no runtime has state under any of its names. */
 export function bareContainerOf(
   path: string,
-  exists: (place: string) => boolean = existsSync,
+  exists: (place: string) => boolean = isThere,
 ): ContainerPath | null {
   let end = path.length;
   for (let count = 0; count < SEGMENTS_MAX && end > 1; count += 1) {

@@ -69,6 +69,8 @@ async function* walk(
 export async function scanTree(mountPoint: string, groupsMax: number = GROUPS_MAX): Promise<CgroupScan> {
   const count = { seen: 0 };
   const groups: CgroupGroup[] = [];
+  // Taken for an empty tree, all groups would seem to have gone.
+  await readdir(Buffer.from(mountPoint, 'latin1'));
   for await (const group of walk(mountPoint, count, groupsMax)) groups.push(group);
   return { groups, leftOut: Math.max(0, count.seen - groupsMax) };
 }

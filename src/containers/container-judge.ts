@@ -3,8 +3,9 @@
 import type { Attributes } from '../model/attributes.ts';
 import type { ContainerUpdate } from '../model/container-slot.ts';
 import { SlotPool, type Container } from './container-table.ts';
+import { droppedLabelCount } from './metadata-attributes.ts';
 import { containerAttributes } from './resource.ts';
-import { factsOf, type ContainerRules } from './rules.ts';
+import { factsOf, type ContainerFacts, type ContainerRules } from './rules.ts';
 import type { ContainerMetadata, ContainerQuestion } from './runtimes/runtime-source.ts';
 
 /** What a reload of the configuration can change. */
@@ -14,6 +15,8 @@ export interface RegistryRules {
   readonly extraAttributes: Attributes;
   /** Whether a label of this key is sent. */
   readonly isLabelWanted: (key: string) => boolean;
+  /** Which rules of sampling a container agrees with, by bit; left out: none. */
+  readonly samplingRulesOf?: ((facts: ContainerFacts) => number) | undefined;
 }
 
 /** Asks the runtimes; must not reject. `isThere`: whether the container still runs. */
@@ -25,7 +28,7 @@ export type FindMetadata = (
 
 export interface JudgeListener {
   /** A traced container is new, or its resource changed. Comes before the `scope` calls of its slot. */
-  container(update: ContainerUpdate, attributes: Attributes): void;
+  container(update: ContainerUpdate, attributes: Attributes, samplingRules: number): void;
   containerGone(slot: number): void;
   /** Told once: no slot is free, and such containers are ignored until one is. */
   containersFull(containersMax: number): void;
@@ -35,7 +38,8 @@ export interface JudgeOptions extends RegistryRules {
   readonly containersMax: number;
   readonly hostAttributes: Attributes;
   readonly distroVersion: string;
-  readonly encodeResource: (attributes: Attributes) => Uint8Array;
+  /** `droppedCount`: attributes that were left out already. */
+  readonly encodeResource: (attributes: Attributes, droppedCount: number) => Uint8Array;
   /** Left out: containers are judged by what their groups tell. */
   readonly findMetadata?: FindMetadata | undefined;
   readonly listener: JudgeListener;
@@ -68,23 +72,23 @@ export class ContainerJudge {
 
   /**
    * Asks the container's runtime and calls back; at once when none can be asked, and when the group alone tells that the
-   * container is denied.
+   * container is denied. Not at all where it is being asked already: what was called for then judges by the rules of then.
    */
   ask(container: Container, isThere: () => boolean, answered: () => void): void {
     const { findMetadata } = this.#options;
-    if (
-      findMetadata === undefined ||
-      container.isAsked ||
-      this.#rules.rules.denies(container.path) !== null
-    ) {
+    const isDenied = this.#rules.rules.denies(container.path) !== null;
+    if (container.isBeingAsked && !isDenied) return;
+    if (findMetadata === undefined || container.isAsked || isDenied) {
       answered();
       return;
     }
     container.isAsked = true;
+    container.isBeingAsked = true;
     const { containerId: id, runtime, groupPath } = container.path;
     const asked = findMetadata({ id, cgroupPath: groupPath }, runtime, isThere).then((metadata) => {
       this.#asking.delete(asked);
-      container.metadata = metadata;
+      container.isBeingAsked = false;
+      container.metadata = metadata ?? container.metadata;
       answered();
     });
     this.#asking.add(asked);
@@ -116,13 +120,15 @@ export class ContainerJudge {
 
   /** Tells the resource of a traced container, new or changed. */
   update(container: Container): void {
-    const { slot, namespaces } = container;
+    const { slot, namespaces, metadata } = container;
     if (slot === 0) return;
     const attributes = containerAttributes(container, { ...this.#options, ...this.#rules });
-    const resourceBytes = this.#options.encodeResource(attributes);
+    const droppedCount = droppedLabelCount(metadata, this.#rules.isLabelWanted);
+    const resourceBytes = this.#options.encodeResource(attributes, droppedCount);
     this.#options.listener.container(
       { slot, resourceBytes, name: String(attributes['service.name'] ?? ''), namespaces: namespaces.slice() },
       attributes,
+      this.#rules.samplingRulesOf?.(factsOf(container.path, container.metadata)) ?? 0,
     );
   }
 

@@ -18,6 +18,8 @@ export interface Container {
   verdict: ContainerVerdict;
   /** Whether its runtime is or was asked. */
   isAsked: boolean;
+  /** It is being asked, and hasn't answered yet. */
+  isBeingAsked: boolean;
   /** What its runtime told; null where none knows it, or before it was asked. */
   metadata: ContainerMetadata | null;
   /** Its groups, nested ones included, in every watched hierarchy. */

@@ -1,5 +1,5 @@
 // Proof for a group that only looks like containerd's `/NAMESPACE/ID`: the task's own folder.
-import { existsSync } from 'node:fs';
+import { isThere } from './is-there.ts';
 
 /** Where containerd's shim keeps `NAMESPACE/ID` while the task lives (config.toml: `state`). */
 export const CONTAINERD_STATE_FOLDER = '/run/containerd';
@@ -16,5 +16,5 @@ export function hasContainerdTask(
   id: string,
   stateFolder: string = CONTAINERD_STATE_FOLDER,
 ): boolean {
-  return existsSync(`${stateFolder}/${TASK_FOLDER}/${namespace}/${id}`);
+  return isThere(`${stateFolder}/${TASK_FOLDER}/${namespace}/${id}`);
 }

@@ -1,6 +1,6 @@
 // The resource attributes that a container's runtime knows. What isn't known is left out.
 import type { Attributes, AttributeValue } from '../model/attributes.ts';
-import type { ContainerMetadata, PodMetadata } from './runtimes/runtime-source.ts';
+import { droppedLabels, type ContainerMetadata, type PodMetadata } from './runtimes/runtime-source.ts';
 
 /** Annotations that name resource attributes (OpenTelemetry's resource semantic conventions for Kubernetes). */
 const ATTRIBUTE_ANNOTATION = 'resource.opentelemetry.io/';
@@ -23,11 +23,11 @@ export function serviceNameOf(metadata: ContainerMetadata | null): string | unde
   );
 }
 
-/** Returns the attributes that are known of the container; see {@link annotatedAttributes} for those that it chose itself. */
-export function metadataAttributes(
-  metadata: ContainerMetadata,
-  isLabelWanted: (key: string) => boolean,
-): Attributes {
+/**
+ * Returns the attributes that are known of the container; see {@link annotatedAttributes} and {@link labelAttributes} for
+ * those that it chose itself.
+ */
+export function metadataAttributes(metadata: ContainerMetadata): Attributes {
   const attributes: Record<string, AttributeValue | undefined> = {
     'service.name': serviceNameOf(metadata),
     'container.name': metadata.pod?.containerName ?? metadata.name,
@@ -38,12 +38,35 @@ export function metadataAttributes(
     'fdspan.oci.runtime': metadata.ociRuntime,
     ...podAttributes(metadata.pod),
   };
-  for (const [key, value] of metadata.labels ?? []) {
-    if (isLabelWanted(key)) attributes[`container.label.${key}`] = value;
-  }
   return Object.fromEntries(
     Object.entries(attributes).filter((entry): entry is [string, AttributeValue] => entry[1] !== undefined),
   );
+}
+
+/** Returns the labels that are wanted, as attributes. */
+export function labelAttributes(
+  { labels }: ContainerMetadata,
+  isLabelWanted: (key: string) => boolean,
+): Record<string, string> {
+  const attributes: Record<string, string> = {};
+  for (const [key, value] of labels ?? []) {
+    if (isLabelWanted(key)) attributes[`container.label.${key}`] = value;
+  }
+  return attributes;
+}
+
+/**
+ * Returns how many labels that are wanted were left out for their bytes. Of those whose keys weren't kept either, all
+ * count as soon as any label is wanted.
+ */
+export function droppedLabelCount(
+  metadata: ContainerMetadata | null,
+  isLabelWanted: (key: string) => boolean,
+): number {
+  const { keys, more } = droppedLabels(metadata?.labels);
+  const wanted = keys.filter(isLabelWanted).length;
+  const isAnyWanted = wanted > 0 || [...(metadata?.labels?.keys() ?? [])].some(isLabelWanted);
+  return wanted + (isAnyWanted ? more : 0);
 }
 
 /**

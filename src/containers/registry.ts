@@ -17,6 +17,7 @@ import { DescriptionWait } from './description-wait.ts';
 import { containerOfGroup, isStateGone, isUnproven } from './container-of-group.ts';
 import { cgroupIdOf, type FoundScope } from './found-scope.ts';
 import { GoneScopes } from './gone-scopes.ts';
+import { isWorseTold } from './preference.ts';
 import type { RegistryOptions } from './registry-options.ts';
 import type { ContainerMetadata } from './runtimes/runtime-source.ts';
 import { cgroupVersionOfScope } from './scope.ts';
@@ -131,11 +132,12 @@ export class ContainerRegistry {
 
   /**
    * Takes an event of a runtime: a new name or new labels show from the next request on, and the verdict stays. A container
-   * that was judged before anything was known of it is judged now.
+   * that was judged before anything was known of it is judged now. What a better source told stays.
    */
   metadataChanged(metadata: ContainerMetadata): void {
     for (const container of this.#containers.values()) {
       if (!isAbout(metadata, container) || container.verdict === 'unjudged') continue;
+      if (isWorseTold(metadata, container.metadata)) continue;
       const isNews = container.metadata === null;
       container.metadata = metadata;
       if (isNews) this.#judgeAgain(container);
@@ -198,6 +200,7 @@ export class ContainerRegistry {
       verdict: 'unjudged',
       // No runtime knows a namespace's number.
       isAsked: path.instance !== undefined,
+      isBeingAsked: false,
       metadata: null,
       scopes: new Set(),
       scope: found.scope,

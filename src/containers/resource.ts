@@ -3,7 +3,12 @@ import type { Attributes, AttributeValue } from '../model/attributes.ts';
 import { textOfBytes } from './byte-text.ts';
 import type { ContainerPath } from './cgroup-path.ts';
 import { isHexId } from './cgroup-segment.ts';
-import { annotatedAttributes, metadataAttributes, serviceNameOf } from './metadata-attributes.ts';
+import {
+  annotatedAttributes,
+  labelAttributes,
+  metadataAttributes,
+  serviceNameOf,
+} from './metadata-attributes.ts';
 import type { ContainerMetadata } from './runtimes/runtime-source.ts';
 import type { CgroupVersion } from './scope.ts';
 
@@ -76,13 +81,17 @@ export function containerAttributes(container: ContainerDescription, settings: R
     if (container.namespaces[index] > 0) attributes[name] = container.namespaces[index];
   });
   if (container.hostname !== '') attributes['fdspan.container.hostname'] = textOfBytes(container.hostname);
-  return {
+  const known = {
     ...(metadata === null ? {} : annotatedAttributes(metadata)),
     ...attributes,
-    ...(metadata === null ? {} : metadataAttributes(metadata, settings.isLabelWanted)),
+    ...(metadata === null ? {} : metadataAttributes(metadata)),
     ...settings.hostAttributes,
     'telemetry.distro.name': 'fdspan',
     'telemetry.distro.version': settings.distroVersion,
     ...settings.extraAttributes,
   };
+  // Last: a resource is bounded, and a container may choose any number of labels.
+  return metadata === null
+    ? known
+    : { ...known, ...labelAttributes(metadata, settings.isLabelWanted), ...settings.extraAttributes };
 }

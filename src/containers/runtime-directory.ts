@@ -1,9 +1,11 @@
 // All runtimes of the host behind one question: what is this container? Asked within milliseconds of its group's
 // creation, so it asks again for a while; a runtime that hangs or fails is left out for a while and harms nobody.
 import { LookupLine } from './lookup-line.ts';
+import { isWorseTold, PREFERRED, rankOf } from './preference.ts';
 import { AskedSource } from './asked-source.ts';
 import type { ContainerMetadata, ContainerQuestion, RuntimeSource } from './runtimes/runtime-source.ts';
-import { findPlaces, stateSources, type RuntimeSettings, type SourcePlace } from './runtime-sources.ts';
+import { userOfGroup } from './runtimes/user-slice.ts';
+import { findPlaces, stateSources, type FoundPlaces, type RuntimeSettings } from './runtime-sources.ts';
 
 /** A runtime registers a container some milliseconds before or after its group is made. */
 const ASK_AGAIN_MS = [15, 30, 60, 120, 200, 300];
@@ -13,24 +15,12 @@ const ASK_BARE_AGAIN_MS = [...Array<number>(15).fill(8), 60, 120, 300];
 const OTHERS_TURN = 2;
 /** Look-ups that ask at once; the others wait in line. Reason: more would only make each slower than ASK_TIMEOUT_MS. */
 const LOOKUPS_AT_ONCE_MAX = 16;
+/** Of these, how many one user's groups may hold. Reason: a user makes any number of them, and chooses what answers. */
+const LOOKUPS_OF_USER_MAX = 4;
 /** What events told of containers that have no group yet. The oldest is forgotten, and then looked up as any other. */
 const NEWS_MAX = 1024;
 /** New sockets are looked for when nobody knows a container, at most this often. */
 const DISCOVER_EVERY_MS = 1000;
-
-/** Sources that know more than others of a runtime's containers, best first; of other runtimes all are alike. */
-const PREFERRED: Readonly<Record<string, readonly string[]>> = {
-  docker: ['docker', 'cri', 'docker state'],
-  podman: ['podman', 'podman state'],
-  containerd: ['cri', 'containerd', 'containerd state'],
-  'cri-o': ['cri', 'podman state'],
-  lxc: ['lxc state'],
-  'systemd-nspawn': ['systemd-nspawn state'],
-  runc: ['runc state'],
-  crun: ['crun state'],
-  // A pod's container, whose path doesn't tell the runtime: state files know less than any API.
-  unknown: ['cri', 'docker', 'podman', 'containerd'],
-};
 
 const BARE = ['runc', 'crun', 'runsc'];
 
@@ -38,6 +28,8 @@ export interface DirectoryListener {
   /** A runtime's event: a container was created, renamed or updated. */
   changed(metadata: ContainerMetadata): void;
   state(source: string, isAnswering: boolean, reason: string): void;
+  /** Told once: more users have a runtime folder than are looked at. */
+  usersLeftOut?(users: number): void;
 }
 
 export interface DirectoryOptions {
@@ -48,12 +40,17 @@ export interface DirectoryOptions {
   /** What reads state files, in place of the settings' choice. */
   readonly stateSources?: readonly RuntimeSource[];
   /** Where sockets are found, in place of the settings' choice. */
-  readonly findPlaces?: () => Promise<readonly SourcePlace[]>;
+  readonly findPlaces?: () => Promise<FoundPlaces>;
 }
+
+export type DirectoryCount =
+  'runtime_events_skipped' | 'runtime_lookups_failed' | 'runtime_lookups_held' | 'runtime_users_left_out';
 
 interface Lookup {
   readonly question: ContainerQuestion;
   readonly runtime: string;
+  /** In whose groups it is; null: nobody's. */
+  readonly user: number | null;
   readonly isThere: () => boolean;
   readonly deadlineMs: number;
   /** What any source answered: counts when no better answer comes in time. */
@@ -68,12 +65,15 @@ export class RuntimeDirectory {
   readonly #options: DirectoryOptions;
   readonly #sources = new Map<string, AskedSource>();
   readonly #news = new Map<string, ContainerMetadata>();
-  readonly #line = new LookupLine(LOOKUPS_AT_ONCE_MAX);
+  readonly #line = new LookupLine(LOOKUPS_AT_ONCE_MAX, LOOKUPS_OF_USER_MAX);
   readonly #lookups = new Set<Lookup>();
   #isClosed = false;
   #discovering: Promise<void> | null = null;
   #discoveredMs = -Infinity;
   #eventsSkipped = 0;
+  /** Of sources that are forgotten. */
+  #failuresBefore = 0;
+  #usersLeftOut = 0;
 
   constructor(options: DirectoryOptions) {
     this.#options = options;
@@ -81,18 +81,23 @@ export class RuntimeDirectory {
     for (const source of sources) this.#add(source.name, source);
   }
 
-  /** Counts of what went wrong; they only grow. */
-  get counts(): { readonly runtime_events_skipped: number; readonly runtime_lookups_failed: number } {
-    let failures = 0;
+  /** Counts of what went wrong or found no place; they only grow. */
+  get counts(): Readonly<Record<DirectoryCount, number>> {
+    let failures = this.#failuresBefore;
     for (const source of this.#sources.values()) failures += source.failures;
-    return { runtime_events_skipped: this.#eventsSkipped, runtime_lookups_failed: failures };
+    return {
+      runtime_events_skipped: this.#eventsSkipped,
+      runtime_lookups_failed: failures,
+      runtime_lookups_held: this.#line.heldByUser,
+      runtime_users_left_out: this.#usersLeftOut,
+    };
   }
 
   /** Looks for the sockets that are there, and follows the events of those that are new. */
   discover(): Promise<void> {
     const { settings } = this.#options;
     this.#discovering ??= (this.#options.findPlaces?.() ?? findPlaces(settings))
-      .then((places) => this.#take(places))
+      .then((found) => this.#take(found))
       .finally(() => {
         this.#discovering = null;
         this.#discoveredMs = performance.now();
@@ -112,15 +117,16 @@ export class RuntimeDirectory {
   ): Promise<ContainerMetadata | null> {
     const told = this.#news.get(question.id);
     this.#news.delete(question.id);
-    if (told !== undefined) return Promise.resolve(told);
-    if (this.#isClosed) return Promise.resolve(null);
+    if (told !== undefined && !this.#hasBetter(told)) return Promise.resolve(told);
+    if (this.#isClosed) return Promise.resolve(told ?? null);
     const { promise, resolve } = Promise.withResolvers<ContainerMetadata | null>();
     const lookup: Lookup = {
       question,
       runtime,
+      user: userOfGroup(question.cgroupPath),
       isThere,
       deadlineMs: performance.now() + this.#options.waitMs,
-      other: null,
+      other: told ?? null,
       isOver: false,
       over: promise,
       end: (answer) => {
@@ -145,10 +151,10 @@ export class RuntimeDirectory {
 
   async #askUntilOver(lookup: Lookup): Promise<void> {
     for (let turn = 0; !lookup.isOver; turn += 1) {
-      await this.#line.take(turn > 0);
+      await this.#line.take(turn > 0, lookup.user);
       const isThere = lookup.isThere();
       if (!lookup.isOver) await Promise.race([this.#ask(lookup, turn), lookup.over]);
-      this.#line.give();
+      this.#line.give(lookup.user);
       if (!isThere) lookup.end(lookup.other);
       if (lookup.isOver) return;
       await this.#discoverAgain();
@@ -164,13 +170,13 @@ export class RuntimeDirectory {
   async #ask(lookup: Lookup, turn: number): Promise<void> {
     const names = PREFERRED[lookup.runtime] ?? [];
     const all = [...this.#sources.values()];
-    const rankOf = ({ name }: AskedSource): number => names.indexOf(name);
-    const preferred = all.filter((source) => rankOf(source) !== -1).toSorted((a, b) => rankOf(a) - rankOf(b));
+    const rank = ({ name }: AskedSource): number => rankOf(name, lookup.runtime);
+    const preferred = all.filter(({ name }) => names.includes(name)).toSorted((a, b) => rank(a) - rank(b));
     const best = await firstOf(preferred, lookup);
     if (best !== null) return lookup.end(best);
     const isSure = preferred.length > 0 && lookup.runtime !== 'unknown';
     if (isSure && turn < OTHERS_TURN) return;
-    const rest = all.filter((source) => rankOf(source) === -1);
+    const rest = all.filter(({ name }) => !names.includes(name));
     const other = await firstOf(rest, lookup);
     if (other !== null && !isSure) lookup.end(other);
   }
@@ -181,13 +187,16 @@ export class RuntimeDirectory {
     await this.discover().catch(() => {});
   }
 
-  #take(places: readonly SourcePlace[]): void {
-    for (const { key, make } of places) {
+  #take({ places, usersLeftOut }: FoundPlaces): void {
+    if (usersLeftOut > 0 && this.#usersLeftOut === 0) this.#options.listener.usersLeftOut?.(usersLeftOut);
+    this.#usersLeftOut = Math.max(this.#usersLeftOut, usersLeftOut);
+    this.#forgetUsersBut(new Set(places.map(({ key }) => key)));
+    for (const { key, make, isUsers } of places) {
       if (this.#sources.has(key) || this.#isClosed) continue;
       const source = make();
-      const asked = this.#add(key, source);
+      const asked = this.#add(key, source, isUsers);
       source.follow?.({
-        changed: (metadata) => this.#changed(metadata),
+        changed: (metadata) => this.#changed({ ...metadata, toldBy: source.name }),
         state: (isAnswering, reason) => {
           if (isAnswering) asked.resume();
           this.#options.listener.state(asked.fullName, isAnswering, reason);
@@ -197,9 +206,21 @@ export class RuntimeDirectory {
     }
   }
 
-  #add(key: string, source: RuntimeSource): AskedSource {
-    const asked = new AskedSource(source, (reason) =>
-      this.#options.listener.state(asked.fullName, false, reason),
+  /** Users come and go, and each may leave two sockets: those that are gone are asked no more. */
+  #forgetUsersBut(found: ReadonlySet<string>): void {
+    for (const [key, source] of this.#sources) {
+      if (!source.isUsers || found.has(key)) continue;
+      this.#failuresBefore += source.failures;
+      this.#sources.delete(key);
+      source.close();
+    }
+  }
+
+  #add(key: string, source: RuntimeSource, isUsers = false): AskedSource {
+    const asked = new AskedSource(
+      source,
+      (reason) => this.#options.listener.state(asked.fullName, false, reason),
+      isUsers,
     );
     this.#sources.set(key, asked);
     return asked;
@@ -210,8 +231,11 @@ export class RuntimeDirectory {
     for (const lookup of this.#lookups) {
       if (lookup.question.id !== metadata.id) continue;
       isAwaited = true;
-      lookup.end(metadata);
+      // A better source is asked about it, too, and its answer counts.
+      if (this.#hasBetter(metadata)) lookup.other = metadata;
+      else lookup.end(metadata);
     }
+    if (isWorseTold(metadata, this.#news.get(metadata.id))) return;
     this.#news.delete(metadata.id);
     if (!isAwaited) this.#news.set(metadata.id, metadata);
     if (this.#news.size > NEWS_MAX) {
@@ -219,6 +243,13 @@ export class RuntimeDirectory {
       this.#news.delete(oldest);
     }
     this.#options.listener.changed(metadata);
+  }
+
+  #hasBetter({ toldBy, runtimeName }: ContainerMetadata): boolean {
+    const rank = rankOf(toldBy, runtimeName);
+    return [...this.#sources.values()].some(
+      ({ name, isPaused }) => !isPaused && rankOf(name, runtimeName) < rank,
+    );
   }
 }
 

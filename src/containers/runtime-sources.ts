@@ -30,14 +30,23 @@ export interface SourcePlace {
   /** Tells places apart: runtime and address. */
   readonly key: string;
   readonly make: () => RuntimeSource;
+  /** A user's own runtime, found by its socket. */
+  readonly isUsers?: boolean;
+}
+
+export interface FoundPlaces {
+  readonly places: readonly SourcePlace[];
+  /** Users whose folder wasn't looked at, as there are too many. */
+  readonly usersLeftOut: number;
 }
 
 const K3S_SOCKET = '/run/k3s/containerd/containerd.sock';
 
 /** Finds the sockets to ask now. Those that the configuration names count even where nothing listens yet. */
-export async function findPlaces(settings: RuntimeSettings): Promise<SourcePlace[]> {
-  return [
-    ...(await enginePlaces(settings)),
+export async function findPlaces(settings: RuntimeSettings): Promise<FoundPlaces> {
+  const { sockets, usersLeftOut } = await findSockets();
+  const places = [
+    ...enginePlaces(settings, sockets),
     ...(await socketPlaces('cri', settings.cri, CRI_SOCKETS, (path) => new CriSource(path))),
     ...(await socketPlaces(
       'containerd',
@@ -46,6 +55,7 @@ export async function findPlaces(settings: RuntimeSettings): Promise<SourcePlace
       (path) => new ContainerdSource(path),
     )),
   ];
+  return { places, usersLeftOut };
 }
 
 /** Makes the sources that read state files; they need no socket. */
@@ -62,8 +72,7 @@ export function stateSources(settings: RuntimeSettings): RuntimeSource[] {
   ];
 }
 
-async function enginePlaces(settings: RuntimeSettings): Promise<SourcePlace[]> {
-  const { sockets } = await findSockets();
+function enginePlaces(settings: RuntimeSettings, sockets: readonly EngineSocket[]): SourcePlace[] {
   const places: SourcePlace[] = [];
   for (const engine of ['docker', 'podman'] as const) {
     const setting = settings[engine];
@@ -72,7 +81,11 @@ async function enginePlaces(settings: RuntimeSettings): Promise<SourcePlace[]> {
         ? sockets.filter((socket) => socket.engine === engine)
         : setting.map((path) => ({ engine, path, ownerUid: null }));
     for (const socket of wanted) {
-      places.push({ key: `${engine} ${socket.path}`, make: () => engineSource(socket) });
+      places.push({
+        key: `${engine} ${socket.path}`,
+        make: () => engineSource(socket),
+        isUsers: socket.ownerUid !== null,
+      });
     }
   }
   return places;

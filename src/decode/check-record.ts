@@ -37,6 +37,7 @@ function checkPair(cursor: RecordCursor): number {
   if (layout.PAIR_RECORD_BYTES + executableBytes + pathBytes > cursor.length) return RECORD_INVALID;
   cursor.executableOffset = cursor.offset + layout.PAIR_RECORD_BYTES;
   cursor.executableBytes = executableBytes;
+  cursor.path = cursor.bytes;
   cursor.pathOffset = cursor.executableOffset + executableBytes;
   cursor.pathBytes = pathBytes;
   return layout.RECORD_PAIR;

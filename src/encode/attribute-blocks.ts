@@ -60,6 +60,7 @@ export class AttributeBlocks {
     this.addInt32(`fdspan.files.${access}`),
   );
   readonly filesFailed = this.addInt32('fdspan.files.failed');
+  readonly filesHeld = this.addInt32('fdspan.files.held');
   readonly opens = this.addInt32('fdspan.opens');
   readonly opensUnsampled = this.addInt32('fdspan.opens.unsampled');
   readonly opensDropped = this.addInt32('fdspan.opens.dropped');

@@ -31,8 +31,6 @@ export class OpenRequest {
   readonly encoder: SpanEncoder;
   /** Spans of all kinds. */
   spanCount = 0;
-  /** When the first of them was added, by the wall clock. */
-  begunMs = 0;
   /** Of them the roots of traces. */
   rootCount = 0;
   /** And the reports of open files. */
@@ -129,7 +127,6 @@ export class OpenRequest {
 
   /** Puts the span that was just written to those of its container. */
   private gather(slot: number, begin: number): void {
-    if (this.spanCount === 0) this.begunMs = Date.now();
     const span = this.spanCount++;
     this.spanEnds[span + 1] = this.arena.position;
     this.nextSpans[span] = NONE;

@@ -8,11 +8,14 @@ import { field, varintField } from './protobuf.ts';
  */
 export const RESOURCE_BYTES_MAX = 32 * 1024;
 
-/** Encodes an opentelemetry.proto.resource.v1.Resource, without tag and length, in the order given. */
-export function encodeResource(attributes: Attributes): Uint8Array {
+/**
+ * Encodes an opentelemetry.proto.resource.v1.Resource, without tag and length, in the order given. `leftOut` attributes are
+ * missing already, and are counted with those that find no room.
+ */
+export function encodeResource(attributes: Attributes, leftOut = 0): Uint8Array {
   const parts: number[][] = [];
   let bytes = 0;
-  let droppedCount = 0;
+  let droppedCount = leftOut;
   for (const [key, value] of Object.entries(attributes)) {
     const isHuge = typeof value === 'string' && value.length > RESOURCE_BYTES_MAX;
     const encoded = isHuge ? null : field(1, [...field(1, key), ...field(2, encodeValue(value))]);

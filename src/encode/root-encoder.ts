@@ -1,7 +1,9 @@
 // Stage encode: the root of a trace, one for each slice of an execution. Its children have named its id before.
+import { isMultiCall } from '../model/multi-call.ts';
 import type { TraceCursor } from '../model/trace-cursor.ts';
 import type { AttributeBlocks } from './attribute-blocks.ts';
 import type { SpanArena } from './span-arena.ts';
+import { writeTraceState } from './trace-state.ts';
 
 /** No root is larger: the executable's name at four bytes for each, its numbers and two links. */
 export const ROOT_BYTES_MAX = 2 * (4 * 255) + 2048;
@@ -11,7 +13,8 @@ const TRACE_ID_AT = 6;
 const SPAN_ID_AT = 24;
 const START_AT = 35;
 const END_AT = 44;
-const HEAD_BYTES = 52;
+const HEAD_BYTES = 58;
+const FLAGS = 0x103;
 /** A Link: tag, length, trace id and span id with theirs. */
 const LINK_BYTES = 30;
 const SIGNAL_MASK = 0x7f;
@@ -33,13 +36,14 @@ export class RootEncoder {
     const begin = arena.position;
     this.writeHead(root, begin);
     if (this.isByContainer) this.writeName(blocks.containerName, name, 0, name.length);
-    else this.writeName(blocks.processName, root.executable, root.executableOffset, root.executableBytes);
+    else this.writeProcessName(root);
     blocks.write(arena, blocks.execution);
     const textBegin = arena.position;
     arena.hexadecimal(root.executionHi);
     arena.hexadecimal(root.executionLo);
     blocks.endText(arena, blocks.execution, textBegin);
     if (!this.isByContainer) this.writeProcess(root);
+    if (root.hasThreshold) writeTraceState(arena, root.threshold);
     this.writeCounts(root);
     for (let link = 0; link < root.linkCount; link += 1) this.writeLink(root.links, 6 * link);
     arena.patchLength(begin + LENGTH_AT, arena.position - begin - 4);
@@ -63,6 +67,10 @@ export class RootEncoder {
     const { offsetLo, offsetHi } = root;
     arena.patchTime(begin + START_AT, root.startedLo, root.startedHi, offsetLo, offsetHi);
     arena.patchTime(begin + END_AT, root.endedLo, root.endedHi, offsetLo, offsetHi);
+    // flags: sampled, with a random trace id, and no parent elsewhere.
+    bytes[begin + 52] = 0x85;
+    bytes[begin + 53] = 1;
+    arena.patchFixed32(begin + 54, FLAGS);
     arena.position = begin + HEAD_BYTES;
   }
 
@@ -75,12 +83,21 @@ export class RootEncoder {
     arena.patchLength(begin + 1, arena.position - begin - 4);
   }
 
+  private writeProcessName(root: TraceCursor): void {
+    const { executable, executableOffset, executableBytes } = root;
+    const { processName } = this.blocks;
+    if (root.commBytes > 0 && isMultiCall(executable, executableOffset, executableBytes))
+      this.writeName(processName, executable, root.commOffset, root.commBytes);
+    else this.writeName(processName, executable, executableOffset, executableBytes);
+  }
+
   private writeProcess(root: TraceCursor): void {
     const { arena, blocks } = this;
     blocks.write(arena, blocks.executable);
     const textBegin = arena.position;
     arena.text(root.executable, root.executableOffset, root.executableOffset + root.executableBytes);
     blocks.endText(arena, blocks.executable, textBegin);
+    this.writeComm(root);
     blocks.writeInt32(arena, blocks.pid, root.pid);
     blocks.writeInt32(arena, blocks.vpid, root.vpid);
     blocks.writeInt32(arena, blocks.parentPid, root.parentPid);
@@ -91,6 +108,15 @@ export class RootEncoder {
     else blocks.writeInt32(arena, blocks.exitCode, (root.exitCode >>> 8) & 0xff);
   }
 
+  private writeComm(root: TraceCursor): void {
+    const { arena, blocks } = this;
+    if (root.commBytes === 0) return;
+    blocks.write(arena, blocks.threadName);
+    const begin = arena.position;
+    arena.text(root.executable, root.commOffset, root.commOffset + root.commBytes);
+    blocks.endText(arena, blocks.threadName, begin);
+  }
+
   private writeCounts(root: TraceCursor): void {
     const { arena, blocks } = this;
     blocks.writeInt32(arena, blocks.files, root.files);
@@ -98,6 +124,7 @@ export class RootEncoder {
     if (root.writtenFiles > 0) blocks.writeInt32(arena, blocks.filesByAccess[1], root.writtenFiles);
     if (root.readWrittenFiles > 0) blocks.writeInt32(arena, blocks.filesByAccess[2], root.readWrittenFiles);
     if (root.failedFiles > 0) blocks.writeInt32(arena, blocks.filesFailed, root.failedFiles);
+    if (root.heldReports > 0) blocks.writeInt32(arena, blocks.filesHeld, root.heldReports);
     if (root.isLate) blocks.write(arena, blocks.isLate);
     if (!root.isTold) return;
     blocks.writeInt32(arena, blocks.opens, root.opens);

@@ -9,6 +9,7 @@ import { writeTraceId } from './root-encoder.ts';
 import type { SpanArena } from './span-arena.ts';
 import { SpanIds } from './span-ids.ts';
 import { SpanNames } from './span-name.ts';
+import { writeTraceState } from './trace-state.ts';
 
 /** No span is larger: path and directory at four bytes for each, names and numbers. */
 export const SPAN_BYTES_MAX = 8 * layout.PATH_BYTES_MAX + 4096;
@@ -39,6 +40,7 @@ export class SpanEncoder {
   private readonly blocks: AttributeBlocks;
   private readonly arena: SpanArena;
   private readonly template: Uint8Array;
+  private readonly heldTemplate: Uint8Array;
   /** Ends, in the template, of the numbers of each level. */
   private readonly numberEnds: Uint32Array;
   private readonly isStandard: boolean;
@@ -56,37 +58,19 @@ export class SpanEncoder {
     this.isNamed = options.spanName === 'template';
     this.names = new SpanNames(options.containersMax + 1, options.spanNamesMax);
     this.ids = new SpanIds();
-    const eight = [0, 0, 0, 0, 0, 0, 0, 0];
-    const head = [0x12, 0x80, 0x80, 0, 0x0a, 16, ...eight, ...eight, 0x12, 8, ...eight, 0x22, 8, ...eight];
-    head.push(0x30, 1, 0x39, ...eight, 0x41, ...eight);
-    const numbers = [
-      intAttribute('process.pid', INT32_VARINT_BYTES),
-      intAttribute('process.user.id', INT32_VARINT_BYTES),
-    ];
-    if (this.isStandard)
-      numbers.push(
-        intAttribute('fdspan.thread.tid', INT32_VARINT_BYTES),
-        intAttribute('fdspan.open.duration_ns', INT64_VARINT_BYTES),
-      );
-    if (this.isFull)
-      numbers.push(
-        intAttribute('process.vpid', INT32_VARINT_BYTES),
-        intAttribute('process.parent_pid', INT32_VARINT_BYTES),
-      );
-    const ends: number[] = [];
-    for (const number of numbers) {
-      head.push(...number);
-      ends.push(head.length);
-    }
-    this.template = Uint8Array.from(head);
-    this.numberEnds = Uint32Array.from(ends);
+    const { bytes, ends } = createHead(options, 'fdspan.open.duration_ns');
+    this.template = bytes;
+    this.numberEnds = ends;
+    // A name of the same length: the numbers lie at the same places.
+    this.heldTemplate = createHead(options, 'fdspan.held.duration_ns').bytes;
   }
 
   /** Appends the pair as a Span (field 2 of ScopeSpans); `namespaces` are the container's, 7 for each slot. */
   write(cursor: RecordCursor, slot: number, namespaces: Uint32Array, trace: TraceCursor): void {
     const { arena, blocks } = this;
     const begin = arena.position;
-    arena.bytes.set(this.template, begin);
+    const isHeld = cursor.u8(layout.PAIR_RECORD_REASON) === layout.CLOSE_HELD;
+    arena.bytes.set(isHeld ? this.heldTemplate : this.template, begin);
     arena.position = begin + this.template.length;
     writeTraceId(arena, begin + TRACE_ID_AT, trace.trace0, trace.trace1, trace.trace2, trace.trace3);
     this.ids.patch(arena, begin + SPAN_ID_AT);
@@ -112,6 +96,7 @@ export class SpanEncoder {
     }
     if (this.hasIoTotals && fd >= 0) this.writeIoTotals(cursor);
     this.writeNamespaces(cursor, slot, namespaces);
+    if (cursor.hasThreshold) writeTraceState(arena, cursor.threshold);
     arena.patchLength(begin + LENGTH_AT, arena.position - begin - 4);
   }
 
@@ -134,7 +119,7 @@ export class SpanEncoder {
     arena.wasEscaped = false;
     blocks.write(arena, blocks.path);
     const begin = arena.position;
-    arena.text(cursor.bytes, cursor.pathOffset, cursor.pathOffset + cursor.pathBytes);
+    arena.text(cursor.path, cursor.pathOffset, cursor.pathOffset + cursor.pathBytes);
     const end = arena.position;
     blocks.endText(arena, blocks.path, begin);
     if (arena.wasEscaped && this.isStandard) blocks.write(arena, blocks.isEscaped);
@@ -222,4 +207,36 @@ export class SpanEncoder {
     arena.text(from, begin, begin + bytes);
     blocks.endText(arena, block, textBegin);
   }
+}
+
+/** The constant bytes before the path, and where in them each number ends, by level. */
+function createHead(
+  { attributes }: SpanEncoderOptions,
+  durationKey: string,
+): { readonly bytes: Uint8Array; readonly ends: Uint32Array } {
+  const eight = [0, 0, 0, 0, 0, 0, 0, 0];
+  const head = [0x12, 0x80, 0x80, 0, 0x0a, 16, ...eight, ...eight, 0x12, 8, ...eight, 0x22, 8, ...eight];
+  head.push(0x30, 1, 0x39, ...eight, 0x41, ...eight);
+  // flags: sampled, with a random trace id, and no parent elsewhere.
+  head.push(0x85, 0x01, 0x03, 0x01, 0, 0);
+  const numbers = [
+    intAttribute('process.pid', INT32_VARINT_BYTES),
+    intAttribute('process.user.id', INT32_VARINT_BYTES),
+  ];
+  if (attributes !== 'lean')
+    numbers.push(
+      intAttribute('fdspan.thread.tid', INT32_VARINT_BYTES),
+      intAttribute(durationKey, INT64_VARINT_BYTES),
+    );
+  if (attributes === 'full')
+    numbers.push(
+      intAttribute('process.vpid', INT32_VARINT_BYTES),
+      intAttribute('process.parent_pid', INT32_VARINT_BYTES),
+    );
+  const ends: number[] = [];
+  for (const number of numbers) {
+    head.push(...number);
+    ends.push(head.length);
+  }
+  return { bytes: Uint8Array.from(head), ends: Uint32Array.from(ends) };
 }

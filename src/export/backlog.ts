@@ -13,6 +13,9 @@ const LOAD_SHARE = 3 / 8;
 /** After a failed write: a full disk is asked again, but not for each request. */
 const WRITE_AGAIN_MS = 5000;
 
+/** Reason: 32 MiB take less on any disk that works, and a stop must end. Once for writing, once for closing. */
+const AT_STOP_MS = 2000;
+
 export interface BacklogListener {
   /** There was no room for it. */
   dropped(request: SpanCounts): void;
@@ -123,16 +126,17 @@ export class Backlog {
     return this.#queue.clear();
   }
 
-  /** Stores requests on the disk for the next start, as many as the time allows; returns the others, also those whose writing hangs. */
-  async keep(requests: readonly WaitingRequest[], timeoutMs: number): Promise<readonly WaitingRequest[]> {
+  /** Stores requests on the disk for the next start, as many as the time allows, and closes the spool; returns the others, also those whose writing hangs. */
+  async keep(requests: readonly WaitingRequest[]): Promise<readonly WaitingRequest[]> {
     const left = new Set(requests);
     if (this.#spool === null) return [...left];
     const stopped = new AbortController();
     const kept = this.#keepAll(this.#spool, left, stopped.signal).catch((error: unknown) =>
       this.#listener.writeFailed(error),
     );
-    await atMost(timeoutMs, kept);
+    await atMost(AT_STOP_MS, kept);
     stopped.abort();
+    await this.#spool.close(AT_STOP_MS);
     return [...left, ...this.#writing, ...this.clear()];
   }
 
@@ -210,7 +214,7 @@ export class Backlog {
       if (loaded === null) return;
       const { stored, body } = loaded;
       const { sequence, spans, processSpans, heldSpans, encoding } = stored.head;
-      const counts = { spans, processSpans, heldSpans };
+      const counts = { spans, processSpans, heldSpans, closedBootMs: 0 };
       const request = {
         sequence,
         stored,

@@ -1,8 +1,10 @@
 // The export stage, on the main thread: sealed requests in, spans accepted by a backend out. Every span
 // given to it ends in exactly one counter, or still waits; nothing here may block.
 import { setMaxListeners } from 'node:events';
+import type { ExportObserver } from '../model/export-observer.ts';
 import { atMost } from '../model/at-most.ts';
 import { firstSpans, spansWithout } from '../model/span-counts.ts';
+import { Alarm } from './alarm.ts';
 import { Backlog } from './backlog.ts';
 import { Credentials } from './credentials.ts';
 import { BodyEncoder } from './body-encoder.ts';
@@ -20,14 +22,14 @@ import { SpanLedger } from './span-ledger.ts';
 import type { Spool } from './spool/spool.ts';
 import type { Transport } from './transport.ts';
 
-/** Reason: 32 MiB take less on any disk that works, and a stop must end. */
-const SPOOL_AT_STOP_MS = 2000;
 /** Requests in a millisecond: ages over restarts are the clock's, and within a run the order's. */
 const SEQUENCES_PER_MS = 1024;
 
 const FRESH = { attempts: 0, firstTriedMs: 0, readyAtMs: 0, stored: null };
 
 export class Exporter {
+  /** Told of each send. */
+  observer: ExportObserver = () => {};
   readonly #options: ExportOptions;
   readonly #ledger: SpanLedger;
   readonly #endpoint: Endpoint;
@@ -40,12 +42,12 @@ export class Exporter {
   readonly #report: ExportReport;
   readonly #abort = new AbortController();
   readonly #gate: RetryGate;
+  readonly #alarm = new Alarm(() => this.#sendMore());
   #sequence = Date.now() * SEQUENCES_PER_MS;
   #inFlight = 0;
   #inFlightSpans = 0;
   #compressing = 0;
   #compressingSpans = 0;
-  #timer: NodeJS.Timeout | null = null;
   #isClosed = false;
   #closing: Promise<void> | null = null;
   /** Given up by the stop: for the spool, if there is one. */
@@ -118,8 +120,14 @@ export class Exporter {
    * no longer read and its buffer may be used again; it never rejects. Where memory is full and no spool takes it, the
    * oldest request is dropped, counted as `queue_full`.
    */
-  async enqueue(request: Uint8Array, spans: number, processSpans = 0, heldSpans = 0): Promise<void> {
-    const counts = { spans, processSpans, heldSpans };
+  async enqueue(
+    request: Uint8Array,
+    spans: number,
+    processSpans = 0,
+    heldSpans = 0,
+    closedBootMs = 0,
+  ): Promise<void> {
+    const counts = { spans, processSpans, heldSpans, closedBootMs };
     if (this.#isClosed) return this.#ledger.drop('shutdown', counts);
     const sequence = this.#sequence++;
     this.#compressing += 1;
@@ -153,13 +161,10 @@ export class Exporter {
   async #close(): Promise<void> {
     this.#isClosed = true;
     this.#abort.abort();
-    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#alarm.set(Infinity);
     this.#left.push(...this.#backlog.clear());
     await this.#idle();
-    for (const request of await this.#backlog.keep(this.#left, SPOOL_AT_STOP_MS)) {
-      this.#ledger.drop('shutdown', request);
-    }
-    await this.#spool?.close(SPOOL_AT_STOP_MS);
+    for (const request of await this.#backlog.keep(this.#left)) this.#ledger.drop('shutdown', request);
     this.#transport.close();
   }
 
@@ -183,23 +188,15 @@ export class Exporter {
     const { requestsInFlightMax } = this.#options;
     while (!this.#isClosed && this.#inFlight < this.#gate.inFlightMax(requestsInFlightMax)) {
       const now = performance.now();
-      if (now < this.#gate.notBeforeMs) return this.#comeBackAt(this.#gate.notBeforeMs);
+      if (now < this.#gate.notBeforeMs) return this.#alarm.set(this.#gate.notBeforeMs);
       const request = this.#backlog.take(now, this.#gate.prefersFresh);
       if (request === null) {
-        this.#comeBackAt(this.#backlog.nextReadyMs());
+        this.#alarm.set(this.#backlog.nextReadyMs());
         break;
       }
       void this.#deliver(request);
     }
     if (this.#isIdle()) for (const resolve of this.#onIdle.splice(0)) resolve();
-  }
-
-  #comeBackAt(atMs: number): void {
-    if (this.#timer !== null) clearTimeout(this.#timer);
-    this.#timer = null;
-    if (atMs === Infinity) return;
-    // Rounded up: a timer that fires a fraction early would only be set again.
-    this.#timer = setTimeout(() => this.#sendMore(), Math.max(0, Math.ceil(atMs - performance.now())) + 1);
   }
 
   async #deliver(request: WaitingRequest): Promise<void> {
@@ -212,6 +209,9 @@ export class Exporter {
     const result = await this.#send(request);
     this.#inFlight -= 1;
     this.#inFlightSpans -= request.spans;
+    const { closedBootMs } = request;
+    if (result.kind !== 'damaged')
+      this.observer({ durationMs: performance.now() - startedMs, kind: result.kind, closedBootMs });
     this.#settle(request, result, startedMs);
     this.#sendMore();
   }

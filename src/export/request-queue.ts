@@ -8,6 +8,8 @@ export interface WaitingRequest extends SpanCounts {
   readonly sequence: number;
   /** Its place on the disk, where it stays until it has ended; null: it is in memory only. */
   stored: StoredRequest | null;
+  /** When the first file of it was closed, by the boot clock; 0: not known. */
+  readonly closedBootMs: number;
   body: Buffer;
   encoding: Encoding;
   attempts: number;

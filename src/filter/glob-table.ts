@@ -17,21 +17,32 @@ const CUT_HEAD = 1;
 export interface GlobList {
   readonly globs: readonly string[];
   readonly accepts: number;
+  /** The same of the rules of sampling. */
+  readonly rules?: number;
 }
+
+/** What a state says of a text that ends in it. */
+interface Words {
+  readonly accepts: number;
+  readonly rules: number;
+}
+
+const NONE: Words = { accepts: 0, rules: 0 };
 
 /** Compiles all globs over paths and over names; throws an Error that names the glob, or the limit. */
 export function compileGlobs(paths: readonly GlobList[], names: readonly GlobList[]): GlobTable {
   const automaton = createAutomaton();
   const nameStart = addState(automaton);
-  const acceptBits = new Map<number, number>();
-  for (const { globs, accepts } of paths)
-    for (const glob of globs) acceptBits.set(addGlob(automaton, glob, 0), accepts);
-  for (const { globs, accepts } of names)
-    for (const glob of globs) acceptBits.set(addGlob(automaton, glob, nameStart), accepts);
+  const words = new Map<number, Words>();
+  const add = ({ globs, accepts, rules = 0 }: GlobList, start: number): void => {
+    for (const glob of globs) words.set(addGlob(automaton, glob, start), { accepts, rules });
+  };
+  for (const list of paths) add(list, 0);
+  for (const list of names) add(list, nameStart);
   const { classes, representatives } = compileClasses(automaton);
-  const columns = representatives.length + 1;
+  const columns = representatives.length + 2;
   const statesMax = Math.min(GLOB_STATES_MAX, Math.floor(GLOB_CELLS / columns));
-  const states = new States(acceptBits, statesMax);
+  const states = new States(words, statesMax);
   states.numberOf(closure(automaton, [0]));
   const nameState = states.numberOf(closure(automaton, [nameStart]));
   const cells: number[] = [];
@@ -40,12 +51,13 @@ export function compileGlobs(paths: readonly GlobList[], names: readonly GlobLis
       const next = states.numberOf(closure(automaton, step(automaton, states.sets[state], byte)));
       cells.push(next * columns * CELL_BYTES);
     }
-    cells.push(states.accepts[state]);
+    cells.push(states.words[state].accepts, states.words[state].rules);
   }
   return {
     classes: classes.map((column) => column * CELL_BYTES),
     cells: Uint32Array.from(cells),
     acceptColumn: representatives.length * CELL_BYTES,
+    rulesColumn: (representatives.length + 1) * CELL_BYTES,
     nameRow: nameState * columns * CELL_BYTES,
     cutPathRow: cells[classes[CUT_HEAD]],
   };
@@ -68,13 +80,13 @@ export function acceptsOf(
 /** The deterministic states: sets of the nondeterministic one's, numbered as they are met. */
 class States {
   readonly sets: number[][] = [];
-  readonly accepts: number[] = [];
+  readonly words: Words[] = [];
   readonly #numbers = new Map<string, number>();
-  readonly #acceptBits: ReadonlyMap<number, number>;
+  readonly #wordsOf: ReadonlyMap<number, Words>;
   readonly #statesMax: number;
 
-  constructor(acceptBits: ReadonlyMap<number, number>, statesMax: number) {
-    this.#acceptBits = acceptBits;
+  constructor(wordsOf: ReadonlyMap<number, Words>, statesMax: number) {
+    this.#wordsOf = wordsOf;
     this.#statesMax = statesMax;
   }
 
@@ -84,12 +96,16 @@ class States {
     if (known !== undefined) return known;
     if (this.sets.length === this.#statesMax) {
       throw new Error(
-        `the ${this.#acceptBits.size} globs over paths and names need more than ${this.#statesMax} states ` +
+        `the ${this.#wordsOf.size} globs over paths and names need more than ${this.#statesMax} states ` +
           'together; give fewer globs, or fewer * in each',
       );
     }
     this.#numbers.set(key, this.sets.length);
-    this.accepts.push(set.reduce((bits, state) => bits | (this.#acceptBits.get(state) ?? 0), 0) >>> 0);
+    const words = set.map((state) => this.#wordsOf.get(state) ?? NONE);
+    this.words.push({
+      accepts: words.reduce((bits, { accepts }) => bits | accepts, 0) >>> 0,
+      rules: words.reduce((bits, { rules }) => bits | rules, 0) >>> 0,
+    });
     return this.sets.push(set) - 1;
   }
 }

@@ -3,12 +3,7 @@ import { mix } from '../model/mix.ts';
 import type { RecordCursor } from '../model/record-cursor.ts';
 import * as layout from '../model/record-layout.ts';
 import type { TraceCursor } from '../model/trace-cursor.ts';
-
-/**
- * Reason: Tempo takes 10,000 live traces of a tenant by default. 400 bytes each. Overflow: the oldest one's root is sent at
- * once, counted as `traces_evicted`.
- */
-export const LIVE_TRACES_MAX = 8192;
+import { isBefore } from './word-time.ts';
 
 export const OWN = 0;
 /** Of files that outlived the slice they were opened in. */
@@ -45,17 +40,23 @@ export const DROPPED = 28;
 export const END_REASON = 29;
 export const EXIT_CODE = 30;
 const EXECUTABLE_BYTES = 31;
-const WORDS = 32;
+/** Reports of files that are still open, among FILES. */
+const HELD = 32;
+/** One of its spans claims no threshold. */
+const IS_CUT = 33;
+const WORDS = 34;
 
 const NONE = -1;
 const ENDED = 1;
-const EXECUTABLE_MAX = layout.EXECUTABLE_BYTES_MAX + 1;
+/** Of a trace's texts: the executable's name, and what the main thread is called (zeros when another opened the first file). */
+const COMM_AT = layout.EXECUTABLE_BYTES_MAX + 1;
+const TEXT_BYTES = COMM_AT + layout.COMM_BYTES;
 
 export class TraceTable {
   count = 0;
   private readonly tracesMax: number;
   private readonly words: Int32Array;
-  private readonly executables: Uint8Array;
+  private readonly texts: Uint8Array;
   private readonly dueMs: Float64Array;
   private readonly heads: Int32Array;
   private readonly chain: Int32Array;
@@ -72,7 +73,7 @@ export class TraceTable {
   constructor(tracesMax: number) {
     this.tracesMax = tracesMax;
     this.words = new Int32Array(tracesMax * WORDS);
-    this.executables = new Uint8Array(tracesMax * EXECUTABLE_MAX);
+    this.texts = new Uint8Array(tracesMax * TEXT_BYTES);
     this.dueMs = new Float64Array(tracesMax);
     this.heads = new Int32Array(2 * tracesMax).fill(NONE);
     this.chain = new Int32Array(tracesMax);
@@ -134,11 +135,14 @@ export class TraceTable {
     words[at + VPID] = cursor.i32(layout.PAIR_RECORD_VPID);
     words[at + PARENT_PID] = cursor.i32(layout.PAIR_RECORD_PARENT_PID);
     words[at + USER_ID] = cursor.i32(layout.PAIR_RECORD_USER_ID);
-    words[at + THRESHOLD] = cursor.i32(layout.PAIR_RECORD_THRESHOLD);
+    words[at + THRESHOLD] = cursor.threshold;
     words[at + EXECUTABLE_BYTES] = cursor.executableBytes;
-    const to = index * EXECUTABLE_MAX;
+    const to = index * TEXT_BYTES;
     for (let byte = 0; byte < cursor.executableBytes; byte += 1)
-      this.executables[to + byte] = cursor.bytes[cursor.executableOffset + byte];
+      this.texts[to + byte] = cursor.bytes[cursor.executableOffset + byte];
+    const isMain = cursor.i32(layout.PAIR_RECORD_TID) === words[at + PID];
+    for (let byte = 0; byte < layout.COMM_BYTES; byte += 1)
+      this.texts[to + COMM_AT + byte] = isMain ? cursor.u8(layout.PAIR_RECORD_COMM + byte) : 0;
     const home = this.home(words[at], words[at + BEGUN_LO], kind);
     this.chain[index] = this.heads[home];
     this.heads[home] = index;
@@ -154,11 +158,13 @@ export class TraceTable {
     const at = index * WORDS;
     const opened = layout.PAIR_RECORD_OPENED_BOOT_NS;
     const closed = layout.PAIR_RECORD_CLOSED_BOOT_NS;
-    const threshold = cursor.u32(layout.PAIR_RECORD_THRESHOLD);
     words[at + FILES] += 1;
     words[at + BY_ACCESS + (cursor.u32(layout.PAIR_RECORD_OPEN_FLAGS) & 3)] += 1;
-    if (cursor.u8(layout.PAIR_RECORD_REASON) === layout.CLOSE_FAILED) words[at + FAILED] += 1;
-    if (threshold < words[at + THRESHOLD] >>> 0) words[at + THRESHOLD] = threshold | 0;
+    const reason = cursor.u8(layout.PAIR_RECORD_REASON);
+    if (reason === layout.CLOSE_FAILED) words[at + FAILED] += 1;
+    if (reason === layout.CLOSE_HELD) words[at + HELD] += 1;
+    if (cursor.threshold >>> 0 < words[at + THRESHOLD] >>> 0) words[at + THRESHOLD] = cursor.threshold;
+    if (!cursor.hasThreshold) words[at + IS_CUT] = 1;
     const startedLo = cursor.i32(opened);
     const startedHi = cursor.i32(opened + 4);
     if (isBefore(startedLo, startedHi, words[at + STARTED_LO], words[at + STARTED_HI])) {
@@ -218,20 +224,26 @@ export class TraceTable {
     root.parentPid = words[at + PARENT_PID];
     root.userId = words[at + USER_ID];
     root.threshold = words[at + THRESHOLD];
+    root.hasThreshold = words[at + IS_CUT] === 0 && words[at + DROPPED] === 0;
     root.files = words[at + FILES];
     root.readFiles = words[at + BY_ACCESS];
     root.writtenFiles = words[at + BY_ACCESS + 1];
     root.readWrittenFiles = words[at + BY_ACCESS + 2];
     root.failedFiles = words[at + FAILED];
+    root.heldReports = words[at + HELD];
     root.isTold = words[at + IS_TOLD] === 1;
     root.opens = words[at + OPENS];
     root.unsampled = words[at + UNSAMPLED];
     root.dropped = words[at + DROPPED];
     root.endReason = words[at + END_REASON];
     root.exitCode = words[at + EXIT_CODE];
-    root.executable = this.executables;
-    root.executableOffset = index * EXECUTABLE_MAX;
+    root.executable = this.texts;
+    root.executableOffset = index * TEXT_BYTES;
     root.executableBytes = words[at + EXECUTABLE_BYTES];
+    root.commOffset = root.executableOffset + COMM_AT;
+    root.commBytes = 0;
+    while (root.commBytes < layout.COMM_BYTES && this.texts[root.commOffset + root.commBytes] !== 0)
+      root.commBytes += 1;
   }
 
   remove(index: number): void {
@@ -280,9 +292,4 @@ export class TraceTable {
   private home(executionLo: number, begunLo: number, kind: number): number {
     return mix(executionLo ^ kind, begunLo) & (2 * this.tracesMax - 1);
   }
-}
-
-function isBefore(oneLo: number, oneHi: number, otherLo: number, otherHi: number): boolean {
-  if (oneHi !== otherHi) return oneHi >>> 0 < otherHi >>> 0;
-  return oneLo >>> 0 < otherLo >>> 0;
 }

@@ -10,6 +10,7 @@ export const COUNTER_NAMES = [
   'unjudged_overflow',
   'container_denied',
   'rate_limited',
+  'unsampled_late',
   'encode_failed',
   'bytes_encoded',
   'requests_sealed',

@@ -9,6 +9,8 @@ export interface GlobTable {
   readonly classes: Uint16Array;
   readonly cells: Uint32Array;
   readonly acceptColumn: number;
+  /** As acceptColumn: the rules of sampling that agree, by bit. */
+  readonly rulesColumn: number;
   /** Where names begin; paths begin at row 0. */
   readonly nameRow: number;
   /** Where a path begins whose head was cut: only globs that may begin anywhere can match. */

@@ -1,4 +1,5 @@
 // What the main thread and the pump tell each other. Plain data only: it crosses a worker boundary.
+import type { Redaction } from './redaction.ts';
 import type { ContainerUpdate, ScopeVerdict } from './container-slot.ts';
 
 /** Main thread → pump. After each post the main thread writes to the pump's eventfd. */
@@ -7,6 +8,8 @@ export type ToPump =
   | { readonly type: 'container-gone'; readonly slot: number }
   | { readonly type: 'scope'; readonly verdict: ScopeVerdict }
   | { readonly type: 'scope-gone'; readonly scopeLo: number; readonly scopeHi: number }
+  /** Spans a second of the host that are let through; 0: all. */
+  | { readonly type: 'rate-limit'; readonly perSecond: number }
   /** The buffer with this index is free again. */
   | { readonly type: 'buffer'; readonly index: number }
   /** Drain until the ring is empty, seal all, answer `drained`, and go on. */
@@ -28,6 +31,8 @@ export type FromPump =
       readonly spans: number;
       readonly processSpans: number;
       readonly heldSpans: number;
+      /** When the first file of it was closed, by the boot clock; 0: it has only roots. */
+      readonly closedBootMs: number;
     }
   /** A record of the kernel about a scope, copied as it is (SCOPE_CREATED, _REMOVED or _DESCRIBED). */
   | { readonly type: 'scope-record'; readonly record: Uint8Array }
@@ -50,6 +55,8 @@ export interface PumpOptions {
   readonly counters: SharedArrayBuffer;
   /** Counts of each slot: see model/slot-counts.ts. */
   readonly slotCounts: SharedArrayBuffer;
+  /** How to sample what the kernel couldn't: see model/sampling-words.ts. */
+  readonly sampling: SharedArrayBuffer;
   /** Random 64 bits of this boot, hashed into trace ids; lo and hi. */
   readonly bootIdLo: number;
   readonly bootIdHi: number;
@@ -69,7 +76,14 @@ export interface PumpOptions {
   readonly spanName: 'template' | 'operation';
   readonly spanNamesMax: number;
   readonly scopeVersion: string;
+  /** Absent: paths are told as they are. */
+  readonly redaction?: Redaction | undefined;
   readonly traceGroupBy: 'process' | 'container';
   readonly sliceMs: number;
   readonly sliceSpansMax: number;
+}
+
+/** A scope as messages name it. */
+export function wordsOf(scope: bigint): { scopeLo: number; scopeHi: number } {
+  return { scopeLo: Number(scope & 0xffff_ffffn), scopeHi: Number(scope >> 32n) };
 }

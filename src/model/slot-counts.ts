@@ -26,8 +26,9 @@ export class SlotCounts {
     this.counts[slot * COUNTS + SPANS] += 1;
   }
 
-  countFiltered(slot: number): void {
-    this.counts[slot * COUNTS + FILTERED] += 1;
+  /** Of a scope without a slot, which is negative, nothing is counted. */
+  countFiltered(slot: number, pairs: number): void {
+    if (slot >= 0) this.counts[slot * COUNTS + FILTERED] += pairs;
   }
 
   /** Begins anew: another container gets the slot. */

@@ -27,14 +27,17 @@ export class TraceCursor {
   vpid = 0;
   parentPid = 0;
   userId = 0;
-  /** The smallest of its children's, as the record has it. */
+  /** The smallest of its children's, as RecordCursor has it. */
   threshold = 0;
-  /** Spans of the trace, and of them by access and failed. */
+  /** Whether all its children claim theirs. */
+  hasThreshold = true;
+  /** Spans of the trace, and of them by access, failed, and reports of files that are still open. */
   files = 0;
   readFiles = 0;
   writtenFiles = 0;
   readWrittenFiles = 0;
   failedFiles = 0;
+  heldReports = 0;
   /** What the kernel told of the slice; `isTold` is false when it didn't. */
   isTold = false;
   opens = 0;
@@ -47,6 +50,9 @@ export class TraceCursor {
   executable: Uint8Array = new Uint8Array(0);
   executableOffset = 0;
   executableBytes = 0;
+  /** What the main thread is called, in the same array; no bytes when it isn't known. */
+  commOffset = 0;
+  commBytes = 0;
   /** Roots that this one links to, as trace and span ids of six words each. */
   readonly links = new Int32Array(12);
   linkCount = 0;

@@ -3,6 +3,7 @@
 import { isUtf8 } from 'node:buffer';
 import { textOfBytes } from '../containers/byte-text.ts';
 import { acceptsOf, compileGlobs } from '../filter/glob-table.ts';
+import type { Redactor } from '../filter/redactor.ts';
 import type { GlobTable } from '../model/glob-table.ts';
 import type { OpenFileRow, OpenFilesQuery, OpenFilesTotal } from '../model/open-file-row.ts';
 import * as layout from '../model/record-layout.ts';
@@ -32,6 +33,8 @@ export interface ListingSources {
   readonly containers: readonly ListingContainer[];
   readonly bootNs: bigint;
   readonly unixNs: bigint;
+  /** Hides what rules say of paths, before they are matched or told; null: nothing. */
+  readonly redactor: Redactor | null;
 }
 
 /** Thrown for a question that can't be answered; its message says why. */
@@ -41,7 +44,7 @@ export class BadQueryError extends Error {
 
 /** Yields rows, some at a time, and returns the totals. Throws {@link BadQueryError}. */
 export async function* listOpenFiles(
-  { portions, containers, bootNs, unixNs }: ListingSources,
+  { portions, containers, bootNs, unixNs, redactor }: ListingSources,
   query: OpenFilesQuery,
 ): AsyncGenerator<readonly OpenFileRow[], OpenFilesTotal, void> {
   const globs = query.path === undefined ? null : globsOf(query.path);
@@ -53,7 +56,7 @@ export async function* listOpenFiles(
   for await (const portion of portions) {
     for (let at = 0; at < portion.length; at += portion.readUInt32LE(at + layout.OPEN_FILE_LENGTH)) {
       lookedAt += 1;
-      const entry = new OpenFileEntry(portion, at);
+      const entry = new OpenFileEntry(portion, at, redactor);
       const container = byScope.get(entry.scope);
       if (container?.verdict === 'deny') continue;
       if (named !== null && (container === undefined || !named.has(container))) continue;
@@ -101,11 +104,13 @@ class OpenFileEntry {
   readonly #bytes: Buffer;
   readonly #at: number;
   readonly #record: number;
+  readonly #redactor: Redactor | null;
 
-  constructor(bytes: Buffer, at: number) {
+  constructor(bytes: Buffer, at: number, redactor: Redactor | null) {
     this.#bytes = bytes;
     this.#at = at;
     this.#record = at + layout.OPEN_FILE_BYTES;
+    this.#redactor = redactor;
   }
 
   get scope(): bigint {
@@ -141,11 +146,14 @@ class OpenFileEntry {
     return this.#bytes.subarray(begin, begin + this.#executableBytes);
   }
 
-  /** Without what fdspan adds to the path of an unlinked file. */
+  /** As it may be told, without what fdspan adds to the path of an unlinked file. Valid until the next entry's. */
   get pathBytes(): Buffer {
     const begin = this.#record + layout.PAIR_RECORD_BYTES + this.#executableBytes;
     const bytes = this.#bytes.readUInt16LE(this.#record + layout.PAIR_RECORD_PATH_BYTES);
     const suffixBytes = (this.flags & layout.PAIR_DELETED) !== 0 ? DELETED_SUFFIX_BYTES : 0;
+    const redactor = this.#redactor;
+    if (redactor?.hide(this.#bytes, begin, begin + bytes, this.flags) === true)
+      return redactor.path.subarray(0, redactor.bytes - suffixBytes);
     return this.#bytes.subarray(begin, begin + bytes - suffixBytes);
   }
 

@@ -4,7 +4,9 @@ import { randomBytes } from 'node:crypto';
 import { bootNs } from '../bpf/libc.ts';
 import type { OpenFiles, OpenIdentity, RestoredOpen } from '../bpf/open-files.ts';
 import type { OpenFileRow, OpenFilesQuery, OpenFilesTotal } from '../model/open-file-row.ts';
+import type { Redaction } from '../model/redaction.ts';
 import type { Logger } from '../telemetry/log.ts';
+import { Redactor } from '../filter/redactor.ts';
 import { HeldReports } from './held-reports.ts';
 import { listOpenFiles, type ListingContainer } from './listing.ts';
 import { readBootId, readStateFile, writeStateFile, type KnownTimes } from './state-file.ts';
@@ -30,11 +32,14 @@ export interface OpenFileSideParts {
   /** The kernel's, by name. */
   readonly counters: () => Readonly<Record<string, number>>;
   readonly log: Logger;
+  /** Of paths in listings; undefined: none. */
+  readonly redaction: Redaction | undefined;
 }
 
 export class OpenFileSide {
   readonly #parts: OpenFileSideParts;
   readonly #reports: HeldReports;
+  readonly #redactor: Redactor | null;
   #key = randomBytes(8).readBigUInt64LE();
   #known: KnownTimes | null = null;
   #saveTimer: NodeJS.Timeout | null = null;
@@ -46,6 +51,7 @@ export class OpenFileSide {
   constructor(parts: OpenFileSideParts) {
     const { openFiles, held, drained, counters, log } = parts;
     this.#parts = parts;
+    this.#redactor = parts.redaction === undefined ? null : new Redactor(parts.redaction);
     this.#reports = new HeldReports({
       ...held,
       bootNs,
@@ -103,7 +109,8 @@ export class OpenFileSide {
   list(query: OpenFilesQuery): AsyncGenerator<readonly OpenFileRow[], OpenFilesTotal, void> {
     const nowBootNs = bootNs();
     const unixNs = BigInt(Date.now()) * NS_PER_MS;
-    const sources = { portions: this.#parts.openFiles.list(), containers: this.#parts.containers() };
+    const { openFiles, containers } = this.#parts;
+    const sources = { portions: openFiles.list(), containers: containers(), redactor: this.#redactor };
     return listOpenFiles({ ...sources, bootNs: nowBootNs, unixNs }, query);
   }
 

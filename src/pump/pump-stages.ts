@@ -15,8 +15,8 @@ export interface PumpStages {
   readonly clock: {
     readonly offsetLo: number;
     readonly offsetHi: number;
-    readonly offsetMs: number;
-    measure(): void;
+    /** Returns the boot time in milliseconds; may change the offset. */
+    turn(): number;
   };
   readonly check: (cursor: RecordCursor) => number;
   readonly scopes: {
@@ -33,6 +33,8 @@ export interface PumpStages {
     keep(): void;
     endReplay(): void;
   };
+  /** Hides what rules say of a pair's path; absent: nothing. */
+  readonly redactor?: { redact(cursor: RecordCursor): void } | undefined;
   readonly traces: {
     readonly isFull: boolean;
     readonly count: number;
@@ -45,12 +47,16 @@ export interface PumpStages {
     evict(index: number): void;
     take(index: number, root: TraceCursor): void;
   };
+  readonly sampler: {
+    setLimit(perSecond: number): void;
+    refill(nowMs: number): void;
+    judge(cursor: RecordCursor, slot: number): number;
+    cut(cursor: RecordCursor): void;
+  };
   readonly request: {
     readonly spanCount: number;
     readonly rootCount: number;
     readonly heldCount: number;
-    /** When the first span was added, by the wall clock. */
-    readonly begunMs: number;
     readonly encoder: { readonly names: { reset(slot: number): void } };
     hasRoom(): boolean;
     add(cursor: RecordCursor, slot: number, trace: TraceCursor): boolean;

@@ -4,6 +4,7 @@ import { counterIndex, gaugeIndex } from '../model/counters.ts';
 import type { PumpOptions, ToPump } from '../model/pump-messages.ts';
 import { RecordCursor } from '../model/record-cursor.ts';
 import type { PumpStages } from './pump-stages.ts';
+import { giveUpWaiting } from './give-up-waiting.ts';
 import { HeldReader } from './held-reader.ts';
 import { RootSender } from './root-sender.ts';
 import { TraceCursor } from '../model/trace-cursor.ts';
@@ -14,8 +15,7 @@ import * as layout from '../model/record-layout.ts';
 const DRAIN_RECORDS_MAX = 8192;
 /** Longest wait: bounds what a wake-up that the kernel saved delays, and how old `pump_turned_ms` gets. */
 const WAIT_MS_MAX = 100;
-/** The wall clock drifts and is stepped; the boot clock isn't. */
-const CLOCK_INTERVAL_MS = 5000;
+const KEEP = -1;
 const UNKNOWN = -1;
 const WAITING = -2;
 const IGNORED = -3;
@@ -46,11 +46,16 @@ export class Pump {
   private readonly held: HeldReader;
   /** Indices of the free buffers. */
   private readonly freeBuffers: number[];
-  private clockMeasuredMs = 0;
+  /** When the turn began, by the boot clock, as all times here: the wall clock may be stepped. */
+  private nowMs = 0;
+  private requestBegunMs = 0;
+  /** When the first file of the open request was closed; 0: it has none. */
+  private closedMs = 0;
   private isReplayDue = false;
   private isStalled = false;
   private isRingEmpty = false;
-  private isDraining = false;
+  /** Answers that are owed. */
+  private drainsAsked = 0;
   private isStopping = false;
 
   constructor(options: PumpOptions, stages: PumpStages) {
@@ -61,7 +66,9 @@ export class Pump {
     this.freeBuffers = [...options.buffers.keys()];
     this.roots = new RootSender(stages, this.counters, () => this.makeRoom());
     const slotOf = (lo: number, hi: number): number => stages.scopes.find(lo, hi);
-    this.held = new HeldReader(this.counters, slotOf, (slot) => this.encode(slot));
+    this.held = new HeldReader(this.counters, slotOf, (slot) => {
+      return stages.sampler.judge(this.cursor, slot) === KEEP && this.encode(slot);
+    });
   }
 
   /** Runs until a `stop` message was obeyed. */
@@ -69,25 +76,25 @@ export class Pump {
     this.stages.post({ type: 'ready' });
     for (;;) {
       this.turn();
-      if ((this.isDraining || this.isStopping) && this.isRingEmpty && !this.isStalled && this.finish())
+      if ((this.drainsAsked > 0 || this.isStopping) && this.isRingEmpty && !this.isStalled && this.finish())
         return;
       this.wait();
     }
   }
 
   private turn(): void {
-    const now = Date.now();
-    this.counters[TURNED_GAUGE] = now;
-    if (now - this.clockMeasuredMs >= CLOCK_INTERVAL_MS) this.measureClock(now);
+    const { request, clock } = this.stages;
+    this.nowMs = clock.turn();
+    this.counters[TURNED_GAUGE] = this.nowMs;
+    if (request.spanCount === 0) this.requestBegunMs = this.nowMs;
     this.receiveMessages();
+    this.stages.sampler.refill(this.nowMs);
     this.isStalled = false;
     if (this.isReplayDue) this.replay();
     if (!this.isStalled) this.drain();
     // What closed until now was in the ring: a root doesn't go before its children.
-    if (this.isRingEmpty && !this.isStalled) this.roots.sendDue(now - this.stages.clock.offsetMs);
-    const isOld =
-      this.stages.request.spanCount > 0 && now - this.stages.request.begunMs >= this.requestAgeMaxMs;
-    if (isOld) this.seal();
+    if (this.isRingEmpty && !this.isStalled) this.roots.sendDue(this.nowMs);
+    if (request.spanCount > 0 && this.nowMs - this.requestBegunMs >= this.requestAgeMaxMs) this.seal();
     if (this.isStalled) this.counters[PUMP_STALLS] += 1;
     this.counters[WAITING_GAUGE] = this.stages.waiting.count;
     this.counters[TRACES_GAUGE] = this.stages.traces.count;
@@ -97,21 +104,21 @@ export class Pump {
   private wait(): void {
     if (this.isStalled) return this.stages.waiter.waitForMessages(WAIT_MS_MAX);
     if (!this.isRingEmpty || this.isReplayDue) return;
-    const ageMs = Date.now() - this.stages.request.begunMs;
+    const ageMs = this.nowMs - this.requestBegunMs;
     const untilSealMs = this.stages.request.spanCount > 0 ? this.requestAgeMaxMs - ageMs : WAIT_MS_MAX;
     this.stages.waiter.waitForRecords(Math.max(1, Math.min(WAIT_MS_MAX, untilSealMs)));
   }
 
   /** Answers a drain or a stop once all is sealed; true when the pump must end. */
   private finish(): boolean {
-    if (this.isStopping) this.giveUpWaiting();
+    if (this.isStopping) this.counters[UNJUDGED_OVERFLOW] += giveUpWaiting(this.stages, this.cursor);
+    this.counters[WAITING_GAUGE] = this.stages.waiting.count;
     if (this.isStopping && !this.roots.sendDue(Infinity)) return false;
     if (this.stages.request.spanCount > 0 && !this.seal()) {
       this.isStalled = true;
       return false;
     }
-    if (this.isDraining) this.stages.post({ type: 'drained' });
-    this.isDraining = false;
+    for (; this.drainsAsked > 0; this.drainsAsked -= 1) this.stages.post({ type: 'drained' });
     if (this.isStopping) this.stages.post({ type: 'stopped' });
     return this.isStopping;
   }
@@ -159,14 +166,16 @@ export class Pump {
   /** What the kernel tells of a slice waits behind the slice's pairs. */
   private takeSlice(): void {
     const lo = this.cursor.u32(layout.SLICE_RECORD_SCOPE);
-    const hi = this.cursor.u32(layout.SLICE_RECORD_SCOPE + 4);
-    if (this.stages.scopes.find(lo, hi) === WAITING) this.stages.waiting.add(this.cursor);
-    else this.stages.traces.endSlice(this.cursor);
+    const state = this.stages.scopes.find(lo, this.cursor.u32(layout.SLICE_RECORD_SCOPE + 4));
+    if (state === WAITING) return void this.stages.waiting.add(this.cursor);
+    this.stages.traces.endSlice(this.cursor);
+    this.slotCounts.countFiltered(state, this.cursor.u32(layout.SLICE_RECORD_FILTERED));
   }
 
   private holdPair(lo: number, hi: number, state: number): void {
-    if (!this.ask(lo, hi, state) || !this.stages.waiting.add(this.cursor))
-      this.counters[UNJUDGED_OVERFLOW] += 1;
+    if (this.ask(lo, hi, state) && this.stages.waiting.add(this.cursor)) return;
+    this.counters[UNJUDGED_OVERFLOW] += 1;
+    this.stages.sampler.cut(this.cursor);
   }
 
   /** Asks the main thread about a scope, once; false when there is no place to remember that. */
@@ -178,8 +187,9 @@ export class Pump {
   }
 
   private finishPair(state: number): void {
-    if (state === IGNORED) {
-      this.counters[CONTAINER_DENIED] += 1;
+    const verdict = state === IGNORED ? CONTAINER_DENIED : this.stages.sampler.judge(this.cursor, state);
+    if (verdict !== KEEP) {
+      this.counters[verdict] += 1;
       return;
     }
     this.slotCounts.countSpan(state);
@@ -189,7 +199,9 @@ export class Pump {
   private encode(slot: number): boolean {
     const { request, traces, clock } = this.stages;
     if (traces.isFull) this.roots.evict();
+    if (this.closedMs === 0) this.closedMs = this.cursor.milliseconds(layout.PAIR_RECORD_CLOSED_BOOT_NS);
     traces.add(this.cursor, slot, this.trace, clock.offsetLo, clock.offsetHi);
+    this.stages.redactor?.redact(this.cursor);
     return request.add(this.cursor, slot, this.trace);
   }
 
@@ -213,21 +225,10 @@ export class Pump {
         break;
       }
       if (kind === layout.RECORD_PAIR) this.finishPair(state);
-      else this.stages.traces.endSlice(this.cursor);
+      else this.takeSlice();
       waiting.take();
     }
     waiting.endReplay();
-  }
-
-  private giveUpWaiting(): void {
-    const { waiting } = this.stages;
-    waiting.startReplay();
-    while (waiting.next(this.cursor)) {
-      if (this.stages.check(this.cursor) === layout.RECORD_PAIR) this.counters[UNJUDGED_OVERFLOW] += 1;
-      waiting.take();
-    }
-    waiting.endReplay();
-    this.counters[WAITING_GAUGE] = 0;
   }
 
   private makeRoom(): boolean {
@@ -243,20 +244,18 @@ export class Pump {
     const { spanCount, rootCount: processSpans, heldCount: heldSpans } = this.stages.request;
     const spans = spanCount - processSpans - heldSpans;
     const bytes = this.stages.sealInto(index);
+    this.requestBegunMs = this.nowMs;
     this.counters[REQUESTS_SEALED] += 1;
     this.counters[BYTES_ENCODED] += bytes;
-    this.stages.post({ type: 'request', index, bytes, spans, processSpans, heldSpans });
+    const closedBootMs = this.closedMs;
+    this.closedMs = 0;
+    this.stages.post({ type: 'request', index, bytes, spans, processSpans, heldSpans, closedBootMs });
     return true;
   }
 
   private postScopeRecord(): void {
     const { bytes, offset, length } = this.cursor;
     this.stages.post({ type: 'scope-record', record: bytes.slice(offset, offset + length) });
-  }
-
-  private measureClock(now: number): void {
-    this.stages.clock.measure();
-    this.clockMeasuredMs = now;
   }
 
   private receiveMessages(): void {
@@ -285,11 +284,13 @@ export class Pump {
         if (scopes.find(message.scopeLo, message.scopeHi) === WAITING) this.isReplayDue = true;
         scopes.remove(message.scopeLo, message.scopeHi);
         return;
+      case 'rate-limit':
+        return this.stages.sampler.setLimit(message.perSecond);
       case 'buffer':
         this.freeBuffers.push(message.index);
         return;
       case 'drain':
-        this.isDraining = true;
+        this.drainsAsked += 1;
         return;
       case 'stop':
         this.isStopping = true;

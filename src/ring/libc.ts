@@ -6,8 +6,6 @@ import { RING_PAGE_BYTES, type RingMemory } from './ring-reader.ts';
 const EPOLL_CTL_ADD = 1;
 const EPOLLIN = 1;
 const EPOLL_CLOEXEC = 0o2000000;
-const CLOCK_REALTIME = 0;
-const CLOCK_BOOTTIME = 7;
 /** struct epoll_event is packed to 12 bytes on x86 only. */
 const EPOLL_EVENT_DATA_OFFSET = process.arch === 'x64' ? 4 : 8;
 const EPOLL_EVENTS_MAX = 2;
@@ -81,38 +79,9 @@ export class Waiter {
   }
 }
 
-/** Measures wall time minus boot time, in nanoseconds, as two words that add to a record's times. */
-export class WallClock {
-  /** Wall time minus boot time, as two signed words. */
-  offsetLo = 0;
-  offsetHi = 0;
-  /** The same in milliseconds. */
-  offsetMs = 0;
-  private readonly before = Buffer.alloc(16);
-  private readonly wall = Buffer.alloc(16);
-  private readonly after = Buffer.alloc(16);
-
-  constructor() {
-    this.measure();
-  }
-
-  /* eslint-disable fdspan/hot-path -- from here on: every few seconds */
-
-  /** Takes the boot time on both sides of the wall time; every few seconds, as NTP moves the wall clock. */
-  measure(): void {
-    clockGettime(CLOCK_BOOTTIME, this.before);
-    clockGettime(CLOCK_REALTIME, this.wall);
-    clockGettime(CLOCK_BOOTTIME, this.after);
-    const bootNs = (nanoseconds(this.before) + nanoseconds(this.after)) / 2n;
-    const offsetNs = BigInt.asUintN(64, nanoseconds(this.wall) - bootNs);
-    this.offsetLo = Number(offsetNs & 0xffffffffn) | 0;
-    this.offsetHi = Number(offsetNs >> 32n) | 0;
-    this.offsetMs = Number(BigInt.asIntN(64, offsetNs)) / 1e6;
-  }
-}
-
-function nanoseconds(time: Buffer): bigint {
-  return time.readBigInt64LE(0) * 1_000_000_000n + time.readBigInt64LE(8);
+/** Reads a clock: see {@link WallClock}. */
+export function readClock(clock: number, time: Buffer): void {
+  clockGettime(clock, time);
 }
 
 function createEpoll(): number {

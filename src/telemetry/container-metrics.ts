@@ -41,7 +41,7 @@ export interface ContainerMetricsCounts {
   container_metrics_requests_failed: number;
 }
 
-export interface ContainerMetrics extends Turns {
+export interface ContainerMetrics extends Turns<CountedContainer> {
   readonly counts: Readonly<ContainerMetricsCounts>;
 }
 
@@ -125,6 +125,8 @@ export async function startContainerMetrics(options: ContainerMetricsOptions): P
     exporter: await createResourcesExporter({ ...options.target, timeoutMs }, options.environment),
     intervalMs: options.intervalMs,
     items: options.containers,
+    // The last numbers of containers that ended are told once.
+    isCutShort: false,
     metricsOf: (container) => containerMetrics(container, Date.now(), options.version),
     sent: (resources) => (counts.container_metrics_sent += resources),
     failed: () => (counts.container_metrics_requests_failed += 1),

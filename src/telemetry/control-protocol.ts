@@ -3,8 +3,6 @@
 // all, everything else by one line.
 import type { SpanRow } from './span-rows.ts';
 
-export const CONTROL_SOCKET_DEFAULT = '/run/fdspan/control.sock';
-
 /** Reason: a command and a few options; a longer line is refused, and its connection closed. */
 export const REQUEST_BYTES_MAX = 4096;
 

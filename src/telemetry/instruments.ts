@@ -1,5 +1,6 @@
-// The instruments of fdspan's own metrics, all observable: one call of `snapshot` per export feeds them.
+// The instruments of fdspan's own metrics. All but the histograms are observable: one call of `snapshot` per export feeds them.
 import type { BatchObservableResult, Meter, Observable } from '@opentelemetry/api';
+import { COUNTERS, counter, GAUGES, type Instrument } from './instrument-list.ts';
 import { DROPS, EXPORT_DROPS } from './summary.ts';
 
 /** Counters and amounts by name; a missing one isn't reported. */
@@ -8,59 +9,6 @@ export type MetricsSnapshot = Readonly<Record<string, number>>;
 export interface ExporterAddress {
   readonly protocol: 'grpc' | 'http/protobuf';
   readonly endpoint: string;
-}
-
-interface Instrument {
-  readonly counter: string;
-  readonly name: string;
-  readonly unit: string;
-  readonly description: string;
-}
-
-const COUNTERS: readonly Instrument[] = [
-  counter('opens_in_scope', '{open}', 'Opens by tasks in a traced scope'),
-  counter('opens_tracked', '{open}', 'Opens that the pending table took'),
-  counter('pairs_finished', '{pair}', 'Opens whose end was seen'),
-  counter('pairs_lost', '{pair}', 'Pairs whose close was missed'),
-  counter('records_read', '{record}', 'Records read from the ring'),
-  counter('spans_encoded', '{span}', 'Spans encoded'),
-  counter('bytes_encoded', 'By', 'Request bytes encoded, before compression'),
-  counter('bytes_sent', 'By', 'Request bytes sent'),
-  counter('requests_sent', '{request}', 'Requests sent'),
-  counter('requests_retried', '{request}', 'Requests sent again'),
-  counter('unseen_io_uring', '{open}', 'Opens by io_uring, which this attach mode cannot pair'),
-  counter('unseen_compat', '{open}', 'Opens by 32-bit calls, which cannot be paired'),
-  counter('unseen_race', '{open}', 'Opens lost to a race'),
-  counter('containers_full', '{container}', 'Containers that were not traced: no place for another one'),
-  counter('scopes_full', '{group}', 'Control groups that were not traced: no place for another one'),
-  counter('scope_table_full', '{group}', "Control groups that the kernel's policy table had no place for"),
-  counter('scope_records_lost', '{record}', 'Records about control groups that the ring had no place for'),
-  counter('runtime_lookups_failed', '{lookup}', 'Questions to container runtimes that failed'),
-  counter('runtime_events_skipped', '{event}', 'Events of container runtimes that could not be used'),
-  counter('metrics_missed', '{event}', 'Opens and ends that no container was counted for'),
-  counter('metrics_containers_lost', '{container}', 'Containers whose last metrics found no place'),
-  counter('container_metrics_sent', '{resource}', 'Containers whose metrics were sent, each turn'),
-  counter('container_metrics_requests_failed', '{request}', "Requests with containers' metrics that failed"),
-  counter('pressure_resources_sent', '{resource}', 'Containers whose pressure was sent, each turn'),
-  counter('pressure_files_unreadable', '{file}', 'Pressure files that could not be read'),
-  counter('pressure_requests_failed', '{request}', 'Requests with pressure that failed'),
-];
-
-const GAUGES: readonly Instrument[] = [
-  gauge('still_open', 'still_open', '{open}', 'Tracked opens that have not ended'),
-  gauge('waiting', 'waiting', '{record}', 'Records that wait for their container'),
-  gauge('queue_bytes', 'queue.size', 'By', 'Bytes of the requests that wait for the backend'),
-  gauge('ring_fill_bytes', 'ring.fill', 'By', 'Bytes in the ring at the last drain'),
-  gauge('probe_attached', 'probe.attached', '1', 'Whether the programs see an open and a close now: 1 or 0'),
-  gauge('containers', 'containers', '{container}', 'Containers that are traced'),
-];
-
-function counter(name: string, unit: string, description: string): Instrument {
-  return { counter: name, name: `fdspan.${name}`, unit, description };
-}
-
-function gauge(name: string, metric: string, unit: string, description: string): Instrument {
-  return { counter: name, name: `fdspan.${metric}`, unit, description };
 }
 
 /** Attributes of otel.sdk.exporter.*: component and server, as the semantic conventions ask. */
@@ -77,13 +25,58 @@ function exporterAttributes({ protocol, endpoint }: ExporterAddress): Record<str
   return attributes;
 }
 
-/** Creates the instruments and their one callback. */
+/** Told by instruments of their own. */
+const TOLD = new Set([
+  'spans_accepted',
+  'in_flight',
+  ...DROPS.map(({ reason }) => reason),
+  ...[...COUNTERS, ...GAUGES].map((it) => it.counter),
+]);
+
+/** What is counted but described nowhere is told all the same. */
+function undescribed(values: MetricsSnapshot): Instrument[] {
+  return Object.keys(values)
+    .filter((name) => !TOLD.has(name))
+    .map((name) => counter(name, '1', `${name} of the summary`));
+}
+
+/** Seconds; a backend answers in milliseconds, and a send ends at export.timeout. */
+const DURATION_BOUNDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
+/** Seconds; while the backend is down spans wait for hours. */
+const DELAY_BOUNDS = [0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 2, 5, 10, 30, 60, 300, 3600];
+
+/** Where single values are told. */
+export interface Histograms {
+  sent(durationSeconds: number, kind: string): void;
+  accepted(delaySeconds: number): void;
+}
+
+function createHistograms(meter: Meter, exporter: Record<string, string | number>): Histograms {
+  const durations = meter.createHistogram('otel.sdk.exporter.operation.duration', {
+    unit: 's',
+    description: 'Time of one request to the backend, with error.type where it failed',
+    advice: { explicitBucketBoundaries: DURATION_BOUNDS },
+  });
+  const delays = meter.createHistogram('fdspan.span.delay', {
+    unit: 's',
+    description: 'Time from the close of the first file of a request until the backend took it',
+    advice: { explicitBucketBoundaries: DELAY_BOUNDS },
+  });
+  return {
+    sent: (seconds, kind) =>
+      durations.record(seconds, kind === 'success' ? exporter : { ...exporter, 'error.type': kind }),
+    accepted: (seconds) => delays.record(seconds),
+  };
+}
+
+/** Creates the instruments and their one callback; returns those that are told of single values. */
 export function registerInstruments(
   meter: Meter,
   snapshot: () => MetricsSnapshot,
   address: ExporterAddress,
-): void {
-  const counters = COUNTERS.map((it) => ({ ...it, instrument: meter.createObservableCounter(it.name, it) }));
+): Histograms {
+  const described = [...COUNTERS, ...undescribed(snapshot())];
+  const counters = described.map((it) => ({ ...it, instrument: meter.createObservableCounter(it.name, it) }));
   const gauges = GAUGES.map((it) => ({
     ...it,
     instrument: meter.createObservableUpDownCounter(it.name, it),
@@ -116,4 +109,5 @@ export function registerInstruments(
     }
   };
   meter.addBatchObservableCallback(observe, [...all.map((it) => it.instrument), exported, inflight, drops]);
+  return createHistograms(meter, exporter);
 }

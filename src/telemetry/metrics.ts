@@ -5,10 +5,15 @@ import type { Attributes, Meter, Tracer } from '@opentelemetry/api';
 import type { NodeSDK } from '@opentelemetry/sdk-node';
 import { registerInstruments, type MetricsSnapshot } from './instruments.ts';
 import { metricIntervalMs } from './metric-interval.ts';
+import type { ScrapeReader } from './scrape-reader.ts';
 import { createExporters, type OtlpTarget } from './otlp-exporters.ts';
 
 export interface MetricsOptions {
   readonly target: OtlpTarget;
+  /** Whether metrics and spans are sent to the target. */
+  readonly sendsOtlp: boolean;
+  /** Whether metrics are asked for as text. */
+  readonly isScraped: boolean;
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly version: string;
   readonly hostAttributes: Attributes;
@@ -26,6 +31,12 @@ export interface MetricsOptions {
 }
 
 export interface Metrics {
+  /** Returns all metrics in the text format of Prometheus; null when they aren't scraped. */
+  readonly text: (() => Promise<string>) | null;
+  /** Tells how long one send took, and how it ended. */
+  sent(durationSeconds: number, kind: string): void;
+  /** Tells how long after its close a file's span was accepted. */
+  accepted(delaySeconds: number): void;
   /** Sends the last values and `fdspan stop`; gives up at the deadline. Never rejects. */
   shutdown(deadlineMs: number): Promise<void>;
 }
@@ -43,15 +54,23 @@ function resourceDefaults(options: MetricsOptions): Attributes {
   };
 }
 
-async function startSdk(options: MetricsOptions): Promise<NodeSDK> {
+async function startSdk(options: MetricsOptions, scrapeReader: ScrapeReader | null): Promise<NodeSDK> {
   const [{ NodeSDK }, sdkMetrics, sdkTrace, resources] = await Promise.all([
     import('@opentelemetry/sdk-node'),
     import('@opentelemetry/sdk-metrics'),
     import('@opentelemetry/sdk-trace'),
     import('@opentelemetry/resources'),
   ]);
-  const { metrics, traces } = await createExporters(options.target, options.environment);
   const exportIntervalMillis = options.exportIntervalMs ?? metricIntervalMs(options.environment);
+  const otlp = options.sendsOtlp ? await createExporters(options.target, options.environment) : null;
+  const periodicReader =
+    otlp === null
+      ? null
+      : new sdkMetrics.PeriodicExportingMetricReader({
+          exporter: otlp.metrics,
+          exportIntervalMillis,
+          exportTimeoutMillis: Math.min(EXPORT_TIMEOUT_MS, exportIntervalMillis),
+        });
   const sdk = new NodeSDK({
     autoDetectResources: false,
     resource: resources.resourceFromAttributes(resourceDefaults(options)).merge(
@@ -63,14 +82,8 @@ async function startSdk(options: MetricsOptions): Promise<NodeSDK> {
     logRecordProcessors: [],
     textMapPropagator: null,
     sampler: new sdkTrace.AlwaysOnSampler(),
-    spanProcessors: [new sdkTrace.BatchSpanProcessor({ exporter: traces })],
-    metricReaders: [
-      new sdkMetrics.PeriodicExportingMetricReader({
-        exporter: metrics,
-        exportIntervalMillis,
-        exportTimeoutMillis: Math.min(EXPORT_TIMEOUT_MS, exportIntervalMillis),
-      }),
-    ],
+    spanProcessors: otlp === null ? [] : [new sdkTrace.BatchSpanProcessor({ exporter: otlp.traces })],
+    metricReaders: [periodicReader, scrapeReader].filter((reader) => reader !== null),
   });
   sdk.start();
   return sdk;
@@ -112,9 +125,10 @@ function within(work: Promise<void>, deadlineMs: number): Promise<void> {
 export async function startMetrics(options: MetricsOptions): Promise<Metrics> {
   const onError = once(options.onError);
   await redirectDiagnostics(onError);
-  const sdk = await startSdk(options);
+  const scrapeReader = options.isScraped ? new (await import('./scrape-reader.ts')).ScrapeReader() : null;
+  const sdk = await startSdk(options, scrapeReader);
   const { meter, tracer } = await instruments(options.version);
-  registerInstruments(meter, options.snapshot, options.target);
+  const histograms = registerInstruments(meter, options.snapshot, options.target);
   const { beganUnixMs, attachedUnixMs, attributes } = options.start;
   tracer.startSpan('fdspan start', { startTime: beganUnixMs, attributes, root: true }).end(attachedUnixMs);
   let stopped: Promise<void> | null = null;
@@ -136,5 +150,9 @@ export async function startMetrics(options: MetricsOptions): Promise<Metrics> {
     return Math.max(0, (Date.now() - attachedUnixMs) / 1000);
   }
 
-  return { shutdown: (deadlineMs) => (stopped ??= stop(deadlineMs)) };
+  return {
+    ...histograms,
+    text: scrapeReader === null ? null : () => scrapeReader.text(),
+    shutdown: (deadlineMs) => (stopped ??= stop(deadlineMs)),
+  };
 }

@@ -56,6 +56,7 @@ export async function startPressure(options: PressureOptions): Promise<Pressure>
     exporter: await createResourcesExporter({ ...options.target, timeoutMs }, options.environment),
     intervalMs: options.intervalMs ?? INTERVAL_MS,
     items: options.containers,
+    isCutShort: true,
     metricsOf: async ({ cgroupPath, attributes }: PressedContainer) => {
       const { lines, unreadable } = await readGroupPressure(join(options.mountPoint, cgroupPath));
       counts.pressure_files_unreadable += unreadable;

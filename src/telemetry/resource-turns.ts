@@ -9,6 +9,8 @@ export interface TurnsOptions<Item> {
   readonly intervalMs: number;
   /** Called once a turn; their number is bounded by `limits.containers`. */
   readonly items: () => Promise<readonly Item[]> | readonly Item[];
+  /** Whether a stop may end a turn before all is sent: the items of a later turn tell the same. */
+  readonly isCutShort: boolean;
   /** null: there is nothing to send of it. Must not reject. */
   readonly metricsOf: (item: Item) => Promise<ResourceMetrics | null> | ResourceMetrics | null;
   readonly sent: (resources: number) => void;
@@ -17,12 +19,9 @@ export interface TurnsOptions<Item> {
   readonly onError: (error: unknown) => void;
 }
 
-export interface Turns {
-  /**
-   * Ends the turns and waits for the request on its way, until the deadline; with `isLastTurn` what the items are now is
-   * sent before. Never rejects.
-   */
-  shutdown(deadlineMs: number, isLastTurn?: boolean): Promise<void>;
+export interface Turns<Item> {
+  /** Ends the turns, sends the last items, and waits for the request on its way, until the deadline. Never rejects. */
+  shutdown(deadlineMs: number, last?: readonly Item[]): Promise<void>;
 }
 
 /** Reason: right after a start the containers aren't judged yet; a look at none costs nothing. */
@@ -33,21 +32,21 @@ const ITEMS_AT_ONCE = 2;
 const REQUEST_BYTES_MAX = 2 << 20;
 
 /** Starts the first turn at once. */
-export function startTurns<Item>(options: TurnsOptions<Item>): Turns {
+export function startTurns<Item>(options: TurnsOptions<Item>): Turns<Item> {
   const turns = new ResourceTurns(options);
   const stop = new AbortController();
   const ended = turns.run(stop.signal).catch(options.onError);
-  const finish = async (isLastTurn: boolean): Promise<void> => {
+  const finish = async (last: readonly Item[]): Promise<void> => {
     await ended;
-    if (isLastTurn) await turns.turn(new AbortController().signal);
+    await turns.turn(last);
     await options.exporter.shutdown();
   };
   return {
-    shutdown: async (deadlineMs, isLastTurn = false) => {
+    shutdown: async (deadlineMs, last = []) => {
       stop.abort();
       const over = new AbortController();
       const deadline = sleep(deadlineMs, undefined, { signal: over.signal }).catch(() => {});
-      await Promise.race([finish(isLastTurn).catch(() => {}), deadline]);
+      await Promise.race([finish(last).catch(() => {}), deadline]);
       over.abort();
     },
   };
@@ -64,23 +63,21 @@ class ResourceTurns<Item> {
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       const beganMs = performance.now();
-      const items = await this.turn(signal);
-      const nextMs = beganMs + (items > 0 ? this.#options.intervalMs : EMPTY_INTERVAL_MS);
+      const items = await this.#options.items();
+      await this.turn(items, this.#options.isCutShort ? signal : undefined);
+      const nextMs = beganMs + (items.length > 0 ? this.#options.intervalMs : EMPTY_INTERVAL_MS);
       await sleep(Math.max(0, nextMs - performance.now()), undefined, { signal }).catch(() => {});
     }
   }
 
-  /** Returns the number of items. */
-  async turn(signal: AbortSignal): Promise<number> {
-    const items = await this.#options.items();
+  async turn(items: readonly Item[], signal?: AbortSignal): Promise<void> {
     const waiting = items.values();
     let isDone = false;
-    while (!isDone && !signal.aborted) {
+    while (!isDone && signal?.aborted !== true) {
       const encoded: Uint8Array[] = [];
       isDone = await this.#encode(waiting, encoded);
       if (encoded.length > 0) await this.#send(encoded);
     }
-    return items.length;
   }
 
   /** Encodes what fills one request; true when no item is left. */

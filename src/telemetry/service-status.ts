@@ -14,7 +14,7 @@ export interface StatusSample {
 const REASONS_MAX = 3;
 
 /** Losses only: what a filter or sampling leaves out was asked for. */
-const LOSSES = DROPS.filter(({ stage, reason }) => stage !== 'filter' && reason !== 'unsampled').map(
+const LOSSES = DROPS.filter(({ stage, reason }) => stage !== 'filter' && !reason.startsWith('unsampled')).map(
   ({ reason }) => reason,
 );
 

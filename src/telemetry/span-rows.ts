@@ -1,6 +1,7 @@
 // Turns sealed OTLP requests back into the rows that `tail` shows, within a budget of rows a second: the
 // rest is counted. Runs on the main thread, and only while somebody watches.
 import protobuf from 'protobufjs';
+import { MULTI_CALL_PROGRAMS } from '../model/multi-call.ts';
 import { OTLP_DESCRIPTOR } from './otlp-descriptor.ts';
 
 export interface SpanRow {
@@ -98,6 +99,13 @@ function text(values: Map<string, Value>, key: string): string {
   return value === undefined ? '' : String(value);
 }
 
+/** What a person calls the process: `cat`, not `busybox`. */
+function processOf(values: Map<string, Value>): string {
+  const executable = text(values, 'process.executable.name');
+  const isMultiCall = MULTI_CALL_PROGRAMS.includes(executable);
+  return (isMultiCall && text(values, 'thread.name')) || executable;
+}
+
 /** Spans without a path (roots of traces) are no rows. */
 function rowOf(resource: Map<string, Value>, span: Span): SpanRow | null {
   const values = byKey(span.attributes);
@@ -109,7 +117,7 @@ function rowOf(resource: Map<string, Value>, span: Span): SpanRow | null {
     container: text(resource, 'service.name'),
     container_id: text(resource, 'container.id'),
     runtime: text(resource, 'container.runtime.name') || text(resource, 'fdspan.oci.runtime'),
-    process: text(values, 'process.executable.name'),
+    process: processOf(values),
     pid: Number(values.get('process.pid') ?? 0),
     path: String(path),
     access: text(values, 'fdspan.access'),

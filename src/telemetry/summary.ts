@@ -20,7 +20,9 @@ export interface Amounts {
 
 /** Filters that the kernel asks itself: it finishes such a pair without a record. */
 export const KERNEL_DROPS = ['path_excluded', 'process_excluded', 'too_short'] as const;
-export const FILTER_DROPS = ['container_denied', 'rate_limited'] as const;
+export const FILTER_DROPS = ['container_denied', 'rate_limited', 'unsampled_late'] as const;
+/** Drawn at the open, and dropped by the kernel at the end. */
+export const SAMPLING_DROPS = ['unsampled_finished'] as const;
 export const EXPORT_DROPS = [
   'queue_full',
   'rejected',
@@ -42,6 +44,7 @@ export const DROPS: readonly Drop[] = [
   { stage: 'kernel', reason: 'unsampled' },
   { stage: 'kernel', reason: 'open_table_full' },
   { stage: 'kernel', reason: 'ring_full' },
+  ...SAMPLING_DROPS.map((reason) => ({ stage: 'kernel', reason }) as const),
   { stage: 'decode', reason: 'record_invalid' },
   { stage: 'enrich', reason: 'unjudged_overflow' },
   ...[...KERNEL_DROPS, ...FILTER_DROPS].map((reason) => ({ stage: 'filter', reason }) as const),
@@ -78,7 +81,10 @@ interface Equation {
 const LAW: readonly Equation[] = [
   { left: ['opens_in_scope'], right: ['opens_tracked', 'unsampled', 'open_table_full'] },
   { left: ['opens_tracked'], right: ['pairs_finished', 'still_open'] },
-  { left: ['pairs_finished'], right: ['records_read', 'ring_full', 'ring_unread', ...KERNEL_DROPS] },
+  {
+    left: ['pairs_finished'],
+    right: ['records_read', 'ring_full', 'ring_unread', ...KERNEL_DROPS, ...SAMPLING_DROPS],
+  },
   {
     left: ['records_read'],
     right: [

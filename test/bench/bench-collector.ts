@@ -24,6 +24,7 @@ export async function startBenchCollector(
   containerIds: readonly string[],
   protocol: Protocol,
   set: Readonly<Record<string, string>> = {},
+  configFile?: string,
 ): Promise<BenchCollector> {
   const sink = spawn(process.execPath, [join(import.meta.dirname, 'sink.ts'), protocol], {
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -40,7 +41,9 @@ export async function startBenchCollector(
       endpoint: protocol === 'grpc' ? endpoint : `${endpoint}/v1/traces`,
       protocol,
       containerIds,
-      set,
+      // On by default for users, off for tests.
+      set: { 'telemetry.metrics.containers': 'true', ...set },
+      ...(configFile === undefined ? {} : { configFile }),
     });
     const startMs = performance.now() - beganMs;
     for (const pid of [collector.pid, sink.pid!])

@@ -38,6 +38,11 @@ export class PairsProcess {
     return this.#ask(`pairs ${count} ${path}`);
   }
 
+  /** Nanoseconds of one pread() of a byte of the file. */
+  reads(count: number, path: string): Promise<number> {
+    return this.#ask(`reads ${count} ${path}`);
+  }
+
   /** Nanoseconds of one getppid(). */
   calls(count: number): Promise<number> {
     return this.#ask(`calls ${count}`);

@@ -6,12 +6,20 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { whyNoKernelTests } from '../helpers/collector-process.ts';
 import { measureCollectorCost } from './collector-cost.ts';
+import { measureFilterCost } from './filter-cost.ts';
+import { measureHeldCost } from './held-cost.ts';
 import { measureKernelCost } from './kernel-cost.ts';
+import { measureOptionsCost } from './options-cost.ts';
+import { measureSamplingCost } from './sampling-cost.ts';
 import { tableOf, type BenchResult } from './row.ts';
 
 const PARTS: Readonly<Record<string, (rounds: number) => Promise<BenchResult>>> = {
   kernel: measureKernelCost,
   collector: measureCollectorCost,
+  options: measureOptionsCost,
+  filters: measureFilterCost,
+  held: measureHeldCost,
+  sampling: measureSamplingCost,
 };
 
 const { values, positionals } = parseArgs({

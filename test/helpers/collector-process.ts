@@ -105,8 +105,10 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
     'export.endpoint': options.endpoint,
     'export.protocol': options.protocol ?? 'grpc',
     'control.socket': join(folder, 'control.sock'),
-    'control.state_file': join(folder, 'open-files.state'),
+    'control.state_file': join(folder, 'open-times.state'),
     'telemetry.metrics.otlp': 'false',
+    // Every open is to be a span.
+    'sampling.target.host': '0',
     'telemetry.metrics.containers': 'false',
     ...(options.containerIds === null ? {} : { 'containers.allow': allowing(options.containerIds) }),
     ...options.set,
@@ -193,11 +195,13 @@ const LAW: readonly (readonly [readonly string[], readonly string[]])[] = [
   [['opens_tracked'], ['pairs_finished', 'still_open']],
   [
     ['pairs_finished'],
-    'records_read ring_full ring_unread path_excluded process_excluded too_short'.split(' '),
+    'records_read ring_full ring_unread path_excluded process_excluded too_short unsampled_finished'.split(
+      ' ',
+    ),
   ],
   [
     ['records_read'],
-    'spans_encoded container_denied rate_limited unjudged_overflow record_invalid encode_failed waiting'.split(
+    'spans_encoded container_denied rate_limited unsampled_late unjudged_overflow record_invalid encode_failed waiting'.split(
       ' ',
     ),
   ],

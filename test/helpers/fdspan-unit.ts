@@ -38,6 +38,7 @@ export interface InstalledUnit {
 export const UNIT = 'fdspan.service';
 
 const unitFile = join(import.meta.dirname, '../../deploy/systemd', UNIT);
+const usersFile = join(import.meta.dirname, '../../deploy/systemd/fdspan.sysusers');
 const PATH_OF_UNIT = `/etc/systemd/system/${UNIT}`;
 
 /** Reason: RestartSec is 2 s, a start on a busy machine takes 4; this is ten times as long. */
@@ -47,6 +48,8 @@ const LOOK_MS = 20;
 /** Installs the unit as a package does: unit file, program in /usr/bin, configuration. */
 export async function installUnit(host: SystemdHost, options: UnitOptions): Promise<InstalledUnit> {
   await write(host, PATH_OF_UNIT, readFileSync(unitFile, 'utf8'));
+  await write(host, '/etc/sysusers.d/fdspan.conf', readFileSync(usersFile, 'utf8'));
+  await must(host, ['systemd-sysusers', 'fdspan.conf']);
   await write(host, '/etc/fdspan/fdspan.yaml', options.config);
   if (options.service !== undefined)
     await write(host, `${PATH_OF_UNIT}.d/test.conf`, ['[Service]', ...options.service, ''].join('\n'));

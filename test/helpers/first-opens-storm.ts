@@ -46,7 +46,8 @@ export async function runBareStorm(
     const spans = spansOf(id);
     const ofContainer = spans.filter(({ span }) => span.attributes['fdspan.phase'] === 'container');
     if (id.startsWith('deny')) assert.deepEqual(spans, [], id);
-    else assert.deepEqual(pathsOf(ofContainer), launcher.pathsOf(id), id);
+    else
+      assert.deepEqual(pathsOf(ofContainer), launcher.pathsOf(id), `${id}, of ${JSON.stringify(counters)}`);
     for (const { resource } of spans) assert.equal(resource.attributes['container.runtime.name'], runtime);
     const ofRuntime = spans.length - ofContainer.length;
     if (!isRuntimePhaseTraced) assert.equal(ofRuntime, 0, `${id}: the runtime's own opens`);

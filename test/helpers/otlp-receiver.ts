@@ -55,6 +55,8 @@ export interface ReceiverOptions {
   readonly server?: 'http2' | 'grpc-js';
   /** `count`: requests are counted and thrown away, `spans` stays empty; for endless load. */
   readonly decode?: 'spans' | 'count';
+  /** Gets each accepted request, decompressed, as it comes. */
+  readonly watch?: (request: Buffer, receivedMs: number) => void;
 }
 
 export interface ReceivedRequest {
@@ -197,7 +199,9 @@ class ReceiverState implements Desk {
       this.spanCount += spans;
       if (this.options.decode !== 'count') this.#undecoded.push(request);
     }
-    const rest = { bodyBytes: body.length, spans, behaviour: behaviour.type, receivedMs: performance.now() };
+    const receivedMs = performance.now();
+    if (ACCEPTING.includes(behaviour.type)) this.options.watch?.(request, receivedMs);
+    const rest = { bodyBytes: body.length, spans, behaviour: behaviour.type, receivedMs };
     this.requests.push({ path, headers, encoding, ...rest });
     for (const listener of [...this.listeners]) setImmediate(listener);
   }

@@ -20,6 +20,13 @@ export interface Pair {
   readonly random: number;
   readonly inode: bigint;
   readonly sizeBytes: bigint;
+  /** What went through the file; left out: nothing. */
+  readonly io?: {
+    readonly readBytes: bigint;
+    readonly writtenBytes: bigint;
+    readonly reads: number;
+    readonly writes: number;
+  };
   readonly pid: number;
   readonly tid: number;
   readonly vpid: number;
@@ -48,6 +55,12 @@ export function recordOf(pair: Pair): Uint8Array {
   const times = [pair.openedBootNs, pair.closedBootNs, pair.openDurationNs];
   const longs = [...times, pair.execution, pair.sliceBegunBootNs, pair.inode, pair.sizeBytes];
   longs.forEach((word, at) => record.writeBigUInt64LE(word, 16 + 8 * at));
+  if (pair.io !== undefined) {
+    record.writeBigUInt64LE(pair.io.readBytes, 72);
+    record.writeBigUInt64LE(pair.io.writtenBytes, 80);
+    record.writeUInt32LE(pair.io.reads, 88);
+    record.writeUInt32LE(pair.io.writes, 92);
+  }
   record.writeUInt32LE(pair.random, 96);
   const ids = [pair.pid, pair.tid, pair.vpid, pair.parentPid, pair.userId];
   const words = [...ids, pair.fd >>> 0, pair.openFlags, pair.mode, pair.device, ...pair.namespaces];
@@ -123,7 +136,8 @@ const ERRNOS: Readonly<Record<number, string>> = {
 /** Errnos that tests may use: those above, and numbers that no errno has. */
 export const KNOWN_ERRNOS = [...Object.keys(ERRNOS).map(Number), 4095, 2147483648];
 
-const REASONS = [undefined, 'close', 'close_range', 'dup', 'exec', 'exit', 'stop', 'lost'];
+const REASONS = [undefined, 'close', 'close_range', 'dup', 'exec', 'exit', 'stop', 'lost', 'held'];
+const HELD = REASONS.indexOf('held');
 const NAMESPACES = ['mnt', 'pid', 'uts', 'net', 'ipc', 'user', 'cgroup'];
 const TYPES: Readonly<Record<number, string>> = {
   [constants.S_IFREG]: 'regular',
@@ -163,6 +177,7 @@ function integer(value: bigint | number): number | bigint {
 
 export interface Surroundings {
   readonly level: Level;
+  readonly hasIoTotals?: boolean | undefined;
   readonly offsetNs: bigint;
   /** Of the container's own namespaces; 0 = not known. */
   readonly namespaces: readonly number[];
@@ -184,6 +199,13 @@ export function spanOf(pair: Pair, around: Surroundings): ExpectedSpan {
     'fdspan.fd': errno === null ? pair.fd : undefined,
     'error.type': errno ?? undefined,
   };
+  if (around.hasIoTotals === true && errno === null) {
+    const { readBytes, writtenBytes, reads, writes } = pair.io!;
+    attributes['fdspan.io.read.bytes'] = integer(readBytes);
+    attributes['fdspan.io.read.calls'] = reads;
+    attributes['fdspan.io.write.bytes'] = integer(writtenBytes);
+    attributes['fdspan.io.write.calls'] = writes;
+  }
   NAMESPACES.forEach((name, at) => {
     const [own, usual] = [pair.namespaces[at], around.namespaces[at]];
     if (own !== 0 && usual !== 0 && own !== usual) attributes[`fdspan.ns.${name}`] = own;
@@ -197,7 +219,8 @@ export function spanOf(pair: Pair, around: Surroundings): ExpectedSpan {
     attributes['process.parent_pid'] = pair.parentPid;
   }
   return {
-    name: around.names?.nameOf(path) ?? 'open',
+    // A report shares its names with the spans of opens.
+    name: (around.names?.nameOf(path) ?? 'open').replace(/^open/, pair.reason === HELD ? 'held' : 'open'),
     kind: 1,
     startTimeUnixNano: BigInt.asUintN(64, pair.openedBootNs + around.offsetNs),
     endTimeUnixNano: BigInt.asUintN(64, pair.closedBootNs + around.offsetNs),
@@ -222,7 +245,9 @@ function standardOf(pair: Pair): Record<string, OtlpAttributes[string] | undefin
   return {
     ...opened,
     'fdspan.thread.tid': pair.tid,
-    'fdspan.open.duration_ns': integer(pair.openDurationNs),
+    [pair.reason === HELD ? 'fdspan.held.duration_ns' : 'fdspan.open.duration_ns']: integer(
+      pair.openDurationNs,
+    ),
     'thread.name': textOf(commBytes < 0 ? pair.comm : pair.comm.subarray(0, commBytes)),
     'fdspan.file.path.truncated': (pair.flags & 1) !== 0 || undefined,
     'fdspan.file.path.renamed': (pair.flags & 2) !== 0 || undefined,

@@ -7,13 +7,16 @@ import { OpenRequest } from '../../src/encode/request.ts';
 import { SpanArena } from '../../src/encode/span-arena.ts';
 import { ScopeTable } from '../../src/enrich/scope-table.ts';
 import { WaitingArea } from '../../src/enrich/waiting-area.ts';
+import { PairSampler } from '../../src/filter/pair-sampler.ts';
 import { COUNTER_BLOCK_BYTES, readCounters } from '../../src/model/counters.ts';
 import { LiveTraces } from '../../src/group/live-traces.ts';
 import type { FromPump, PumpOptions, ToPump } from '../../src/model/pump-messages.ts';
+import { samplingBlockBytes } from '../../src/model/sampling-words.ts';
 import { slotCountBytes } from '../../src/model/slot-counts.ts';
 import type { RecordCursor } from '../../src/model/record-cursor.ts';
 import { Pump } from '../../src/pump/pump.ts';
-import { Waiter, WallClock } from '../../src/ring/libc.ts';
+import { readClock, Waiter } from '../../src/ring/libc.ts';
+import { WallClock } from '../../src/ring/wall-clock.ts';
 import { RingReader } from '../../src/ring/ring-reader.ts';
 import { createTestRing, eventfd, pairRecord, wake } from './ring-memory.ts';
 
@@ -38,6 +41,7 @@ const options: PumpOptions = {
   eventFd,
   counters,
   slotCounts: new SharedArrayBuffer(slotCountBytes(65)),
+  sampling: new SharedArrayBuffer(samplingBlockBytes(65)),
   bootIdLo: 1,
   bootIdHi: 2,
   requestBytesMax: 2 << 20,
@@ -155,11 +159,12 @@ const sealed = options.buffers.map((buffer) => new SpanArena(Buffer.from(buffer)
 const pump = new Pump(options, {
   ring: reader,
   waiter: new Waiter(-1, eventFd),
-  clock: new WallClock(),
+  clock: new WallClock(readClock),
   check: process.argv.includes('allocate') ? checkAndAllocate : checkRecord,
   scopes: new ScopeTable(1024),
   waiting: new WaitingArea(options.waitingRecordsMax),
   traces: new LiveTraces(options),
+  sampler: new PairSampler(options.sampling),
   request,
   sealInto: (index) => request.seal(sealed[index]),
   receive,

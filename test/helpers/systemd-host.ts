@@ -141,12 +141,30 @@ function findMounts(): GroupMount[] {
   return [...found.values()];
 }
 
+export interface SystemdOptions {
+  readonly mode: CgroupMode;
+  /**
+   * The control group that it is booted in, where its manager makes groups of its own (v2 and name=systemd): no one
+   * else's, and removed with its first segment.
+   */
+  readonly groupPath?: string;
+}
+
 /** Boots one, on this machine's network; resolves when its units have started. `stop()` is the caller's duty. */
-export async function startSystemd({ mode }: { readonly mode: CgroupMode }): Promise<SystemdHost> {
+export async function startSystemd({ mode, groupPath }: SystemdOptions): Promise<SystemdHost> {
   const machine = randomBytes(16).toString('hex');
   const folder = mkdtempSync(join(tmpdir(), 'fdspan-systemd-'));
-  const groups = makeGroups(`fdspan-systemd-${machine.slice(0, 12)}`);
-  const boot = ['sh', '-c', BOOT_SCRIPT, 'sh', folder, machine, checkout, ...groups];
+  const groups = makeGroups(`fdspan-systemd-${machine.slice(0, 12)}`, groupPath);
+  const boot = [
+    'sh',
+    '-c',
+    BOOT_SCRIPT,
+    'sh',
+    folder,
+    machine,
+    checkout,
+    ...groups.map(({ group }) => group),
+  ];
   // All of it ends with this process, however this ends: the manager is process 1 of a pid namespace.
   const own = ['--mount', '--propagation', 'private', '--pid', '--fork', '--kill-child', '--mount-proc'];
   const child = spawn('setpriv', ['--pdeathsig', 'KILL', 'unshare', ...own, ...boot], {
@@ -160,7 +178,8 @@ export async function startSystemd({ mode }: { readonly mode: CgroupMode }): Pro
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (text) => (output += text));
   const ended = new Promise<void>((resolve) => child.on('close', () => resolve()));
   let stopped: Promise<void> | null = null;
-  const stop = (): Promise<void> => (stopped ??= removeHost({ child, ended, folder, groups }));
+  const stop = (): Promise<void> =>
+    (stopped ??= removeHost({ child, ended, folder, groups: groups.map(({ top }) => top) }));
   try {
     const pid = await untilBooted(child);
     return { pid, run: (argv, options) => runInside(pid, argv, options), stop };
@@ -170,16 +189,18 @@ export async function startSystemd({ mode }: { readonly mode: CgroupMode }): Pro
   }
 }
 
-function makeGroups(name: string): string[] {
-  return findMounts().map(({ mountPoint, options }) => {
-    const group = join(mountPoint, name);
-    mkdirSync(group);
+function makeGroups(usual: string, managersPath = `/${usual}`): { group: string; top: string }[] {
+  return findMounts().map(({ mountPoint, type, options }) => {
+    const isManagers = type === 'cgroup2' || options.includes('name=systemd');
+    const path = isManagers ? managersPath : `/${usual}`;
+    const group = join(mountPoint, path);
+    mkdirSync(group, { recursive: true });
     // A new v1 cpuset has no processor, and takes no process.
     if (options.includes('cpuset')) {
       for (const file of ['cpuset.cpus', 'cpuset.mems'])
         execFileSync('cp', ['--no-preserve=all', join(mountPoint, file), join(group, file)]);
     }
-    return group;
+    return { group, top: join(mountPoint, path.split('/')[1]) };
   });
 }
 

@@ -25,6 +25,10 @@ export function assertTraces(files: readonly ReceivedSpan[], roots: readonly Rec
   const known = new Set(roots.map(({ span }) => `${span.traceId} ${span.spanId}`));
   for (const { span } of roots) {
     assert.equal(Number(span.attributes['fdspan.files']), children.get(span.traceId)?.length ?? 0);
+    const reports = (children.get(span.traceId) ?? []).filter(
+      (child) => child.span.attributes['fdspan.close.reason'] === 'held',
+    );
+    assert.equal(Number(span.attributes['fdspan.files.held'] ?? 0), reports.length);
     assert.equal(span.parentSpanId, '');
     for (const link of span.links)
       assert.ok(known.has(`${link.traceId} ${link.spanId}`), 'a root links to roots that were sent');

@@ -59,6 +59,8 @@ export interface WorkloadOptions {
   readonly procsFiles: readonly string[];
   /** It gets mount and pid namespaces of its own, as the child of the process that is returned. */
   readonly isIsolated?: boolean;
+  /** Of the scenario, after the directory. */
+  readonly arguments?: readonly string[];
 }
 
 const folder = join(import.meta.dirname, 'workload');
@@ -85,7 +87,8 @@ export async function startWorkload(options: WorkloadOptions): Promise<Workload>
   const joins = options.procsFiles.map((_, index) => `echo $$ > "$${index + 1}"`).join('\n');
   const shell = `set -e\n${joins}\nshift ${options.procsFiles.length}\nexec "$@"`;
   const wrapper = options.isIsolated ? ['unshare', '--mount', '--pid', '--fork', '--kill-child', '--'] : [];
-  const command = [...wrapper, buildWorkload(), options.scenario, String(options.count), directory];
+  const scenario = [options.scenario, String(options.count), directory, ...(options.arguments ?? [])];
+  const command = [...wrapper, buildWorkload(), ...scenario];
   const child = spawn('/bin/sh', ['-c', shell, 'sh', ...options.procsFiles, ...command], { stdio: 'pipe' });
   const workload = followWorkload(child, directory, options.scenario);
   try {

@@ -8,6 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { test, type TestContext } from 'node:test';
 import { RuntimeDirectory } from '../../src/containers/runtime-directory.ts';
 import { EngineSource } from '../../src/containers/runtimes/engine-source.ts';
+import type { FoundPlaces } from '../../src/containers/runtime-sources.ts';
 import type {
   ContainerMetadata,
   ContainerQuestion,
@@ -66,6 +67,10 @@ const knowsNothing: Answer = () => Promise.resolve(null);
 const hangs: Answer = () => new Promise(() => {});
 const fails: Answer = () => Promise.reject(new Error('broken'));
 
+function foundOf(sources: readonly TestSource[], usersLeftOut = 0): FoundPlaces {
+  return { places: sources.map((source) => ({ key: source.name, make: () => source })), usersLeftOut };
+}
+
 function directoryOf(t: TestContext, sources: readonly TestSource[], waitMs = LONG_MS) {
   const changes: ContainerMetadata[] = [];
   const states: { readonly source: string; readonly isAnswering: boolean; readonly reason: string }[] = [];
@@ -73,7 +78,7 @@ function directoryOf(t: TestContext, sources: readonly TestSource[], waitMs = LO
     settings: OFF,
     waitMs,
     stateSources: [],
-    findPlaces: () => Promise.resolve(sources.map((source) => ({ key: source.name, make: () => source }))),
+    findPlaces: () => Promise.resolve(foundOf(sources)),
     listener: {
       changed: (changed) => changes.push(changed),
       state: (source, isAnswering, reason) => states.push({ source, isAnswering, reason }),
@@ -211,6 +216,113 @@ test('events that could not be used are counted', async (t) => {
   assert.equal(directory.counts.runtime_events_skipped, 3);
 });
 
+test('two sources tell of one container: the one that knows more counts, in any order and before any group', async (t) => {
+  const told = (name: string): ContainerMetadata => ({ id: ID, runtimeName: 'containerd', name });
+  for (const order of [
+    ['cri', 'containerd'],
+    ['containerd', 'cri'],
+  ]) {
+    const sources = ['cri', 'containerd'].map(
+      (name) => new TestSource(name, () => Promise.resolve(told(`${name} asked`))),
+    );
+    const { directory, changes } = directoryOf(t, sources);
+    await directory.discover();
+    for (const name of order) sources.find((source) => source.name === name)?.listener?.changed(told(name));
+    assert.equal((await directory.find(ASKED, 'containerd'))?.name, 'cri', order.join(', '));
+    assert.equal(changes.at(-1)?.name, 'cri', 'what is told to others');
+  }
+});
+
+test('an event of a source that knows less does not end a look-up, and counts when nobody knows more', async (t) => {
+  const told: ContainerMetadata = { id: ID, runtimeName: 'containerd', name: 'by containerd' };
+  const cri = new TestSource('cri', knowsNothing);
+  const containerd = new TestSource('containerd', knowsNothing);
+  const { directory } = directoryOf(t, [cri, containerd], 150);
+  await directory.discover();
+  const found = directory.find(ASKED, 'containerd');
+  containerd.listener?.changed(told);
+  assert.equal((await found)?.name, 'by containerd');
+  assert.ok(cri.asked >= 2, 'cri was asked again after the event');
+});
+
+test("a user's source is forgotten with its socket, and its failures stay counted; others stay", async (t) => {
+  const users = new TestSource('podman', fails);
+  const roots = new TestSource('docker', knowsNothing);
+  let isThere = true;
+  const directory = new RuntimeDirectory({
+    settings: OFF,
+    waitMs: 40,
+    stateSources: [],
+    findPlaces: () =>
+      Promise.resolve({
+        places: isThere
+          ? [
+              { key: 'podman', make: () => users, isUsers: true },
+              { key: 'docker', make: () => roots },
+            ]
+          : [],
+        usersLeftOut: 0,
+      }),
+    listener: { changed: () => {}, state: () => {} },
+  });
+  t.after(() => directory.close());
+  await directory.discover();
+  await directory.find(ASKED, 'podman');
+  const { asked } = users;
+  const failures = directory.counts.runtime_lookups_failed;
+  assert.ok(failures > 0 && asked > 0);
+  isThere = false;
+  await directory.discover();
+  assert.equal(users.isClosed, true);
+  assert.equal(roots.isClosed, false, 'a daemon of root that restarts has no socket for a while');
+  await directory.find(ASKED, 'podman');
+  assert.equal(users.asked, asked, 'nobody asks it any more');
+  assert.equal(directory.counts.runtime_lookups_failed, failures);
+});
+
+test('users that are too many to look for are counted by the most at once, and told once', async (t) => {
+  const told: number[] = [];
+  let left = 0;
+  const directory = new RuntimeDirectory({
+    settings: OFF,
+    waitMs: 40,
+    stateSources: [],
+    findPlaces: () => Promise.resolve(foundOf([], left)),
+    listener: { changed: () => {}, state: () => {}, usersLeftOut: (users) => told.push(users) },
+  });
+  t.after(() => directory.close());
+  for (left of [0, 3, 7, 2]) await directory.discover();
+  assert.equal(directory.counts.runtime_users_left_out, 7);
+  assert.deepEqual(told, [3]);
+});
+
+test("one user's groups hold a quarter of the places, and are counted; others go on", async (t) => {
+  const released = Promise.withResolvers<null>();
+  const asking: string[] = [];
+  const source = new TestSource('podman', ({ id, cgroupPath }) => {
+    asking.push(id);
+    return cgroupPath.startsWith('/user.slice') ? released.promise : Promise.resolve(metadata('web', id));
+  });
+  const { directory } = directoryOf(t, [source], 1000);
+  await directory.discover();
+  const users = Array.from({ length: 100 }, (_, index) =>
+    directory.find(
+      { id: String(index), cgroupPath: `/user.slice/user-1000.slice/user@1000.service/${index}.scope` },
+      'podman',
+    ),
+  );
+  assert.equal((await directory.find(ASKED, 'podman'))?.name, 'web');
+  assert.deepEqual(asking, ['0', '1', '2', '3', ID]);
+  assert.equal(directory.counts.runtime_lookups_held, 96);
+  const other = { id: 'other', cgroupPath: '/user.slice/user-1001.slice/user@1001.service/other.scope' };
+  const others = directory.find(other, 'podman');
+  assert.equal((await directory.find(ASKED, 'podman'))?.name, 'web');
+  assert.ok(asking.includes('other'), 'another user has places of their own');
+  released.resolve(null);
+  assert.deepEqual(new Set(await Promise.all([...users, others])), new Set([null]));
+  assert.equal(new Set(asking).size, 102, 'each was asked about in its turn');
+});
+
 test('1,000 look-ups at once ask 16 at a time', async (t) => {
   let [now, most] = [0, 0];
   const source = new TestSource('docker', async ({ id }) => {
@@ -267,12 +379,13 @@ test('a socket that appears while a container is being asked about is found, and
     settings: OFF,
     waitMs: LONG_MS,
     findPlaces: () =>
-      Promise.resolve(
-        places.map((path) => ({
+      Promise.resolve({
+        places: places.map((path) => ({
           key: `docker ${path}`,
           make: () => new EngineSource({ engine: 'docker', path, ownerUid: null }),
         })),
-      ),
+        usersLeftOut: 0,
+      }),
     listener: { changed: () => {}, state: () => {} },
   });
   t.after(() => directory.close());

@@ -5,6 +5,7 @@ import protobuf from 'protobufjs';
 import { encodeResource } from '../../src/encode/resource.ts';
 import { COUNTER_BLOCK_BYTES, readCounters } from '../../src/model/counters.ts';
 import type { FromPump, ToPump } from '../../src/model/pump-messages.ts';
+import { samplingBlockBytes } from '../../src/model/sampling-words.ts';
 import { slotCountBytes } from '../../src/model/slot-counts.ts';
 import { createTestRing, eventfd, pairRecord, wake } from '../helpers/ring-memory.ts';
 
@@ -29,6 +30,7 @@ test('the worker turns records of an unknown scope into a sealed request once th
       eventFd,
       counters,
       slotCounts: new SharedArrayBuffer(slotCountBytes(65)),
+      sampling: new SharedArrayBuffer(samplingBlockBytes(65)),
       bootIdLo: 1,
       bootIdHi: 2,
       requestBytesMax: 1 << 20,
@@ -51,6 +53,7 @@ test('the worker turns records of an unknown scope into a sealed request once th
     wake(eventFd);
   };
   const requests: Uint8Array[] = [];
+  let drained = 0;
   const done = new Promise<void>((resolve, reject) => {
     worker.on('error', reject);
     worker.on('message', (message: FromPump) => {
@@ -69,8 +72,12 @@ test('the worker turns records of an unknown scope into a sealed request once th
           type: 'scope',
           verdict: { scopeLo: message.scopeLo, scopeHi: message.scopeHi, verdict: 'trace', slot: 5 },
         });
+        // Two callers may wait for the same drain.
+        send({ type: 'drain' });
+        send({ type: 'drain' });
         send({ type: 'stop' });
       }
+      if (message.type === 'drained') drained += 1;
       if (message.type === 'stopped') resolve();
     });
   });
@@ -83,6 +90,7 @@ test('the worker turns records of an unknown scope into a sealed request once th
     }),
   );
   await done;
+  assert.equal(drained, 2);
   const values = readCounters(new Float64Array(counters));
   assert.deepEqual(
     [values.records_read, values.spans_encoded, values.record_invalid, values.waiting],

@@ -6,7 +6,7 @@ import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
-import { askControl, openTail } from '../../src/telemetry/control-client.ts';
+import { askControl, askLines, openTail } from '../../src/telemetry/control-client.ts';
 import type { TailMessage } from '../../src/telemetry/control-protocol.ts';
 import { CLIENTS_MAX, ControlServer } from '../../src/telemetry/control-server.ts';
 import { encodeRequest } from '../unit/telemetry-otlp-bytes.ts';
@@ -25,12 +25,35 @@ afterEach(async () => {
   rmSync(folder, { recursive: true });
 });
 
+/** Of the endless answer: the lines that were asked for, and who is told that it was ended. */
+let pulled = 0;
+let ended = (): void => {};
+
 async function listen(options: { idleDeadlineMs?: number; rowsPerSecondMax?: number } = {}) {
   const server = await ControlServer.listen({
     path,
     handlers: {
       status: () => ({ version: '1' }),
       slow: async () => new Promise(() => {}),
+      lines: async function* () {
+        yield [1];
+        yield [2, 3];
+        return { files: 3 };
+      },
+      breaking: async function* () {
+        yield [1];
+        throw new Error('the iterator ended');
+      },
+      many: async function* () {
+        try {
+          for (;;) {
+            pulled += 1;
+            yield 'x'.repeat(64 * 1024);
+          }
+        } finally {
+          ended();
+        }
+      },
       broken: () => {
         throw new Error('no such thing');
       },
@@ -210,4 +233,42 @@ test('damaged bytes are a warning, not a crash', async () => {
   const { value } = await stream.next();
   assert.equal((value as Extract<TailMessage, { type: 'rows' }>).rows[0].path, '/after');
   end.abort();
+});
+
+test('an answer of many lines comes whole, and its last line is what ends it', async () => {
+  await listen();
+  const lines: unknown[] = [];
+  const total = await askLines(path, { command: 'lines' }, (line) => lines.push(line));
+  assert.deepEqual(lines, [[1], [2, 3]]);
+  assert.deepEqual(total, { files: 3 });
+});
+
+test('an answer that breaks off is an error, whatever came before', async () => {
+  await listen();
+  await assert.rejects(
+    askLines(path, { command: 'breaking' }, () => {}),
+    { code: 'refused', message: /the iterator ended/ },
+  );
+});
+
+test('a client that reads nothing gets no more lines, and the answer ends when it is given up', async () => {
+  await listen({ idleDeadlineMs: 300 });
+  pulled = 0;
+  const isEnded = new Promise<void>((resolve) => (ended = resolve));
+  const socket = connect(path);
+  socket.write('{"command":"many"}\n');
+  socket.pause();
+  await isEnded;
+  assert.ok(pulled < 64, `${pulled} lines of 64 KiB were asked for`);
+  socket.destroy();
+});
+
+test('a client that goes away in the middle ends the answer', async () => {
+  await listen();
+  const isEnded = new Promise<void>((resolve) => (ended = resolve));
+  const socket = connect(path);
+  socket.write('{"command":"many"}\n');
+  await once(socket, 'data');
+  socket.destroy();
+  await isEnded;
 });

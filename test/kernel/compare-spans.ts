@@ -12,6 +12,9 @@ export interface SeenSpan {
   readonly resource: Readonly<Record<string, unknown>>;
   /** 2 is ERROR. */
   readonly statusCode: number;
+  readonly traceId: string;
+  readonly traceState: string;
+  readonly flags: number;
 }
 
 /** Reason: fdspan measures wall minus boot time at another moment, and the wall clock is slewed meanwhile. */

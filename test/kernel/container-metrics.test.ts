@@ -1,7 +1,20 @@
 // What is counted for each container, against what its processes did: by the workload's own totals and clock.
 import assert from 'node:assert/strict';
+import { statSync } from 'node:fs';
+import { constants } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { test, type TestContext } from 'node:test';
+import { NOTHING_WANTED } from '../../src/bpf/live-filters.ts';
+import { Tracer } from '../../src/bpf/tracer.ts';
+import type { CountedContainer } from '../../src/model/container-counts.ts';
+import {
+  EARLY_METRICS,
+  VERDICT_DENY,
+  VERDICT_SLOT_SHIFT,
+  VERDICT_TRACE,
+  VERDICT_UNJUDGED,
+} from '../../src/model/record-layout.ts';
+import { TracedContainers } from '../../src/traced-containers.ts';
 import { makeContainerGroup, type ContainerGroup } from '../helpers/cgroup.ts';
 import { startCollector, whyNoKernelTests, type Collector } from '../helpers/collector-process.ts';
 import { startEngineLookalike } from '../helpers/engine-lookalike.ts';
@@ -211,8 +224,8 @@ test(
     );
     const isSent = (group: ContainerGroup): boolean => pointsOf(scene, group, 'fdspan.file.opens').length > 0;
     await until(
-      () => isSent(traced),
-      () => 'the container is judged and sent',
+      () => isSent(traced) && isSent(late[0]),
+      () => 'the containers are judged and sent',
     );
     const { counters } = await scene.collector.stop();
     assertCounted(scene, traced, results[0]);
@@ -234,4 +247,161 @@ test('a container that ends between two turns is sent with its last numbers', { 
   await runIn(t, other, 'counted-opens', 3);
   await scene.collector.stop();
   assertCounted(scene, short, result);
+});
+
+/** The kernel side without the collector: slots and verdicts are the test's to choose. */
+function loadCounting(t: TestContext): { tracer: Tracer; traced: TracedContainers } {
+  const tracer = new Tracer({
+    reads: 'auto',
+    btfPath: null,
+    ringBytes: 4096,
+    openFilesMax: 1024,
+    pidMax: 4_194_304,
+    isSelfTraced: false,
+    hostMountNamespace: 0,
+    hostPidNamespace: 0,
+    filters: { ...NOTHING_WANTED, fileTypes: [8] },
+    scopeBy: 'cgroup',
+    byCgroup2: true,
+    cgroup1Controller: null,
+    isHostTraced: false,
+    isRuntimePhaseTraced: true,
+    containersMax: 64,
+    traceGroupBy: 'process',
+    sliceNs: 15_000_000_000n,
+    sliceOpensMax: 1000,
+    metrics: { slotsMax: 3, durationBoundsNs: [1n], failureErrnos: [constants.errno.ENOENT] },
+  });
+  t.after(() => tracer.close());
+  tracer.attachCalls();
+  return { tracer, traced: new TracedContainers(tracer.containerCounts, null) };
+}
+
+function scopeOf({ folder }: ContainerGroup): bigint {
+  return statSync(folder, { bigint: true }).ino;
+}
+
+/** Of struct container_metrics in bpf/record.h: opens to read, and failures by ENOENT. */
+function readsAndMissing({ attributes, counts }: CountedContainer): readonly [unknown, number, number] {
+  return [attributes.id, counts[0], counts[8 + 1]];
+}
+
+test('the next container of a slot begins at 0', { skip }, async (t) => {
+  const { tracer, traced } = loadCounting(t);
+  const groups = makeGroups(t, 2);
+  const runAs = async (index: number, count: number): Promise<void> => {
+    const scope = scopeOf(groups[index]);
+    traced.changed(1, { id: index });
+    tracer.judge(scope, scope, VERDICT_TRACE | (1 << VERDICT_SLOT_SHIFT), false);
+    traced.judged(scope, 'trace', 1);
+    await runIn(t, groups[index], 'counted-opens', count);
+  };
+  await runAs(0, 29);
+  assert.deepEqual((await traced.look()).map(readsAndMissing), [[0, 3 * 29, 5 * 29]]);
+  tracer.forget(scopeOf(groups[0]));
+  traced.gone(1);
+  await runAs(1, 5);
+  assert.deepEqual((await traced.look()).map(readsAndMissing), [
+    [0, 3 * 29, 5 * 29],
+    [1, 3 * 5, 5 * 5],
+  ]);
+  assert.deepEqual((await traced.look()).map(readsAndMissing), [[1, 3 * 5, 5 * 5]], 'once');
+  tracer.detach();
+});
+
+test(
+  'what is counted without a verdict is added once it is old enough, or forgotten',
+  { skip },
+  async (t) => {
+    const { tracer, traced } = loadCounting(t);
+    const groups = makeGroups(t, 3);
+    const scopes = groups.map(scopeOf);
+    for (const scope of scopes) tracer.judge(scope, scope, VERDICT_UNJUDGED, false);
+    for (const [index, group] of groups.entries()) await runIn(t, group, 'counted-opens', index + 1);
+    const early = (): ReadonlySet<bigint> => new Set(tracer.containerCounts!.earlyScopes());
+    assert.deepEqual(early(), new Set(scopes));
+    traced.changed(1, { id: 'judged' });
+    tracer.judge(scopes[0], scopes[0], VERDICT_TRACE | (1 << VERDICT_SLOT_SHIFT), false);
+    traced.judged(scopes[0], 'trace', 1);
+    tracer.judge(scopes[1], scopes[1], VERDICT_DENY, false);
+    traced.judged(scopes[1], 'deny');
+    await runIn(t, groups[0], 'counted-opens', 10);
+    assert.deepEqual((await traced.look()).map(readsAndMissing), [['judged', 3 * 10, 5 * 10]]);
+    traced.tick();
+    assert.equal(early().size, 3, 'a program may count there still');
+    traced.tick();
+    assert.deepEqual(early(), new Set([scopes[2]]));
+    assert.deepEqual((await traced.look()).map(readsAndMissing), [['judged', 3 * 11, 5 * 11]]);
+    for (let second = 0; second < 118; second += 1) traced.tick();
+    assert.deepEqual(early(), new Set([scopes[2]]), 'its runtime may be asked still');
+    for (let second = 0; second < 3; second += 1) traced.tick();
+    assert.deepEqual(early(), new Set(), 'nobody judges it');
+    tracer.detach();
+  },
+);
+
+test(
+  'more scopes without a verdict than there are places are counted as metrics_missed',
+  { skip },
+  async (t) => {
+    const { tracer } = loadCounting(t);
+    const [group] = makeGroups(t, 1);
+    const scope = scopeOf(group);
+    // Scopes that no group has: the group's container is another one at each step.
+    const containers = Array.from({ length: EARLY_METRICS + 1 }, (_, index) => BigInt(index + 1) << 40n);
+    const workload = await startIn(t, group, { scenario: 'steps', count: containers.length });
+    for (const [index, container] of containers.entries()) {
+      tracer.judge(container, container, VERDICT_UNJUDGED, false);
+      tracer.judge(scope, container, VERDICT_UNJUDGED, false);
+      workload.go();
+      await workload.line(`step-${index + 1}`);
+    }
+    await workload.finished();
+    assert.equal(tracer.containerCounts!.earlyScopes().length, EARLY_METRICS);
+    assert.equal(tracer.counters.read()['metrics_missed'], 2, 'an open and its end');
+    tracer.detach();
+  },
+);
+
+test('a group inside a container counts for the container', { skip }, async (t) => {
+  const [group] = makeGroups(t, 1);
+  const scene = await collect(t, [group]);
+  const result = await runIn(t, group.nest('inner'), 'counted-opens', 2);
+  await scene.collector.stop();
+  assertCounted(scene, group, result);
+});
+
+test('what belongs to no container is counted for the host, when the host is traced', { skip }, async (t) => {
+  const [group] = makeGroups(t, 1);
+  const scene = await collect(t, [group], { 'scope.host': 'true', 'files.include': '["**/counted-0"]' });
+  const plain = makeContainerGroup('v2', false);
+  t.after(() => plain.remove());
+  const { lines } = await runIn(t, plain, 'counted-opens', 1009);
+  await scene.collector.stop();
+  const own = scene.backend.metrics.filter(({ resource }) => resource['container.id'] === undefined);
+  const { points, resource } = own.at(-1)!;
+  assert.ok(resource['host.name'].length > 0);
+  const { opens, failures } = lines.find((line) => 'opens' in line) as any;
+  const named = (wanted: string): Point[] => points.filter(({ name }) => name === wanted);
+  assert.deepEqual(byAttribute(named('fdspan.file.opens'), 'fdspan.access'), opens);
+  // The host fails at other things too; the errno that seccomp makes up is the workload's.
+  const counted = byAttribute(named('fdspan.file.open.failures'), 'error.type');
+  for (const name of ['EISDIR', '_OTHER'])
+    assert.ok(counted[name] >= failures[name], JSON.stringify({ counted, failures }));
+});
+
+test('opens that a path filter leaves out are not counted, and failures are', { skip }, async (t) => {
+  const [group] = makeGroups(t, 1);
+  const scene = await collect(t, [group], { 'files.exclude': '["**/counted-0"]' });
+  const { lines } = await runIn(t, group, 'counted-opens', 3);
+  await runIn(t, group, 'plain-closes', 5);
+  await scene.collector.stop();
+  const { failures } = lines.find((line) => 'opens' in line) as any;
+  const opens = byAttribute(pointsOf(scene, group, 'fdspan.file.opens'), 'fdspan.access');
+  assert.equal(
+    Object.values(opens).reduce((sum, value) => sum + value),
+    2 * 5,
+    'two descriptors a file',
+  );
+  assert.deepEqual(byAttribute(pointsOf(scene, group, 'fdspan.file.open.failures'), 'error.type'), failures);
 });

@@ -58,6 +58,12 @@ test(
     const expected = result.workload.expected.map((span) => ({ ...span, isAdopted: false }));
     assertSameSpans(expected, whole, result);
     for (const [path, reports] of reportsByPath(result.spans)) {
+      for (const span of reports)
+        assert.equal(
+          numberOf(span, 'fdspan.held.duration_ns'),
+          Number(span.endUnixNs - reports[0].startUnixNs),
+          'each tells for how long the file is open',
+        );
       const own = whole.find(({ attributes }) => attributes['file.path'] === path)!;
       assert.equal(
         reports[0].startUnixNs / 1_000_000n,
@@ -76,3 +82,40 @@ test(
     }
   },
 );
+
+test(
+  'more reports than the ring holds are made one after the other, each once, and what had no place is counted',
+  { skip },
+  async () => {
+    const files = 3001;
+    const set = {
+      'limits.ring': '64KiB',
+      'spans.held.after': '300ms',
+      'spans.held.every': '0',
+      'limits.metadata_wait': '0',
+    };
+    const result = await tracedRun({ scenario: 'hold', count: files, set }, async ({ workload, ...run }) => {
+      workload.go();
+      await workload.line('holding');
+      const reported = (): number => run.spans().filter(isHeld).length;
+      await until(
+        () => reported() >= files,
+        () => `${reported()} reports came`,
+      );
+    });
+    const held = result.spans.filter(isHeld);
+    assert.equal(
+      new Set(held.map((span) => `${numberOf(span, 'process.pid')}/${numberOf(span, 'fdspan.fd')}`)).size,
+      files,
+    );
+    assert.equal(held.length, files);
+    assert.equal(result.counters.held_spans_sent, files);
+    assert.ok(result.counters.held_ring_full > 0, 'the ring was full');
+  },
+);
+
+test('spans.held.after 0 makes no report', { skip }, async () => {
+  const set = { 'spans.held.after': '0', 'spans.held.every': '100ms' };
+  const result = await tracedRun({ scenario: 'adopted', count: 7, set });
+  assert.equal(result.counters.held_spans_sent, 0);
+});

@@ -29,7 +29,8 @@ interface Bench {
   readonly rows: () => Promise<readonly Row[]>;
   /** Opens and closes OPENS files in each container. */
   readonly open: () => Promise<void>;
-  readonly spansOf: (id: string) => number;
+  /** Spans of a container, of the files that `open` opens unless another part of their path is given. */
+  readonly spansOf: (id: string, part?: string) => number;
 }
 
 async function startBench(t: TestContext, textOf: (ids: readonly string[]) => string): Promise<Bench> {
@@ -64,11 +65,10 @@ async function startBench(t: TestContext, textOf: (ids: readonly string[]) => st
       await workload.end();
     }
   };
-  const spansOf = (id: string): number =>
+  const spansOf = (id: string, part = '/burst-'): number =>
     receiver.spans.filter(
       ({ span, resource }) =>
-        resource.attributes['container.id'] === id &&
-        (span.attributes['file.path'] as string).includes('/burst-'),
+        resource.attributes['container.id'] === id && (span.attributes['file.path'] as string).includes(part),
     ).length;
   return { collector, ids, groups, file, rows, open, spansOf };
 }
@@ -104,7 +104,11 @@ test('SIGHUP changes which running containers are traced, both ways', { skip }, 
   assert.equal(after.get(ids[1])?.rule, 'allow[0]');
   await open();
   await collector.stop();
-  assert.deepEqual(ids.map(spansOf), [OPENS, OPENS], 'each was traced while it was allowed, and only then');
+  assert.deepEqual(
+    ids.map((id) => spansOf(id)),
+    [OPENS, OPENS],
+    'each was traced while it was allowed, and only then',
+  );
 });
 
 test('a process that ran before it was allowed is traced from the reload on', { skip }, async (t) => {
@@ -156,5 +160,44 @@ test('a configuration that is wrong is refused whole, and the old one stays', { 
   await said(collector, 'some changes of the configuration need a restart', 1);
   await open();
   await collector.stop();
-  assert.deepEqual(ids.map(spansOf), [OPENS, 0]);
+  assert.deepEqual(
+    ids.map((id) => spansOf(id)),
+    [OPENS, 0],
+  );
+});
+
+test('SIGHUP changes sampling between two opens: what is open keeps its decision', { skip }, async (t) => {
+  const textOf = (ratio: number, ids: readonly string[]): string =>
+    `containers: {allow: [{id: ${ids[0]}}, {id: ${ids[1]}}]}\n` +
+    `sampling: {ratio: ${ratio}, keep: [], rules: [{container: {id: ${ids[1]}}, ratio: ${1 - ratio}}]}\n`;
+  const { collector, ids, file, groups, rows, open, spansOf } = await startBench(t, (all) => textOf(1, all));
+  // A container is judged once its first process is known: until then the pump draws, when the file has ended.
+  await open();
+  const judged = async (): Promise<boolean> => (await rows()).every(({ verdict }) => verdict === 'trace');
+  while (!(await judged()));
+  const workloads = await Promise.all(
+    groups.map(({ procsFile }) => startWorkload({ scenario: 'hold', count: OPENS, procsFiles: [procsFile] })),
+  );
+  for (const workload of workloads) {
+    t.after(() => workload.end());
+    workload.go();
+    await workload.line('holding');
+  }
+  writeFileSync(file, textOf(0, ids));
+  process.kill(collector.pid, 'SIGHUP');
+  await said(collector, 'configuration reloaded', 1);
+  for (const workload of workloads) {
+    workload.go();
+    await workload.finished();
+  }
+  await open();
+  const { counters } = await collector.stop();
+  assert.deepEqual(
+    ids.map((id) => [spansOf(id, '/held-'), spansOf(id)]),
+    [
+      [OPENS, OPENS],
+      [0, OPENS],
+    ],
+    `by the ratio at their open, of the container without a rule and of the one with it: ${JSON.stringify(counters)}`,
+  );
 });

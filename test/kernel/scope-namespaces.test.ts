@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { test, type TestContext } from 'node:test';
-import { hostNamespace } from '../../src/bpf/host-namespace.ts';
+import { findHostNamespaces } from '../../src/bpf/host-namespace.ts';
 import { Tracer } from '../../src/bpf/tracer.ts';
 import { NOTHING_WANTED } from '../../src/bpf/live-filters.ts';
 import { makeContainerGroup } from '../helpers/cgroup.ts';
@@ -192,14 +192,14 @@ test('the list of namespaces that any task is in is that of /proc', { skip }, as
       procsFiles: [],
       isIsolated: true,
     });
-    const hostNamespaces = { mnt: await hostNamespace('mnt'), pid: await hostNamespace('pid') };
+    const hostNamespaces = await findHostNamespaces(null);
     const tracer = new Tracer({
       reads: 'auto',
       btfPath: null,
       ringBytes: 4096,
       openFilesMax: 64,
       pidMax: 4096,
-      selfPid: process.pid,
+      isSelfTraced: false,
       hostMountNamespace: hostNamespaces.mnt,
       hostPidNamespace: hostNamespaces.pid,
       filters: NOTHING_WANTED,
@@ -208,6 +208,7 @@ test('the list of namespaces that any task is in is that of /proc', { skip }, as
       cgroup1Controller: null,
       isHostTraced: false,
       isRuntimePhaseTraced: false,
+      containersMax: 64,
       traceGroupBy: 'process',
       sliceNs: 15_000_000_000n,
       sliceOpensMax: 1000,

@@ -36,7 +36,7 @@ function loadTracer(context: TestContext, options: Partial<TracerOptions> = {}):
     ringBytes: 4096,
     openFilesMax: 64,
     pidMax: 4096,
-    selfPid: process.pid,
+    isSelfTraced: false,
     hostMountNamespace: 0,
     hostPidNamespace: 0,
     filters: { ...NOTHING_WANTED, fileTypes: [8] },
@@ -45,6 +45,7 @@ function loadTracer(context: TestContext, options: Partial<TracerOptions> = {}):
     cgroup1Controller: null,
     isHostTraced: false,
     isRuntimePhaseTraced: false,
+    containersMax: 64,
     traceGroupBy: 'process',
     sliceNs: 15_000_000_000n,
     sliceOpensMax: 1000,
@@ -139,7 +140,7 @@ test(
       await group.remove();
     });
     const tracer = loadTracer(context, {
-      selfPid: 0,
+      isSelfTraced: true,
       filters: { ...NOTHING_WANTED, fileTypes: [4, 8] },
       isRuntimePhaseTraced: true,
     });

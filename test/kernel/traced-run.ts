@@ -26,6 +26,7 @@ export interface RunOptions {
   readonly containerIds?: readonly string[];
   /** The workload has namespaces of its own, and its group is no container's. */
   readonly isIsolated?: boolean;
+  readonly arguments?: readonly string[];
 }
 
 /** What is there while a run is going on. */
@@ -130,6 +131,9 @@ export function readSpan(received: Received): SeenSpan {
     attributes: plain(span.attributes),
     resource: plain('attributes' in resource ? resource.attributes : resource),
     statusCode: Number((span.status as { code?: number } | null | undefined)?.code ?? 0),
+    traceId: span.traceId,
+    traceState: span.traceState,
+    flags: span.flags,
   };
 }
 

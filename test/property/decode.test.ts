@@ -118,7 +118,7 @@ function expectedKind(bytes: Uint8Array): number {
     return pathBytes <= 1024 && 32 + pathBytes <= bytes.length ? KINDS.created : 0;
   }
   if (bytes[0] === KINDS.removed && bytes.length >= 16) return KINDS.removed;
-  if (bytes[0] === KINDS.slice && bytes.length >= 56) return KINDS.slice;
+  if (bytes[0] === KINDS.slice && bytes.length >= 64) return KINDS.slice;
   const isProcess = bytes[0] === KINDS.described || bytes[0] === KINDS.met;
   return isProcess && bytes.length >= 136 ? bytes[0] : 0;
 }

@@ -66,7 +66,7 @@ const path = fc.oneof(
 // Few, so that one execution opens several files.
 const execution = fc.constantFrom(1n, 7n, 2n ** 40n, 2n ** 64n - 1n);
 const pair: fc.Arbitrary<Pair> = fc.record({
-  reason: fc.nat({ max: 7 }),
+  reason: fc.nat({ max: 8 }),
   flags: fc.nat({ max: 63 }),
   executable: bytesOf(255, 6),
   path,
@@ -76,6 +76,7 @@ const pair: fc.Arbitrary<Pair> = fc.record({
   openDurationNs: u64,
   inode: u64,
   sizeBytes: u64,
+  io: fc.record({ readBytes: u64, writtenBytes: u64, reads: u32, writes: u32 }),
   tid: u32,
   vpid: u32,
   parentPid: u32,
@@ -116,7 +117,10 @@ interface Expected {
   readonly index: number;
 }
 
-type Limits = Pick<RequestOptions, 'requestBytesMax' | 'requestSpansMax' | 'spanNamesMax' | 'spanName'>;
+type Limits = Pick<
+  RequestOptions,
+  'requestBytesMax' | 'requestSpansMax' | 'spanNamesMax' | 'spanName' | 'hasIoTotals'
+>;
 
 function encode(
   steps: readonly Step[],
@@ -191,7 +195,7 @@ function encode(
     assert.equal(request.add(cursor, taken.slot, trace), container !== undefined);
     if (container === undefined) return;
     const { version, namespaces, names } = container;
-    const span = spanOf(taken.pair, { level, offsetNs, namespaces, names });
+    const span = spanOf(taken.pair, { level, hasIoTotals: limits.hasIoTotals, offsetNs, namespaces, names });
     expected.push({ slot: taken.slot, version, pair: taken.pair, span, index });
   });
   if (request.spanCount > 0) seal();
@@ -256,6 +260,7 @@ for (const level of ['lean', 'standard', 'full'] as const)
           requestSpansMax: fc.integer({ min: 2, max: 24 }),
           spanNamesMax: fc.integer({ min: 1, max: 5 }),
           spanName: fc.constantFrom<Limits['spanName'][]>('template', 'template', 'template', 'operation'),
+          hasIoTotals: fc.boolean(),
         }),
         (steps, offsetNs, limits) => {
           const { requests, expected } = encode(steps, level, offsetNs, limits);

@@ -23,12 +23,12 @@ function setKeys(origins: ReadonlyMap<string, string>): number {
 }
 
 test('each example of the document is a right configuration', () => {
-  assert.equal(examples.length, 5);
+  assert.equal(examples.length, 6);
   for (const text of examples) {
     const { origins } = load(text, { checks: STAGE_CHECKS });
     assert.ok(setKeys(origins) >= 2, text);
   }
-  const { config } = load(examples[4]);
+  const { config } = load(examples[5]);
   assert.deepEqual(config.resource, { 'deployment.environment.name': 'edge', 'service.version': '1.10' });
 });
 
@@ -63,7 +63,7 @@ test('the documents name no key and no variable that does not exist', () => {
   for (const { path, text } of documents) {
     const sections = [...new Set(Object.keys(KEYS).map((key) => key.split('.')[0]))].join('|');
     const named = [
-      ...text.matchAll(new RegExp(`(?<![/\\w])((?:${sections})(?:\\.[a-z_]+)+)\\b(?!/)`, 'g')),
+      ...text.matchAll(new RegExp(`(?<![-/\\w])((?:${sections})(?:\\.[a-z_]+)+)\\b(?!/)`, 'g')),
     ].map(([key]) => key);
     for (const key of named) assert.ok(Object.hasOwn(KEYS, key) || isSection(key), `${path}: ${key}`);
     for (const [name] of text.matchAll(/\bFDSPAN_[A-Z0-9_]+/g)) {

@@ -1,5 +1,6 @@
 // How values are written, whichever source they come from.
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { test } from 'node:test';
 import { load, problemsOf } from '../helpers/config.ts';
 
@@ -43,6 +44,35 @@ test('durations have a unit, and only those that may be none are 0', () => {
   assertRefused('export.timeout', '10', /a duration such as/);
   assertRefused('export.timeout', '-1s', /a duration such as/);
   assertRefused('spans.min_duration', '25h', /from 0ms to 24h$/);
+});
+
+test('users are numbers, ranges, or names of this host', () => {
+  const ids = [
+    { first: 0, last: 0 },
+    { first: 1000, last: 1999 },
+    { first: 4294967294, last: 4294967294 },
+  ];
+  assertUsed('processes.users', '[0, 1000-1999, 4294967294]', 'processes.users', ids);
+  const nobody = Number(execFileSync('id', ['-u', 'nobody'], { encoding: 'utf8' }));
+  assertUsed('processes.users', '[nobody]', 'processes.users', [{ first: nobody, last: nobody }]);
+  assertUsed('processes.users', '[]', 'processes.users', []);
+  assertRefused('processes.users', '[4294967295]', /users\[0\]: .* must be a number of at most 4294967294$/);
+  assertRefused('processes.users', '[0, 9-1]', /users\[1\]: "9-1" must be a range/);
+  assertRefused('processes.users', '["a b"]', /users\[0\]: "a b" must be the name of a user, a number/);
+  assertRefused('processes.users', '[no-such-user]', /"no-such-user" isn't a user of \/etc\/passwd/);
+  const many = Array.from({ length: 33 }, (_, at) => at);
+  assertRefused('processes.users', JSON.stringify(many), /a list of at most 32 users/);
+});
+
+test('accesses are those of fdspan.access', () => {
+  assertUsed('files.access', '[read, write, read_write, path, none]', 'files.access', [
+    'read',
+    'write',
+    'read_write',
+    'path',
+    'none',
+  ]);
+  assertRefused('files.access', '[append]', /access\[0\]: "append" must be one of read, write/);
 });
 
 test('numbers are written as in YAML', () => {

@@ -5,7 +5,11 @@ import type { ContainerPath } from '../../src/containers/cgroup-path.ts';
 import { ContainerRegistry } from '../../src/containers/registry.ts';
 import type { RegistryOptions } from '../../src/containers/registry-options.ts';
 import { compileRules, type ContainerRule } from '../../src/containers/rules.ts';
-import type { ContainerMetadata } from '../../src/containers/runtimes/runtime-source.ts';
+import {
+  boundLabels,
+  LABEL_BYTES_MAX,
+  type ContainerMetadata,
+} from '../../src/containers/runtimes/runtime-source.ts';
 import { scopeOfCgroup } from '../../src/containers/scope.ts';
 
 const A = 'a1'.repeat(32);
@@ -26,6 +30,7 @@ function rulesOf(allow: ContainerRule[], deny: ContainerRule[]) {
 function registryWith(options: Partial<RegistryOptions> = {}) {
   const calls: string[] = [];
   const resources: Record<string, unknown>[] = [];
+  const dropped: number[] = [];
   const asked: Asked[] = [];
   const registry = new ContainerRegistry({
     ...rulesOf([], []),
@@ -33,8 +38,9 @@ function registryWith(options: Partial<RegistryOptions> = {}) {
     keepAfterExitMs: 10_000,
     hostAttributes: {},
     distroVersion: '0.1.0',
-    encodeResource: (attributes) => {
+    encodeResource: (attributes, droppedCount) => {
       resources.push(attributes);
+      dropped.push(droppedCount);
       return new Uint8Array(1);
     },
     findMetadata: ({ id }, runtime, isThere) =>
@@ -56,7 +62,7 @@ function registryWith(options: Partial<RegistryOptions> = {}) {
     asked.shift()?.answer(metadata);
     await registry.settled();
   };
-  return { registry, resources, asked, found, answer, take: () => calls.splice(0) };
+  return { registry, resources, dropped, asked, found, answer, take: () => calls.splice(0) };
 }
 
 const named = (name: string, id = A): ContainerMetadata => ({ id, runtimeName: 'docker', name });
@@ -229,6 +235,60 @@ test('a reload changes the verdicts that the new rules change, and tells the oth
   assert.deepEqual(take(), ['containerGone 1', 'scope 5 deny 0', 'container 2', 'scope 6 trace 2']);
   registry.reload(rulesOf([], [{ name: 'web' }]));
   assert.deepEqual(take(), ['container 2'], 'the denied one is told nothing');
+});
+
+test('a second reload while a container is still asked about judges it by what its runtime tells', async () => {
+  const { found, answer, take, registry, asked } = registryWith(rulesOf([], [{ id: A }]));
+  found(5, `/docker/${A}`);
+  assert.deepEqual(take(), ['scope 5 deny 0'], 'denied by its group alone: nobody is asked');
+  registry.reload(rulesOf([], []));
+  registry.reload(rulesOf([], [{ name: 'secret' }]));
+  assert.equal(asked.length, 1, 'it is asked about once');
+  assert.deepEqual(take(), [], 'it stays denied until its runtime answers');
+  await answer(named('secret'));
+  assert.deepEqual(take(), []);
+  registry.reload(rulesOf([], []));
+  assert.deepEqual(take(), ['container 1', 'scope 5 trace 1']);
+});
+
+test('a reload that denies a container by its group does not wait for its runtime', async () => {
+  const { found, answer, take, registry } = registryWith(rulesOf([], [{ id: A }]));
+  found(5, `/docker/${A}`);
+  registry.reload(rulesOf([], []));
+  registry.reload(rulesOf([], [{ id: A }]));
+  await answer(named('web'));
+  assert.deepEqual(take(), ['scope 5 deny 0']);
+});
+
+test('labels that found no room are counted as dropped attributes, if they are wanted', async () => {
+  const labels = boundLabels({ first: 'x'.repeat(LABEL_BYTES_MAX), 'app.a': '1', 'app.b': '2', other: '3' });
+  for (const [wanted, count] of [
+    [() => true, 4],
+    [(key: string) => key.startsWith('app.'), 2],
+    [() => false, 0],
+  ] as const) {
+    const { found, answer, dropped } = registryWith({ isLabelWanted: wanted });
+    found(5, `/docker/${A}`);
+    await answer({ ...named('web'), labels });
+    assert.deepEqual(dropped, [count]);
+  }
+});
+
+test('news of a source that knows less replace nothing', async () => {
+  const { found, answer, resources, registry } = registryWith();
+  const told = (name: string, toldBy: string): ContainerMetadata => ({
+    id: A,
+    runtimeName: 'containerd',
+    name,
+    toldBy,
+  });
+  found(5, `/k8s.io/${A}`);
+  await answer(told('by cri', 'cri'));
+  registry.metadataChanged(told('by containerd', 'containerd'));
+  registry.metadataChanged(told('by state', 'containerd state'));
+  assert.equal(resources.at(-1)?.['container.name'], 'by cri');
+  registry.metadataChanged(told('by cri again', 'cri'));
+  assert.equal(resources.at(-1)?.['container.name'], 'by cri again');
 });
 
 test('an unjudged container is judged by the rules of the reload', async () => {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { checkRecord } from '../../src/decode/check-record.ts';
 import { LiveTraces } from '../../src/group/live-traces.ts';
-import { LIVE_TRACES_MAX } from '../../src/group/trace-table.ts';
+import { LIVE_TRACES_MAX } from '../../src/group/live-traces.ts';
 import { RecordCursor } from '../../src/model/record-cursor.ts';
 import * as layout from '../../src/model/record-layout.ts';
 import { TraceCursor } from '../../src/model/trace-cursor.ts';

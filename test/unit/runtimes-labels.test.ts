@@ -5,6 +5,7 @@ import { nameOf } from '../../src/containers/runtimes/fields.ts';
 import { mergeLabels } from '../../src/containers/runtimes/labels.ts';
 import {
   boundLabels,
+  droppedLabels,
   LABEL_BYTES_MAX,
   NAME_BYTES_MAX,
 } from '../../src/containers/runtimes/runtime-source.ts';
@@ -59,4 +60,27 @@ test("a container's own label beats its pod's, and both beat annotations, of whi
   for (const odd of [undefined, null, 7, 'text', ['resource.opentelemetry.io/x']]) {
     assert.deepEqual([...mergeLabels([odd], odd)], []);
   }
+});
+
+const big = (count: number): Record<string, string> =>
+  Object.fromEntries(Array.from({ length: count }, (_, i) => [`key-${i}`, 'v'.repeat(1000)]));
+
+test('labels that find no room are known by their keys, as far as these are few, and counted beyond', () => {
+  const bound = boundLabels(big(20));
+  assert.equal(bound.size, 16);
+  assert.deepEqual(droppedLabels(bound), { keys: ['key-16', 'key-17', 'key-18', 'key-19'], more: 0 });
+  const many = droppedLabels(boundLabels(big(10_000)));
+  const keyBytes = many.keys.reduce((sum, key) => sum + Buffer.byteLength(key), 0);
+  assert.ok(keyBytes <= 4096, `${keyBytes} bytes of keys`);
+  assert.equal(many.keys.length + many.more, 10_000 - 16);
+  assert.deepEqual(droppedLabels(boundLabels(big(3))), { keys: [], more: 0 });
+});
+
+test('merged labels know what any of the places had too much of, and not what another has in its stead', () => {
+  const pod = { 'key-17': 'from the pod', other: 'pod' };
+  const merged = mergeLabels([big(18), pod], null);
+  // The pod's come last, and fill what is left: 16 × 1,006 bytes are taken.
+  assert.equal(merged.get('key-17'), 'from the pod');
+  assert.deepEqual(droppedLabels(merged), { keys: ['key-16'], more: 0 });
+  assert.deepEqual(droppedLabels(mergeLabels([big(17), big(17)], null)).keys, ['key-16']);
 });

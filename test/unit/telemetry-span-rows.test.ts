@@ -42,6 +42,21 @@ test('a row says what the span says, to the nanosecond', () => {
   ]);
 });
 
+test('a program that is many in one file is shown by what it was called as', () => {
+  const source = span('/etc/hosts');
+  const processOf = (executable: string, comm: string): string => {
+    const attributes = {
+      ...source.attributes,
+      'process.executable.name': executable,
+      ...(comm === '' ? {} : { 'thread.name': comm }),
+    };
+    return decodeRows(encodeRequest(resource, [{ ...source, attributes }]), 10).rows[0].process;
+  };
+  assert.equal(processOf('busybox', 'grep'), 'grep');
+  assert.equal(processOf('busybox', ''), 'busybox', 'lean spans have no thread.name');
+  assert.equal(processOf('node', 'MainThread'), 'node');
+});
+
 test('spans above the limit are counted, not decoded', () => {
   const request = encodeRequest(
     resource,

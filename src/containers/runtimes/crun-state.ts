@@ -11,6 +11,7 @@ import {
   stateSource,
   type FolderOptions,
 } from './state/state-source.ts';
+import { userOfGroup } from './user-slice.ts';
 
 /** crun's default, which podman and CRI-O use too. */
 export const CRUN_ROOT = '/run/crun';
@@ -38,7 +39,8 @@ async function findIn(
   const configPath = statePath(folder.path, id, 'config.json');
   if (statusPath === null || configPath === null) return null;
   const status = await readStateJson(statusPath, folder.ownerUid, signal);
-  if (status === null || !isOfGroup([status['cgroup-path']], cgroupPath)) return null;
+  if (status === null) return null;
+  if (!isOfGroup([status['cgroup-path']], cgroupPath) && !isScope(status.scope, cgroupPath)) return null;
   const config = (await readStateJson(configPath, folder.ownerUid, signal)) ?? {};
   return metadataOfState({
     id,
@@ -47,4 +49,13 @@ async function findIn(
     annotations: config.annotations,
     serviceName: serviceNameOfSpec(config),
   });
+}
+
+/**
+ * Whether the group is the scope that systemd made for the container. Where systemd leaves v1's controllers alone, the
+ * state's group is another, shared one. Only root's scopes: a user may name one of theirs after it.
+ */
+function isScope(scope: unknown, cgroupPath: string): boolean {
+  if (typeof scope !== 'string' || scope === '' || userOfGroup(cgroupPath) !== null) return false;
+  return cgroupPath.endsWith(`/${Buffer.from(scope).toString('latin1')}`);
 }

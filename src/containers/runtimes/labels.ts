@@ -1,6 +1,6 @@
 // The labels of a container from several places: its own, its pod's, and annotations.
 import { recordOf } from './fields.ts';
-import { boundLabels } from './runtime-source.ts';
+import { boundLabels, droppedLabels } from './runtime-source.ts';
 
 /** Annotations by which users name the service of a container. */
 const RESOURCE_ANNOTATIONS = 'resource.opentelemetry.io/';
@@ -11,10 +11,18 @@ const RESOURCE_ANNOTATIONS = 'resource.opentelemetry.io/';
  */
 export function mergeLabels(places: readonly unknown[], annotations: unknown): ReadonlyMap<string, string> {
   const merged = new Map<string, string>();
+  const keys = new Set<string>();
+  let more = 0;
   for (const place of [...places, resourceAnnotations(annotations)]) {
-    for (const [key, value] of boundLabels(place)) if (!merged.has(key)) merged.set(key, value);
+    const bound = boundLabels(place);
+    for (const [key, value] of bound) if (!merged.has(key)) merged.set(key, value);
+    const left = droppedLabels(bound);
+    for (const key of left.keys) keys.add(key);
+    more += left.more;
   }
-  return boundLabels(Object.fromEntries(merged));
+  // What another place has under the same key isn't missing.
+  const before = { keys: [...keys].filter((key) => !merged.has(key)), more };
+  return boundLabels(Object.fromEntries(merged), before);
 }
 
 function resourceAnnotations(annotations: unknown): Record<string, unknown> {

@@ -19,6 +19,8 @@ export interface ContainerMetadata {
   /** Value of OTEL_SERVICE_NAME in the container's environment; no other variable is read. */
   readonly serviceName?: string;
   readonly pod?: PodMetadata;
+  /** The name of the source; set by who asked it. */
+  readonly toldBy?: string;
 }
 
 /** The Kubernetes pod that a container belongs to. */
@@ -79,20 +81,51 @@ export const LABEL_BYTES_MAX = 16 * 1024;
 /** Longest value taken for a name; hostile runtimes and containers choose them. */
 export const NAME_BYTES_MAX = 1024;
 
+/** Reason: whoever makes a container can give it any number of labels. Those beyond are counted without their keys. */
+const DROPPED_KEY_BYTES_MAX = 4 * 1024;
+
+/** Labels that were left out for their bytes. */
+export interface DroppedLabels {
+  readonly keys: readonly string[];
+  /** How many more there were. */
+  readonly more: number;
+}
+
+const NONE_DROPPED: DroppedLabels = { keys: [], more: 0 };
+/** Beside the labels: few have any, and who reads labels needn't know. */
+const droppedOf = new WeakMap<ReadonlyMap<string, string>, DroppedLabels>();
+
+/** Returns what {@link boundLabels} left out of these labels. */
+export function droppedLabels(labels: ReadonlyMap<string, string> | undefined): DroppedLabels {
+  return (labels === undefined ? undefined : droppedOf.get(labels)) ?? NONE_DROPPED;
+}
+
 /**
  * Keeps labels in the order given until {@link LABEL_BYTES_MAX} bytes of keys and values are used. Anything that is
  * no object, and values that are no text, are left out. Halves of surrogate pairs, which JSON can spell and UTF-8
- * can't, become U+FFFD.
+ * can't, become U+FFFD. `before` was left out already.
  */
-export function boundLabels(labels: unknown): ReadonlyMap<string, string> {
+export function boundLabels(
+  labels: unknown,
+  before: DroppedLabels = NONE_DROPPED,
+): ReadonlyMap<string, string> {
   const kept = new Map<string, string>();
   if (typeof labels !== 'object' || labels === null || Array.isArray(labels)) return kept;
+  const dropped = { keys: [...before.keys], more: before.more };
   let bytes = 0;
+  let keyBytes = before.keys.reduce((sum, key) => sum + Buffer.byteLength(key), 0);
   for (const [key, value] of Object.entries(labels)) {
     if (typeof value !== 'string') continue;
-    bytes += Buffer.byteLength(key) + Buffer.byteLength(value);
-    if (bytes > LABEL_BYTES_MAX) break;
-    kept.set(key.toWellFormed(), value.toWellFormed());
+    // Once one is too much, so is the rest: else what is kept would depend on what is short.
+    if (bytes <= LABEL_BYTES_MAX) bytes += Buffer.byteLength(key) + Buffer.byteLength(value);
+    if (bytes <= LABEL_BYTES_MAX) {
+      kept.set(key.toWellFormed(), value.toWellFormed());
+      continue;
+    }
+    keyBytes += Buffer.byteLength(key);
+    if (keyBytes <= DROPPED_KEY_BYTES_MAX) dropped.keys.push(key.toWellFormed());
+    else dropped.more += 1;
   }
+  if (dropped.keys.length + dropped.more > 0) droppedOf.set(kept, dropped);
   return kept;
 }

@@ -138,7 +138,8 @@ export async function runCell(
   return containers;
 }
 
-async function untilDone({ processFolder, root }: CellContainer): Promise<void> {
+/** Waits until the container has written its files. */
+export async function untilDone({ processFolder, root }: CellContainer): Promise<void> {
   const deadline = performance.now() + DONE_TIMEOUT_MS;
   while (!existsSync(`${root ?? `${processFolder}/root`}/done`)) {
     if (!existsSync(processFolder)) throw new Error(`${processFolder} ended before its files were written`);

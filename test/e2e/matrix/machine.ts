@@ -34,7 +34,7 @@ export function runHere(...prefix: readonly string[]): StartedCell['startCollect
     const { endpoint, allow, runtimes } = settings;
     const set = {
       'containers.allow': JSON.stringify(allow),
-      'containers.runtimes': JSON.stringify(runtimes),
+      'containers.runtimes': runtimes === 'auto' ? runtimes : JSON.stringify(runtimes),
       'containers.labels': '["*"]',
       // A container's output may be a file that its runtime opened before.
       'scope.adopt_open': 'false',

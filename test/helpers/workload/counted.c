@@ -96,7 +96,24 @@ static void counted_opens(int count)
 	fflush(stdout);
 }
 
+/* One open and close after each byte that arrives. */
+static void steps(int count)
+{
+	char *file = make_file("step", 0);
+
+	dprintf(1, "{\"waiting\":true}\n");
+	for (int i = 1; i <= count; i++) {
+		char byte;
+
+		if (read(0, &byte, 1) != 1)
+			die("standard input ended");
+		open_times(file, O_RDONLY, 1);
+		dprintf(1, "{\"step-%d\":true}\n", i);
+	}
+}
+
 const struct scenario counted_scenarios[] = {
+	{ "steps", steps, 1 },
 	{ "counted-opens", counted_opens, 0 },
 	{ 0 },
 };

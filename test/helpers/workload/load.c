@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define HAMMER_THREADS 8
@@ -130,6 +131,50 @@ static void burst(int count)
 	dprintf(1, "{\"opens\":%d}\n", count);
 }
 
+static void open_in_child(const char *path, int opens, long pause_ns)
+{
+	struct timespec pause = { pause_ns / 1000000000, pause_ns % 1000000000 };
+
+	for (int i = 0; i < opens; i++) {
+		int fd = open(path, i % 4 ? O_RDONLY : O_WRONLY);
+
+		if (fd < 0 || close(fd) < 0)
+			_exit(1);
+		if (pause_ns)
+			nanosleep(&pause, NULL);
+	}
+	_exit(0);
+}
+
+/*
+ * COUNT opens by many processes one after the other, each of as many opens as the first argument says (default 9);
+ * every 100th of as many as the second says (default the same). With a third, each open is followed by a pause of so
+ * many nanoseconds. Every fourth open of a process is for writing.
+ */
+static void swarm(int count)
+{
+	char *path = make_file("swarm", 0);
+	int few = extra_count > 0 ? atoi(extra_args[0]) : 9;
+	int many = extra_count > 1 ? atoi(extra_args[1]) : few;
+	long pause_ns = extra_count > 2 ? atol(extra_args[2]) : 0;
+	int processes = 0, opened = 0, status;
+
+	while (opened < count) {
+		int opens = ++processes % 100 == 0 ? many : few;
+		int pid;
+
+		if (opens > count - opened)
+			opens = count - opened;
+		pid = must(fork(), "fork");
+		if (pid == 0)
+			open_in_child(path, opens, pause_ns);
+		if (waitpid(pid, &status, 0) < 0 || status != 0)
+			die("a child failed");
+		opened += opens;
+	}
+	dprintf(1, "{\"opens\":%d,\"processes\":%d}\n", opened, processes);
+}
+
 /* Files that are open when the collector stops: listed with reason "stop", then closed unseen. */
 static void left_open(int count)
 {
@@ -146,5 +191,6 @@ static void left_open(int count)
 
 const struct scenario load_scenarios[] = {
 	{ "hammer", hammer, 0 }, { "hold", hold, 0 },		{ "adopted", adopted, 1 },
-	{ "burst", burst, 0 },	 { "left-open", left_open, 0 }, { 0 },
+	{ "burst", burst, 0 },	 { "left-open", left_open, 0 }, { "swarm", swarm, 0 },
+	{ 0 },
 };

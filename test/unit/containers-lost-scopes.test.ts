@@ -1,0 +1,111 @@
+// What makes up for lost records about groups, on folders that stand in for a hierarchy's groups.
+import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, rmdirSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setImmediate as turn } from 'node:timers/promises';
+import { test, type TestContext } from 'node:test';
+import { LostScopes } from '../../src/containers/lost-scopes.ts';
+import { PolicyTable } from '../../src/containers/policy-table.ts';
+import { scopeOfCgroup } from '../../src/containers/scope.ts';
+import { TreeScans } from '../../src/containers/tree-scans.ts';
+
+const KEEP_MS = 30_000;
+
+function lostIn(t: TestContext) {
+  const mountPoint = mkdtempSync(join(tmpdir(), 'fdspan-lost-'));
+  t.after(() => rmSync(mountPoint, { recursive: true }));
+  const calls: string[] = [];
+  const names = new Map<bigint, string>();
+  const known = new Set<bigint>();
+  const nameOf = (scope: bigint): string => names.get(scope) ?? `unnamed ${scope}`;
+  const policy = new PolicyTable({
+    judge: () => true,
+    forget: (scope) => calls.push(`kernel forgets ${nameOf(scope)}`),
+  });
+  const scans = new TreeScans({
+    hierarchies: [{ mountPoint, version: 'v2' }],
+    found: ({ scope, path }) => {
+      if (path.startsWith('/container')) known.add(scope);
+    },
+    leftOut: () => {},
+  });
+  const lost = new LostScopes({
+    policy,
+    scans,
+    isKnown: (scope) => known.has(scope),
+    removed: (scope) => calls.push(`removed ${nameOf(scope)}`),
+    ignored: (scope) => calls.push(`ignored ${nameOf(scope)}`),
+    forgotten: (scope) => calls.push(`forgotten ${nameOf(scope)}`),
+    describe: () => Promise.resolve(void calls.push('described')),
+    failed: (error) => calls.push(`failed ${String(error)}`),
+  });
+  const group = (name: string): bigint => {
+    const path = join(mountPoint, name);
+    mkdirSync(path);
+    const scope = scopeOfCgroup(statSync(path, { bigint: true }).ino, 'v2');
+    names.set(scope, name);
+    return scope;
+  };
+  const tick = async (nowMs: number, recordsLost: number, hasGroups = true): Promise<string[]> => {
+    lost.tick(nowMs, recordsLost, hasGroups);
+    await scans.scan();
+    await turn();
+    return calls.splice(0);
+  };
+  return { lost, policy, mountPoint, calls, group, tick };
+}
+
+test('an unknown scope whose group is a container is left to its verdict', async (t) => {
+  const { lost, calls, group } = lostIn(t);
+  await lost.unknown(group('container'), 0);
+  assert.deepEqual(calls, []);
+});
+
+test("an unknown scope of a host's group is ignored, and not forgotten while the group is there", async (t) => {
+  const { lost, calls, group, tick } = lostIn(t);
+  await lost.unknown(group('plain'), 0);
+  assert.deepEqual(calls.splice(0), ['ignored plain']);
+  assert.deepEqual(await tick(10 * KEEP_MS, 0), []);
+});
+
+test('an unknown scope whose group is gone is ignored for 30 s, and then forgotten', async (t) => {
+  const { lost, calls, group, tick, mountPoint } = lostIn(t);
+  const scope = group('gone');
+  rmdirSync(join(mountPoint, 'gone'));
+  await lost.unknown(scope, 1000);
+  assert.deepEqual(calls.splice(0), ['ignored gone']);
+  assert.deepEqual(await tick(1000 + KEEP_MS - 1, 0), []);
+  assert.deepEqual(await tick(1000 + KEEP_MS, 0), ['forgotten gone']);
+  assert.deepEqual(await tick(1000 + 2 * KEEP_MS, 0), [], 'once');
+});
+
+test('lost records: groups that went unheard are told of once, and containers are described again', async (t) => {
+  const { policy, group, tick, mountPoint } = lostIn(t);
+  policy.hold(group('container-stays'));
+  policy.hold(group('container-goes'));
+  rmdirSync(join(mountPoint, 'container-goes'));
+  assert.deepEqual(await tick(0, 0), [], 'nothing was lost');
+  assert.deepEqual(await tick(1000, 3), ['removed container-goes', 'described']);
+  assert.deepEqual(await tick(2000, 3), [], 'nothing more was lost');
+  const again = await tick(3000, 4);
+  assert.equal(again.at(-1), 'described');
+});
+
+test('where namespaces are the scopes, lost records only make containers be described again', async (t) => {
+  const { policy, group, tick, mountPoint } = lostIn(t);
+  policy.hold(group('gone'));
+  rmdirSync(join(mountPoint, 'gone'));
+  assert.deepEqual(await tick(0, 1, false), ['described']);
+});
+
+test('a hierarchy that cannot be read is told of, and looked at again when more is lost', async (t) => {
+  const { tick, mountPoint } = lostIn(t);
+  rmSync(mountPoint, { recursive: true });
+  const lost = tick(0, 1);
+  await assert.rejects(lost, { code: 'ENOENT' }, "the test's own look");
+  mkdirSync(mountPoint);
+  const calls = await tick(0, 2);
+  assert.match(calls[0], /^failed Error: ENOENT/);
+  assert.equal(calls.at(-1), 'described');
+});
