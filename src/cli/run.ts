@@ -180,7 +180,7 @@ function queueOf(config: Config, { waiting }: Collector): CollectorStatus['queue
   return { spans, bytes, bytesMax: config.export.queue.bytesMax };
 }
 
-function spoolOf({ waiting: { spool } }: Collector): CollectorStatus['spool'] {
+function spoolOf({ waiting: { spool } }: Collector): NonNullable<CollectorStatus['spool']> | null {
   return spool === null ? null : { spans: spool.waiting.spans, bytes: spool.bytes, bytesMax: spool.bytesMax };
 }
 

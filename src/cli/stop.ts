@@ -61,7 +61,7 @@ async function salvage(collector: Collector, log: Logger, failure: Error): Promi
 
 async function atOnce({ collector, log, second }: Ending): Promise<End> {
   const signal = await second;
-  log.warn('told a second time to stop: what is not sent now is given up', { signal });
+  log.warn('told a second time to stop: what is not sent now goes to the spool or is given up', { signal });
   return { exitCode: EXIT_OK, counters: await collector.abandon() };
 }
 
