@@ -4,31 +4,35 @@ import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { bootNs } from './bpf/libc.ts';
 import { findHostNamespaces } from './bpf/host-namespace.ts';
-import type { KeptAtEnd } from './bpf/pending-opens.ts';
 import { Tracer } from './bpf/tracer.ts';
 import { findHierarchies, layoutOf } from './containers/cgroup-mounts.ts';
 import { hostAttributes } from './containers/host.ts';
 import { chooseScope, type ScopeChoice } from './containers/scope-choice.ts';
-import type { CollectorParts, Found } from './collector-parts.ts';
 import { ContainerSide } from './container-side.ts';
 import type { Config } from './config/config.ts';
 import { kernelOptions, pumpOptions } from './config/options.ts';
+import { keptAtEnd } from './kept-at-end.ts';
 import { kernelFilters } from './kernel-filters.ts';
 import type { Attributes } from './model/attributes.ts';
 import type { CountedContainer } from './model/container-counts.ts';
 import type { OpenFilesQuery } from './model/open-file-row.ts';
+import { NO_SPANS } from './model/span-counts.ts';
 import type { SlotCount } from './model/slot-counts.ts';
 import { hasPending, OpenFileSide } from './open-files/open-file-side.ts';
 import { PumpThread } from './pump-thread.ts';
 import { SAMPLING_TICK_MS, SamplingSide } from './sampling-side.ts';
 import type { RequestSink } from './request-sink.ts';
 import { TracedContainers } from './traced-containers.ts';
+import { atMost } from './model/at-most.ts';
+import type { CollectorParts, Found } from './collector-parts.ts';
 import { summarize } from './telemetry/summary.ts';
 
 const TICK_MS = 1000;
 /** Reason: what it finds was missed already; it costs a look at every open file of the host. */
 const SWEEP_EVERY_MS = 60_000;
 const QUEUE_LOOK_MS = 10;
+/** For the spool: memory is on a disk that works in less. */
+const ABANDON_MS = 1000;
 /** A look-up that began just now ends by its own wait, not by the stop's. */
 const SETTLE_MARGIN_MS = 250;
 /** Reason: a slice's root waits 5 s for files that end after it; what the kernel tells of it must come before. */
@@ -47,6 +51,10 @@ export class Collector {
   readonly #sink: RequestSink;
   readonly #timers: NodeJS.Timeout[] = [];
   #isDetached = false;
+  /** A stop was given up: the counters are those of stages in mid-work. */
+  isAbandoned = false;
+  /** The counters of a stop: there is no kernel side to ask any more. */
+  #last: Record<string, number> | null = null;
   /** What was counted for each container, when the collector has stopped. */
   lastCounted: readonly CountedContainer[] = [];
   readonly scope: ScopeChoice;
@@ -119,7 +127,7 @@ export class Collector {
 
   /** Every counter of now, by name. */
   counters(): Record<string, number> {
-    return this.#summarize(this.#tracer.counters.read());
+    return this.#last ?? this.#summarize(this.#tracer.counters.read());
   }
 
   /** How the programs read kernel memory here. */
@@ -171,10 +179,9 @@ export class Collector {
     return this.#pump.readCounters();
   }
 
-  /** What waits to be sent. */
-  queue(): { readonly spans: number; readonly bytes: number; readonly bytesMax: number } {
-    const { bytesMax } = this.#parts.config.export.queue;
-    return { spans: this.#sink.inFlightSpans, bytes: this.#sink.queuedBytes, bytesMax };
+  /** What waits to be sent, in memory and on the disk. */
+  get waiting(): Pick<RequestSink, 'unsettledSpans' | 'queuedBytes' | 'spool'> {
+    return this.#sink;
   }
 
   /** Rejects when the pump dies; there is no going on then. */
@@ -209,18 +216,31 @@ export class Collector {
     await this.#tracer.stopPending(until, () => this.#portionSent(deadlineMs));
     await this.#pump.stop();
     await this.#sink.flush(Math.max(0, deadlineMs - performance.now()));
-    const counters = this.counters();
-    this.#sink.close();
+    this.#last = this.counters();
+    await this.#sink.close();
     this.#sampling.close();
     this.#tracer.close();
-    return counters;
+    return this.#last;
+  }
+
+  /** After the pump died: sends what it gave, and spools the rest. Returns the counters of then. */
+  async salvage(): Promise<Record<string, number>> {
+    await this.#sink.flush(this.#parts.config.limits.stopDeadlineMs);
+    return this.counters();
+  }
+
+  /** Ends a stop that is under way: nothing more is sent. Returns the counters of then; some stage may not have ended. */
+  async abandon(): Promise<Record<string, number>> {
+    this.isAbandoned = true;
+    await atMost(ABANDON_MS, Promise.resolve(this.#sink.close()));
+    return this.counters();
   }
 
   /** The next portion waits for room in the queue: it must not push out what came before. */
   async #portionSent(deadlineMs: number): Promise<void> {
     await this.#pump.drained();
-    const roomBytes = this.#parts.config.export.queue.bytesMax / 2;
-    while (this.#sink.queuedBytes > roomBytes && performance.now() < deadlineMs) await sleep(QUEUE_LOOK_MS);
+    while (!this.#sink.hasRoom && !this.isAbandoned && performance.now() < deadlineMs)
+      await sleep(QUEUE_LOOK_MS);
   }
 
   async #begin(): Promise<void> {
@@ -238,7 +258,8 @@ export class Collector {
     if (this.#parts.config.scope.adoptOpen) await this.#tracer.adoptFiles();
     await this.#openFiles.start();
     this.#timers.push(
-      setInterval(() => this.#tick(), TICK_MS),
+      setInterval(() => this.#containers.tick(), TICK_MS),
+      setInterval(() => this.#traced.tick(), TICK_MS),
       setInterval(() => this.#sampling.tick(), SAMPLING_TICK_MS),
       setInterval(() => void this.#sweep(), SWEEP_EVERY_MS),
       setInterval(() => this.#expireSlices(), EXPIRE_EVERY_MS),
@@ -252,11 +273,6 @@ export class Collector {
     } catch (error) {
       this.#parts.log.warn('slices of traces could not be ended', { error });
     }
-  }
-
-  #tick(): void {
-    this.#containers.tick();
-    this.#traced.tick();
   }
 
   async #sweep(): Promise<void> {
@@ -277,20 +293,9 @@ export class Collector {
       {
         stillOpen: kernel['opens_tracked'] - kernel['pairs_finished'],
         ringUnread: Math.max(0, kernel['records_sent'] - shared.records_read),
-        inFlight: this.#sink.inFlightSpans,
-        spooled: 0,
-        spoolRecovered: 0,
+        inFlight: this.#sink.unsettledSpans,
+        spooled: this.#sink.spool?.waiting ?? NO_SPANS,
       },
     );
   }
-}
-
-/** Which files that are open at the stop are sent whatever was drawn at their open. */
-function keptAtEnd({ sampling }: Config): KeptAtEnd {
-  const isSlowKept = sampling.keep.includes('slow');
-  const slowNs = BigInt(Math.round(sampling.slowAfterMs)) * NS_PER_MS;
-  return {
-    isHeldKept: sampling.keep.includes('held'),
-    slowUntilBootNs: isSlowKept ? bootNs() - slowNs : null,
-  };
 }

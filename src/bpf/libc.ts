@@ -1,5 +1,5 @@
 // The libc calls of the main thread: mapping the ring and the table of pending opens, an eventfd to wake
-// the pump, and datagrams to the service manager. Addresses are owned by whoever mapped them.
+// the pump, the lock of the spool, and datagrams to the service manager. Addresses are owned by whoever mapped them.
 import { setTimeout as sleep } from 'node:timers/promises';
 import koffi from 'koffi';
 
@@ -24,6 +24,9 @@ const MEMBARRIER_X64 = 324;
 const MEMBARRIER_ARM64 = 283;
 const MEMBARRIER_CMD_GLOBAL = 1;
 const PROGRAM_TIME_MS_MAX = 1000;
+const LOCK_EX = 2;
+const LOCK_NB = 4;
+const EWOULDBLOCK = 11;
 const MAP_FAILED = 0xffffffffffffffffn;
 
 const libc = koffi.load(null);
@@ -44,6 +47,7 @@ const syscall = libc.func('long syscall(long number, int command, unsigned int f
 const clockGettime = libc.func('int clock_gettime(int clock, void *time)');
 const openAt = libc.func('int openat(int folder, const char *path, int flags)');
 const closeDescriptor = libc.func('int close(int fd)');
+const flock = libc.func('int flock(int fd, int operation)');
 
 const ONE = new Uint8Array(new BigUint64Array([1n]).buffer);
 
@@ -93,6 +97,17 @@ export function openHere(path: string): number {
 /** Closes a descriptor on the calling thread, by close(2) and nothing else. */
 export function closeHere(fd: number): void {
   closeDescriptor(fd);
+}
+
+/**
+ * Takes the lock of an open file, which ends when the descriptor is closed, also by a kill. Returns false where another
+ * process has it. Throws where the file system has no locks.
+ */
+export function lockFile(fd: number): boolean {
+  if ((flock(fd, LOCK_EX | LOCK_NB) as number) === 0) return true;
+  const errno = koffi.errno();
+  if (errno === EWOULDBLOCK) return false;
+  throw new Error(`flock: errno ${errno}; take a folder on a local file system`);
 }
 
 /** Makes an eventfd that wakes the pump. */

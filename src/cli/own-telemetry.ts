@@ -101,15 +101,14 @@ export async function startOwnTelemetry(start: OwnTelemetryStart): Promise<Metri
   }
 }
 
-function snapshotOf({ limits }: Config, collector: Collector): MetricsSnapshot {
+function snapshotOf({ limits, export: { queue } }: Config, collector: Collector): MetricsSnapshot {
   const { isAttached } = collector;
-  const { bytes, bytesMax } = collector.queue();
   return {
     ...collector.counters(),
     ring_fill_bytes: collector.pumped.ring_fill_bytes,
     ring_bytes: limits.ring,
-    queue_bytes: bytes,
-    queue_bytes_max: bytesMax,
+    queue_bytes: collector.waiting.queuedBytes,
+    queue_bytes_max: queue.bytesMax,
     containers: collector.containers().length,
     memory_bytes: process.memoryUsage.rss(),
     ...(isAttached === null ? {} : { probe_attached: Number(isAttached) }),

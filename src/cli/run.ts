@@ -1,20 +1,20 @@
 // `fdspan run`: starts the collector, and stops it when it is told to.
 import { Collector } from '../collector.ts';
 import { GIVEN_UP, lockDown } from '../bpf/lock-down.ts';
-import { sendDatagram } from '../bpf/libc.ts';
+import { lockFile, sendDatagram } from '../bpf/libc.ts';
 import type { Config } from '../config/config.ts';
 import { Exporter } from '../export/exporter.ts';
+import { Spool } from '../export/spool/spool.ts';
 import { ControlServer } from '../telemetry/control-server.ts';
 import { createLogger, type Logger } from '../telemetry/log.ts';
 import type { ExportObserver } from '../model/export-observer.ts';
 import { maskUrlSecrets } from '../model/url-secrets.ts';
 import { createSdNotifier } from '../telemetry/sd-notify.ts';
 import { serviceStatus, type StatusSample } from '../telemetry/service-status.ts';
-import { lawViolations } from '../telemetry/summary.ts';
 import { version, type CommandIo } from './command-io.ts';
 import { configOf, loadAgain } from './config-arguments.ts';
 import type { ContainerRow } from './containers.ts';
-import { EXIT_BUG, EXIT_CONFIG, EXIT_NOT_PERMITTED, EXIT_OK, EXIT_UNAVAILABLE } from './exit-codes.ts';
+import { EXIT_CONFIG, EXIT_NOT_PERMITTED, EXIT_UNAVAILABLE } from './exit-codes.ts';
 import { startCountedContainers } from './container-metrics.ts';
 import { startContainerPressure } from './container-pressure.ts';
 import { readOpenFilesQuery } from '../open-files/query.ts';
@@ -22,6 +22,8 @@ import { openHealthPort, startOwnTelemetry, watchHealth } from './own-telemetry.
 import { createReload } from './reload.ts';
 import { refusalOf } from './start-refusal.ts';
 import type { CollectorStatus } from './status.ts';
+import { endRun } from './stop.ts';
+import { listenForStop } from './stop-signals.ts';
 
 const ATTACH_MODE = 'tracepoint';
 /** Reason: the spans of containers come first in the time that a stop has. */
@@ -45,9 +47,7 @@ export async function run(args: readonly string[], io: CommandIo): Promise<numbe
     stream: io.stderr,
     isTerminal: io.stderr.isTTY,
   });
-  const stopAsked = new Promise<string>((resolve) => {
-    for (const signal of ['SIGTERM', 'SIGINT']) process.on(signal, () => resolve(signal));
-  });
+  const stop = listenForStop();
   const reload = { now: () => {} };
   listenForHangup(io, reload);
   const port = await openHealthPort(config, log);
@@ -83,27 +83,26 @@ export async function run(args: readonly string[], io: CommandIo): Promise<numbe
   const observe = (observer: ExportObserver): void => void (exporter.observer = observer);
   const own = { config, log, environment: io.env, collector, port, beganUnixMs, others, observe };
   const metrics = await startOwnTelemetry({ ...own, attachMode: ATTACH_MODE });
-  const end = await Promise.race([stopAsked, collector.failed.catch((error: unknown) => error)]);
+  const end = await Promise.race([stop.first, collector.failed.catch((error: unknown) => error)]);
   notifier.stopping();
   port.health.stopping();
-  if (end instanceof Error) {
-    log.error(end.message, { stack: end.stack });
-    return EXIT_BUG;
-  }
-  await control?.close();
-  await Promise.all([
-    metrics?.shutdown(OWN_TELEMETRY_DEADLINE_MS),
-    pressure?.shutdown(OWN_TELEMETRY_DEADLINE_MS),
-  ]);
-  const counters = await collector.stop();
-  // Last: only a stopped collector knows the containers' last numbers.
-  await containers?.shutdown(OWN_TELEMETRY_DEADLINE_MS, collector.lastCounted);
-  for (const violation of lawViolations(counters))
-    log.error('the law of conservation is broken', { violation });
-  await port.server?.close();
-  log.flush();
-  log.info('summary', { counters });
-  return EXIT_OK;
+  const exitCode = await endRun({
+    config,
+    collector,
+    log,
+    failure: end instanceof Error ? end : null,
+    second: stop.second,
+    before: async () => {
+      await control?.close();
+      await Promise.all([
+        metrics?.shutdown(OWN_TELEMETRY_DEADLINE_MS),
+        pressure?.shutdown(OWN_TELEMETRY_DEADLINE_MS),
+      ]);
+    },
+    after: async () => containers?.shutdown(OWN_TELEMETRY_DEADLINE_MS, collector.lastCounted),
+  });
+  void port.server?.close();
+  return exitCode;
 }
 
 function giveUpRights(log: Logger): void {
@@ -152,7 +151,8 @@ async function listen(config: Config, collector: Collector, log: Logger): Promis
     endpoint: maskUrlSecrets(config.export.endpoint),
     containers: collector.containers().length,
     counters: collector.counters(),
-    queue: collector.queue(),
+    queue: queueOf(config, collector),
+    spool: spoolOf(collector),
   });
   try {
     return await ControlServer.listen({
@@ -175,6 +175,15 @@ async function listen(config: Config, collector: Collector, log: Logger): Promis
   }
 }
 
+function queueOf(config: Config, { waiting }: Collector): CollectorStatus['queue'] {
+  const { unsettledSpans: spans, queuedBytes: bytes } = waiting;
+  return { spans, bytes, bytesMax: config.export.queue.bytesMax };
+}
+
+function spoolOf({ waiting: { spool } }: Collector): NonNullable<CollectorStatus['spool']> | null {
+  return spool === null ? null : { spans: spool.waiting.spans, bytes: spool.bytes, bytesMax: spool.bytesMax };
+}
+
 /** Ids of 64 bits are no numbers of JSON, and nobody asks for them. */
 function rowOf({ scopes: _scopes, ...row }: ReturnType<Collector['containers']>[number]): ContainerRow {
   return row;
@@ -188,11 +197,12 @@ interface Started {
 async function start(config: Config, log: Logger, tap: Tap): Promise<Started | number> {
   let exporter: Exporter | null = null;
   try {
+    const spool = await openSpool(config);
     const collector = await Collector.start({
       config,
       version: version(),
       log,
-      makeSink: (counters) => (exporter = new Exporter(exportOptions(config), counters, log)),
+      makeSink: (counters) => (exporter = new Exporter(exportOptions(config), counters, log, spool)),
       tap: (request) => tap.offer(request),
     });
     if (exporter === null) throw new Error('the collector made no sink');
@@ -205,8 +215,14 @@ async function start(config: Config, log: Logger, tap: Tap): Promise<Started | n
   }
 }
 
+/** Before anything is loaded: a spool that another collector has is a reason not to start. */
+function openSpool(config: Config): Promise<Spool> | null {
+  const { dir, bytesMax } = config.export.spool;
+  return dir === null ? null : Spool.open({ dir, bytesMax }, lockFile);
+}
+
 function exportOptions(config: Config): ConstructorParameters<typeof Exporter>[0] {
-  const { queue, ...rest } = config.export;
+  const { queue, spool: _spool, ...rest } = config.export;
   return {
     ...rest,
     queueBytesMax: queue.bytesMax,

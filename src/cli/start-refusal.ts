@@ -24,6 +24,10 @@ export function refusalOf(error: unknown): StartRefusal | null {
   if (CONFIG_CODES.includes(String(code))) {
     return { reason, cure: 'fdspan check tells more', exitCode: EXIT_CONFIG };
   }
+  if (code === 'SPOOL_BUSY') {
+    const cure = 'stop that one, or give this one an export.spool.dir of its own';
+    return { reason, cure, exitCode: EXIT_CONFIG };
+  }
   if (error instanceof BpfError && error.isPermission) {
     const cure =
       'run as root, or with the capabilities CAP_BPF, CAP_PERFMON, CAP_DAC_READ_SEARCH and CAP_DAC_OVERRIDE';

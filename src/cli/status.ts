@@ -14,7 +14,15 @@ export interface CollectorStatus {
   readonly endpoint: string;
   readonly counters: Readonly<Record<string, number>>;
   readonly containers: number;
-  readonly queue: { readonly bytes: number; readonly bytesMax: number; readonly spans: number };
+  readonly queue: Store;
+  /** On the disk; null: none is configured. */
+  readonly spool?: Store | null;
+}
+
+interface Store {
+  readonly bytes: number;
+  readonly bytesMax: number;
+  readonly spans: number;
 }
 
 /** Shows seconds as `3d 4h`, `4h 5m`, `5m 6s` or `6s`. */
@@ -41,14 +49,19 @@ function mebibytes(bytes: number): string {
   return `${(bytes / BYTES_PER_MEBIBYTE).toFixed(1)} MiB`;
 }
 
+function storeText({ spans, bytes, bytesMax }: Store): string {
+  return `${spans} spans, ${mebibytes(bytes)} of ${mebibytes(bytesMax)}`;
+}
+
 function lines(status: CollectorStatus): string[] {
-  const { counters, queue } = status;
+  const { counters, queue, spool } = status;
   const facts: readonly [string, string][] = [
     ['version', `${status.version} (pid ${status.pid}, up ${uptimeText(status.uptimeSeconds)})`],
     ['attached', `${status.attachMode}, scope by ${status.scope}`],
     ['backend', status.endpoint],
     ['containers', String(status.containers)],
-    ['queue', `${queue.spans} spans, ${mebibytes(queue.bytes)} of ${mebibytes(queue.bytesMax)}`],
+    ['queue', storeText(queue)],
+    ['spool', spool ? storeText(spool) : 'none (export.spool.dir)'],
     ['opens', `${counters.opens_in_scope ?? 0} in scope, ${counters.still_open ?? 0} still open`],
     ['spans', `${counters.spans_encoded ?? 0} encoded, ${counters.spans_accepted ?? 0} accepted`],
   ];

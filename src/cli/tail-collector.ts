@@ -26,8 +26,10 @@ export function localStarter(
         },
         flush: async () => {},
         close: () => {},
-        inFlightSpans: 0,
+        unsettledSpans: 0,
         queuedBytes: 0,
+        hasRoom: true,
+        spool: null,
       }),
     });
     return {

@@ -78,6 +78,7 @@ export interface Config {
     readonly tls: { readonly ca: string | null; readonly cert: string | null; readonly key: string | null };
     readonly timeoutMs: number;
     readonly queue: { readonly bytesMax: number; readonly requestsInFlight: number };
+    readonly spool: { readonly dir: string | null; readonly bytesMax: number };
   };
   readonly resource: Readonly<Record<string, string>>;
   readonly telemetry: {

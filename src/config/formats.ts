@@ -112,6 +112,13 @@ export const text: Format = (value) => {
 
 export const textOrNull: Format = (value) => (value === null || value === 'null' ? null : text(value));
 
+/** Where fdspan writes: relative to what it was started in would be another folder after a restart. */
+export const folderOrNull: Format = (value) => {
+  const path = textOrNull(value);
+  if (typeof path === 'string' && !path.startsWith('/')) throw new Error('an absolute path, or null');
+  return path;
+};
+
 /** A port of loopback, or an address and a port; null: none. Port 0 is any free one. */
 export const listenAddress: Format = (value) => {
   if (value === null || value === 'null') return null;

@@ -208,14 +208,14 @@ export const KEYS: Readonly<Record<string, Key>> = {
   },
   'export.queue.requests_in_flight': { doc: 'Requests at once.', default: 4, format: format.integer(1, 64) },
   'export.spool.dir': {
-    doc: 'Folder for what memory cannot hold (not built yet).',
+    doc: 'Folder on a local disk for requests that memory cannot hold; they survive a restart and a kill. null: none.',
     default: null,
-    format: format.notYetBuilt(null),
+    format: format.folderOrNull,
   },
   'export.spool.bytes_max': {
-    doc: 'Bytes of the spool (not built yet).',
+    doc: 'Bytes of that folder; beyond, the oldest requests are dropped.',
     default: '1GiB',
-    format: format.notYetBuilt('1GiB'),
+    format: format.bytes(16 << 20, 2 ** 40),
   },
   resource: { doc: 'Attributes added to every container.', default: {}, format: format.resource },
   'telemetry.metrics.otlp': { doc: "Send fdspan's own metrics.", default: true, format: format.boolean },

@@ -12,6 +12,9 @@ const FALLBACK: Record<Encoding, Encoding | null> = { zstd: 'gzip', gzip: 'ident
 /** One step of the stream; the default of 16 KiB costs 64 trips to the thread pool per request. */
 const CHUNK_BYTES = 256 * 1024;
 
+/** Reason: eight times the largest request. A file of the spool may be anybody's, and a few bytes can stand for gigabytes. */
+const DECODED_BYTES_MAX = 16 << 20;
+
 const gzipAsync = promisify(gzip) as unknown as Codec;
 const gunzipAsync = promisify(gunzip) as unknown as Codec;
 const zstdAsync = promisify(zstdCompress) as unknown as Codec;
@@ -38,11 +41,16 @@ export function compress(bytes: Uint8Array, encoding: Encoding): Promise<Buffer>
 
 /** Returns a waiting request in the encoding that the backend takes now. */
 export async function recompress(body: Buffer, from: Encoding, to: Encoding): Promise<Buffer> {
-  const options = { chunkSize: CHUNK_BYTES };
+  const options = { chunkSize: CHUNK_BYTES, maxOutputLength: DECODED_BYTES_MAX };
   if (from === to) return body;
   if (from === 'gzip') return compress(await gunzipAsync(body, options), to);
   if (from === 'zstd') return compress(await unzstdAsync(body, options), to);
   return compress(body, to);
+}
+
+/** Tells whether the bytes were at fault when {@link recompress} failed, and not the memory. */
+export function isDamage(error: NodeJS.ErrnoException): boolean {
+  return /^Z(?:STD)?_|^ERR_BUFFER_TOO_LARGE/.test(error.code ?? '') && error.code !== 'Z_MEM_ERROR';
 }
 
 /** Tells whether a refusal's text is about the compression; the words are those of grpc-go, grpc-java, tonic, grpc-js and the Collector. */

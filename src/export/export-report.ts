@@ -7,6 +7,16 @@ const REPEAT_INTERVAL_MS = 60_000;
 /** Different troubles told apart; a backend that puts a number into each text must not fill the memory. */
 const TROUBLES_MAX = 64;
 
+const SPOOL_CURES: Readonly<Record<string, string>> = {
+  ENOSPC: 'free space on the disk of export.spool.dir, or lower export.spool.bytes_max',
+  EDQUOT: 'raise the quota on the disk of export.spool.dir, or lower export.spool.bytes_max',
+  EROFS: 'mount the disk of export.spool.dir writable, or set another folder',
+  EACCES: 'make export.spool.dir writable for fdspan',
+  EPERM: 'make export.spool.dir writable for fdspan',
+  ENOTDIR: 'set export.spool.dir to a folder',
+  SPOOL_FULL: 'raise export.spool.bytes_max',
+};
+
 interface Trouble {
   toldAtMs: number;
   timesUntold: number;
@@ -75,6 +85,13 @@ export class ExportReport {
       times: timesUntold,
       spans: spansUntold,
     });
+  }
+
+  /** Called for each trouble with the spool: spans go on without it. */
+  spoolFailed(what: string, error: unknown): void {
+    const { message, code = '' } = error as NodeJS.ErrnoException;
+    const cure = SPOOL_CURES[code] ?? 'check export.spool.dir and its disk';
+    this.trouble(`the spool: ${what}`, message, { cure }, 0);
   }
 
   /** Called for each request that is dropped for its answer. */

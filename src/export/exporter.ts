@@ -1,63 +1,89 @@
 // The export stage, on the main thread: sealed requests in, spans accepted by a backend out. Every span
 // given to it ends in exactly one counter, or still waits; nothing here may block.
 import { setMaxListeners } from 'node:events';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { ExportObserver } from '../model/export-observer.ts';
-import { counterIndex, type CounterName } from '../model/counters.ts';
-import { firstSpans, spansWithout, type SpanCounts } from '../model/span-counts.ts';
+import { atMost } from '../model/at-most.ts';
+import { firstSpans, spansWithout } from '../model/span-counts.ts';
+import { Alarm } from './alarm.ts';
+import { Backlog } from './backlog.ts';
 import { Credentials } from './credentials.ts';
-import { BodyPool } from './body-pool.ts';
-import { compress, fallbackOf, firstEncoding, recompress, type Encoding } from './encoding.ts';
+import { BodyEncoder } from './body-encoder.ts';
+import { fallbackOf, firstEncoding, type Encoding } from './encoding.ts';
 import { parseEndpoint, type Endpoint } from './endpoint.ts';
 import { BACKOFF_FIRST_MS, BACKOFF_MAX_MS, type ExportLog, type ExportOptions } from './export-options.ts';
 import { ExportReport } from './export-report.ts';
 import { GrpcTransport } from './grpc-transport.ts';
 import { HttpTransport } from './http-transport.ts';
-import { RequestQueue, type WaitingRequest } from './request-queue.ts';
+import { Losses } from './losses.ts';
+import type { WaitingRequest } from './request-queue.ts';
 import { RetryGate } from './retry-gate.ts';
 import { retryable, type Partial, type Permanent, type Retryable, type SendResult } from './send-result.ts';
+import { SpanLedger } from './span-ledger.ts';
+import type { Spool } from './spool/spool.ts';
 import type { Transport } from './transport.ts';
+
+/** Requests in a millisecond: ages over restarts are the clock's, and within a run the order's. */
+const SEQUENCES_PER_MS = 1024;
+
+const FRESH = { attempts: 0, firstTriedMs: 0, readyAtMs: 0, stored: null };
 
 export class Exporter {
   /** Told of each send. */
   observer: ExportObserver = () => {};
   readonly #options: ExportOptions;
-  readonly #counters: Float64Array;
+  readonly #ledger: SpanLedger;
   readonly #endpoint: Endpoint;
   readonly #credentials: Credentials;
   readonly #transport: Transport;
-  readonly #bodies = new BodyPool();
-  readonly #queue: RequestQueue;
+  readonly #bodies: BodyEncoder;
+  readonly #spool: Spool | null;
+  readonly #backlog: Backlog;
+  readonly #losses: Losses;
   readonly #report: ExportReport;
   readonly #abort = new AbortController();
   readonly #gate: RetryGate;
-  #encoding: Encoding;
-  #sequence = 0;
+  readonly #alarm = new Alarm(() => this.#sendMore());
+  #sequence = Date.now() * SEQUENCES_PER_MS;
   #inFlight = 0;
   #inFlightSpans = 0;
   #compressing = 0;
   #compressingSpans = 0;
-  #timer: NodeJS.Timeout | null = null;
   #isClosed = false;
+  #closing: Promise<void> | null = null;
+  /** Given up by the stop: for the spool, if there is one. */
+  readonly #left: WaitingRequest[] = [];
   readonly #onIdle: (() => void)[] = [];
 
   /**
    * Begins no connection until there is something to send. `counters` is the shared block of
-   * model/counters.ts. Throws an EndpointError for an endpoint that can't be sent to.
+   * model/counters.ts; `spool` takes what memory can't hold. Throws an EndpointError for an endpoint that can't be sent to.
    */
-  constructor(options: ExportOptions, counters: Float64Array, log: ExportLog) {
+  constructor(options: ExportOptions, counters: Float64Array, log: ExportLog, spool: Spool | null = null) {
     this.#options = options;
-    this.#counters = counters;
+    this.#ledger = new SpanLedger(counters);
     this.#endpoint = parseEndpoint(options.endpoint, options.protocol, options.isEndpointExact);
     this.#credentials = new Credentials(options);
     const TransportOf = options.protocol === 'grpc' ? GrpcTransport : HttpTransport;
     this.#transport = new TransportOf(this.#endpoint, options, this.#credentials);
-    this.#queue = new RequestQueue(options.queueBytesMax);
     this.#report = new ExportReport(log, this.#endpoint.display);
-    this.#encoding = firstEncoding(options.compression, this.#endpoint.isLoopback);
+    this.#spool = spool;
+    const losses = (this.#losses = new Losses(this.#ledger, this.#report));
+    this.#backlog = new Backlog(options.queueBytesMax, spool, {
+      dropped: (request) => losses.forRoom(request),
+      changed: () => this.#sendMore(),
+      writeFailed: (error) => this.#report.spoolFailed('requests can not be written', error),
+      stored: (body, encoding) => this.#bodies.giveBack(body, encoding),
+    });
+    this.#bodies = new BodyEncoder(firstEncoding(options.compression, this.#endpoint.isLoopback));
     setMaxListeners(0, this.#abort.signal); // one per request under way
     const { firstMs = BACKOFF_FIRST_MS, maxMs = BACKOFF_MAX_MS } = options.backoff ?? {};
     this.#gate = new RetryGate(firstMs, maxMs);
+    spool?.begin({
+      recovered: losses.recovered.bind(losses),
+      lost: losses.ofSpool.bind(losses),
+      trouble: (what, error) => this.#report.spoolFailed(what, error),
+      loadable: () => this.#backlog.load(),
+    });
   }
 
   /** Spans in requests that are being sent. */
@@ -65,19 +91,34 @@ export class Exporter {
     return this.#inFlightSpans;
   }
 
-  /** Spans that wait, also for their compression. */
+  /** Spans that wait in memory, also for their compression. */
   get queuedSpans(): number {
-    return this.#queue.spans + this.#compressingSpans;
+    return this.#backlog.spans + this.#compressingSpans;
+  }
+
+  /** Spans that are neither accepted nor dropped nor on the disk. */
+  get unsettledSpans(): number {
+    return this.#inFlightSpans + this.queuedSpans;
   }
 
   get queuedBytes(): number {
-    return this.#queue.bytes;
+    return this.#backlog.bytes;
+  }
+
+  /** Whether a portion of spans pushes nothing out that came before. */
+  get hasRoom(): boolean {
+    return this.#backlog.hasRoom;
+  }
+
+  /** What is on the disk; null: there is no spool. */
+  get spool(): Pick<Spool, 'waiting' | 'bytes' | 'bytesMax'> | null {
+    return this.#spool;
   }
 
   /**
    * Takes one sealed ExportTraceServiceRequest of `spans` spans. The promise resolves when `request` is
-   * no longer read and its buffer may be used again; it never rejects. A full queue drops its oldest
-   * request, counted as `queue_full`.
+   * no longer read and its buffer may be used again; it never rejects. Where memory is full and no spool takes it, the
+   * oldest request is dropped, counted as `queue_full`.
    */
   async enqueue(
     request: Uint8Array,
@@ -87,52 +128,44 @@ export class Exporter {
     closedBootMs = 0,
   ): Promise<void> {
     const counts = { spans, processSpans, heldSpans, closedBootMs };
-    if (this.#isClosed) return this.#drop('shutdown', counts);
+    if (this.#isClosed) return this.#ledger.drop('shutdown', counts);
     const sequence = this.#sequence++;
     this.#compressing += 1;
     this.#compressingSpans += spans;
-    let encoding = this.#encoding;
-    // Compression only fails without memory; the bytes as they are need no more of it than a copy.
-    const body = await this.#bodyOf(request, encoding).catch(() => {
-      encoding = 'identity';
-      return Buffer.from(request);
-    });
+    const encoded = await this.#bodies.encode(request);
     this.#compressing -= 1;
     this.#compressingSpans -= spans;
-    this.#wait({ sequence, ...counts, body, encoding, attempts: 0, firstTriedMs: 0, readyAtMs: 0 });
+    this.#wait({ sequence, ...counts, ...encoded, ...FRESH });
     this.#sendMore();
   }
 
-  /** Sends what waits for at most `timeoutMs`; what is left then is counted as `shutdown`. The exporter takes nothing after it. */
+  /**
+   * Sends what waits in memory for at most `timeoutMs`; what is left then goes to the spool, and without one is counted as
+   * `shutdown`. The exporter takes nothing after it.
+   */
   async flush(timeoutMs: number): Promise<void> {
-    if (!this.#isClosed) {
-      this.#gate.hurry();
-      this.#queue.hurry();
-      this.#sendMore();
-      const deadline = new AbortController();
-      await Promise.race([
-        this.#idle(),
-        sleep(timeoutMs, undefined, { signal: deadline.signal }).catch(() => undefined),
-      ]);
-      deadline.abort();
-      this.#isClosed = true;
-      this.#abort.abort();
-      if (this.#timer !== null) clearTimeout(this.#timer);
-      for (const request of this.#queue.clear()) this.#drop('shutdown', request);
-    }
-    await this.#idle();
-    this.#transport.close();
+    if (this.#isClosed) return this.close();
+    this.#gate.hurry();
+    this.#backlog.hurry();
+    this.#sendMore();
+    await atMost(timeoutMs, this.#idle());
+    await this.close();
   }
 
-  /** Gives up what is left, counted as `shutdown`, and closes the connections. */
+  /** Stops sending at once, also a flush that is under way: what is left goes to the spool, or is counted as `shutdown`. */
   close(): Promise<void> {
-    return this.flush(0);
+    this.#closing ??= this.#close();
+    return this.#closing;
   }
 
-  #bodyOf(request: Uint8Array, encoding: Encoding): Promise<Buffer> {
-    return encoding === 'identity'
-      ? Promise.resolve(this.#bodies.copy(request))
-      : compress(request, encoding);
+  async #close(): Promise<void> {
+    this.#isClosed = true;
+    this.#abort.abort();
+    this.#alarm.set(Infinity);
+    this.#left.push(...this.#backlog.clear());
+    await this.#idle();
+    for (const request of await this.#backlog.keep(this.#left)) this.#ledger.drop('shutdown', request);
+    this.#transport.close();
   }
 
   #idle(): Promise<void> {
@@ -141,17 +174,13 @@ export class Exporter {
   }
 
   #isIdle(): boolean {
-    return this.#inFlight === 0 && this.#compressing === 0 && this.#queue.length === 0;
+    // Once closed, what is on its way to the disk has a deadline of its own.
+    return this.#inFlight === 0 && this.#compressing === 0 && (this.#isClosed || this.#backlog.length === 0);
   }
 
   #wait(request: WaitingRequest): void {
-    if (this.#isClosed) return this.#drop('shutdown', request);
-    const dropped = this.#queue.add(request);
-    if (dropped.length === 0) return;
-    for (const oldest of dropped) this.#drop('queue_full', oldest);
-    const droppedSpans = dropped.reduce((sum, { spans }) => sum + spans, 0);
-    const cure = 'see why the backend takes no more; raise export.queue.bytes_max or lower sampling.ratio';
-    this.#report.trouble('spans dropped: the export queue is full', 'queue_full', { cure }, droppedSpans);
+    if (this.#isClosed) this.#left.push(request);
+    else this.#backlog.add(request);
   }
 
   /** Sends as much as may be sent now, and comes back when more may. */
@@ -159,10 +188,10 @@ export class Exporter {
     const { requestsInFlightMax } = this.#options;
     while (!this.#isClosed && this.#inFlight < this.#gate.inFlightMax(requestsInFlightMax)) {
       const now = performance.now();
-      if (now < this.#gate.notBeforeMs) return this.#comeBackAt(this.#gate.notBeforeMs);
-      const request = this.#queue.take(now, this.#gate.prefersFresh);
+      if (now < this.#gate.notBeforeMs) return this.#alarm.set(this.#gate.notBeforeMs);
+      const request = this.#backlog.take(now, this.#gate.prefersFresh);
       if (request === null) {
-        this.#comeBackAt(this.#queue.nextReadyMs());
+        this.#alarm.set(this.#backlog.nextReadyMs());
         break;
       }
       void this.#deliver(request);
@@ -170,45 +199,28 @@ export class Exporter {
     if (this.#isIdle()) for (const resolve of this.#onIdle.splice(0)) resolve();
   }
 
-  #comeBackAt(atMs: number): void {
-    if (this.#timer !== null) clearTimeout(this.#timer);
-    this.#timer = null;
-    if (atMs === Infinity) return;
-    // Rounded up: a timer that fires a fraction early would only be set again.
-    this.#timer = setTimeout(() => this.#sendMore(), Math.ceil(atMs - performance.now()) + 1);
-  }
-
   async #deliver(request: WaitingRequest): Promise<void> {
     this.#inFlight += 1;
     this.#inFlightSpans += request.spans;
     const startedMs = performance.now();
     if (request.attempts === 0) request.firstTriedMs = startedMs;
-    else this.#count('requests_retried', 1);
+    else this.#ledger.count('requests_retried', 1);
     request.attempts += 1;
     const result = await this.#send(request);
     this.#inFlight -= 1;
     this.#inFlightSpans -= request.spans;
     const { closedBootMs } = request;
-    this.observer({ durationMs: performance.now() - startedMs, kind: result.kind, closedBootMs });
+    if (result.kind !== 'damaged')
+      this.observer({ durationMs: performance.now() - startedMs, kind: result.kind, closedBootMs });
     this.#settle(request, result, startedMs);
     this.#sendMore();
   }
 
   async #send(request: WaitingRequest): Promise<SendResult> {
-    if (request.encoding !== this.#encoding) {
-      try {
-        const encoding = this.#encoding;
-        request.body = await recompress(request.body, request.encoding, encoding);
-        request.encoding = encoding;
-      } catch (error) {
-        return retryable(
-          `compressing a request again: ${(error as Error).message}`,
-          'give fdspan more memory',
-        );
-      }
-    }
-    this.#count('requests_sent', 1);
-    this.#count('bytes_sent', request.body.length);
+    const failure = await this.#bodies.encodeAgain(request);
+    if (failure !== null) return failure;
+    this.#ledger.count('requests_sent', 1);
+    this.#ledger.count('bytes_sent', request.body.length);
     return this.#transport.send(request.body, request.encoding, this.#abort.signal);
   }
 
@@ -217,9 +229,10 @@ export class Exporter {
       case 'success':
         if (result.oddity !== null)
           this.#report.trouble('the backend took the spans with a remark', result.oddity, {}, request.spans);
-        this.#accept(request);
+        this.#ledger.accept(request);
+        this.#backlog.settled(request);
         // The whole request was read: an answer before its end closes the connection.
-        if (request.encoding === 'identity') this.#bodies.giveBack(request.body);
+        this.#bodies.giveBack(request.body, request.encoding);
         return this.#worked(startedMs);
       case 'partial':
         this.#settlePartial(request, result);
@@ -228,13 +241,17 @@ export class Exporter {
         return this.#retry(request, result, startedMs);
       case 'permanent':
         return this.#settlePermanent(request, result, startedMs);
+      case 'damaged':
+        this.#backlog.settled(request);
+        return this.#losses.ofSpool('spool_damaged', request);
     }
   }
 
   #settlePartial(request: WaitingRequest, result: Partial): void {
     const rejected = firstSpans(request, result.rejectedSpans);
-    this.#drop('rejected', rejected);
-    this.#accept(spansWithout(request, rejected));
+    this.#ledger.drop('rejected', rejected);
+    this.#ledger.accept(spansWithout(request, rejected));
+    this.#backlog.settled(request);
     this.#report.trouble('the backend rejected spans of a request', result.reason, {}, rejected.spans);
   }
 
@@ -249,17 +266,17 @@ export class Exporter {
     }
     const simpler = result.isEncodingRefused ? fallbackOf(request.encoding) : null;
     if (simpler !== null) {
-      if (request.encoding === this.#encoding) this.#fallBack(simpler, result);
+      if (request.encoding === this.#bodies.encoding) this.#fallBack(simpler, result);
       return this.#wait(request);
     }
-    this.#drop('rejected', request);
-    this.#report.gaveUp('the backend rejected a request', result, request.spans);
+    this.#losses.refused('rejected', request, result);
+    this.#backlog.settled(request);
     this.#worked(startedMs);
   }
 
   #fallBack(simpler: Encoding, result: Permanent): void {
-    const message = `the backend does not take ${this.#encoding}; requests are sent with ${simpler} from now on`;
-    this.#encoding = simpler;
+    const message = `the backend does not take ${this.#bodies.encoding}; requests are sent with ${simpler} from now on`;
+    this.#bodies.encoding = simpler;
     this.#report.trouble(message, result.reason, { cure: result.cure }, 0);
   }
 
@@ -269,30 +286,13 @@ export class Exporter {
     request.readyAtMs = this.#gate.failed(startedMs, now, request.attempts, result.retryAfterMs);
     const elapsedMaxMs = this.#options.retryElapsedMaxMs ?? 0;
     if (elapsedMaxMs > 0 && now - request.firstTriedMs >= elapsedMaxMs) {
-      this.#drop('retries_exhausted', request);
-      return this.#report.gaveUp('a request is given up after too many tries', result, request.spans);
+      this.#losses.refused('retries_exhausted', request, result);
+      return this.#backlog.settled(request);
     }
     this.#wait(request);
   }
 
   #worked(startedMs: number): void {
     if (this.#gate.worked(startedMs)) this.#report.worked();
-  }
-
-  #accept({ spans, processSpans, heldSpans }: SpanCounts): void {
-    this.#count('spans_accepted', spans);
-    this.#count('process_spans_accepted', processSpans);
-    this.#count('held_spans_accepted', heldSpans);
-  }
-
-  /** What is no pair's is counted apart, whatever it is dropped for. */
-  #drop(reason: CounterName, { spans, processSpans, heldSpans }: SpanCounts): void {
-    this.#count(reason, spans);
-    this.#count('process_spans_dropped', processSpans);
-    this.#count('held_spans_dropped', heldSpans);
-  }
-
-  #count(name: CounterName, value: number): void {
-    this.#counters[counterIndex(name)] += value;
   }
 }

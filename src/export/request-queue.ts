@@ -1,10 +1,13 @@
 // The requests that wait: bounded in bytes, the oldest dropped first, those that failed apart.
 import type { SpanCounts } from '../model/span-counts.ts';
 import type { Encoding } from './encoding.ts';
+import type { StoredRequest } from './spool/segment.ts';
 
 export interface WaitingRequest extends SpanCounts {
   /** Grows with each request: the age for dropping. */
   readonly sequence: number;
+  /** Its place on the disk, where it stays until it has ended; null: it is in memory only. */
+  stored: StoredRequest | null;
   /** When the first file of it was closed, by the boot clock; 0: not known. */
   readonly closedBootMs: number;
   body: Buffer;
@@ -46,21 +49,29 @@ export class RequestQueue {
     return this.#fresh.length - this.#head + this.#failed.length;
   }
 
-  /** Adds a request, and returns those dropped for it: the oldest, or the request itself if it can never fit. */
-  add(request: WaitingRequest): readonly WaitingRequest[] {
+  /**
+   * Adds a request, and returns those that go for it: the oldest, or the request itself if it can never fit. `otherBytes`
+   * are held elsewhere and count, too.
+   */
+  add(request: WaitingRequest, otherBytes = 0): readonly WaitingRequest[] {
     if (this.#bytesMax > 0 && request.body.length > this.#bytesMax) return [request];
     this.#bytes += request.body.length;
     this.#spans += request.spans;
-    if (request.attempts === 0) this.#fresh.push(request);
-    else this.#failed.splice(this.#placeAmongFailed(request), 0, request);
-    if (this.#bytesMax === 0 || this.#bytes <= this.#bytesMax) return [];
-    const dropped: WaitingRequest[] = [];
-    while (this.#bytes > this.#bytesMax) {
+    if (request.attempts > 0) this.#failed.splice(this.#placeAmongFailed(request), 0, request);
+    else if (request.sequence < (this.#fresh.at(-1)?.sequence ?? -Infinity)) this.#insertFresh(request);
+    else this.#fresh.push(request);
+    return this.shed(otherBytes);
+  }
+
+  /** Takes out and returns the oldest requests until there is room for so many bytes besides. */
+  shed(otherBytes: number): readonly WaitingRequest[] {
+    const shed: WaitingRequest[] = [];
+    while (this.#bytesMax > 0 && this.#bytes + otherBytes > this.#bytesMax) {
       const oldest = this.#takeOldest();
       if (oldest === undefined) break;
-      dropped.push(oldest);
+      shed.push(oldest);
     }
-    return dropped;
+    return shed;
   }
 
   /**
@@ -101,6 +112,14 @@ export class RequestQueue {
   #placeAmongFailed(request: WaitingRequest): number {
     const index = this.#failed.findIndex((other) => other.sequence > request.sequence);
     return index === -1 ? this.#failed.length : index;
+  }
+
+  /** Few come late: those that were on the disk, or could not be written. */
+  #insertFresh(request: WaitingRequest): void {
+    let place = this.#fresh.length;
+    while (place > this.#head && (this.#fresh[place - 1]?.sequence ?? -Infinity) > request.sequence)
+      place -= 1;
+    this.#fresh.splice(place, 0, request);
   }
 
   #takeOldest(): WaitingRequest | undefined {

@@ -1,6 +1,6 @@
 // What one send can end in, whatever the transport. Retry, counters and logs follow from it alone.
 
-export type SendResult = Success | Partial | Retryable | Permanent;
+export type SendResult = Success | Partial | Retryable | Permanent | Damaged;
 
 export interface Success {
   readonly kind: 'success';
@@ -33,6 +33,12 @@ export interface Permanent {
   readonly isEncodingRefused: boolean;
   /** The backend refused the credentials (401, UNAUTHENTICATED). */
   readonly isUnauthenticated: boolean;
+}
+
+/** What the spool held is no request, though its checksum is right: it was never sent. */
+export interface Damaged {
+  readonly kind: 'damaged';
+  readonly reason: string;
 }
 
 export function retryable(reason: string, cure: string, retryAfterMs: number | null = null): Retryable {

@@ -37,6 +37,9 @@ export const COUNTER_NAMES = [
   'process_spans_dropped',
   'held_spans_accepted',
   'held_spans_dropped',
+  'spool_recovered',
+  'process_spans_recovered',
+  'held_spans_recovered',
 ] as const;
 
 export type CounterName = (typeof COUNTER_NAMES)[number];

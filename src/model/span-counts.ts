@@ -24,3 +24,13 @@ export function spansWithout(counts: SpanCounts, taken: SpanCounts): SpanCounts 
     heldSpans: counts.heldSpans - taken.heldSpans,
   };
 }
+
+export const NO_SPANS: SpanCounts = { spans: 0, processSpans: 0, heldSpans: 0 };
+
+export function spansWith(counts: SpanCounts, more: SpanCounts): SpanCounts {
+  return {
+    spans: counts.spans + more.spans,
+    processSpans: counts.processSpans + more.processSpans,
+    heldSpans: counts.heldSpans + more.heldSpans,
+  };
+}

@@ -1,6 +1,8 @@
 // The counters of all stages under the names of the documents, flat, and the law of conservation over
 // them: what must hold once the collector has stopped. Pure; the roots bring the numbers.
 
+import type { SpanCounts } from '../model/span-counts.ts';
+
 /** Every counter by its name. A name that is missing counts as 0. */
 export type Counters = Readonly<Record<string, number>>;
 
@@ -12,8 +14,8 @@ export interface Amounts {
   readonly ringUnread: number;
   /** Spans encoded, but neither accepted nor dropped nor spooled. */
   readonly inFlight: number;
-  readonly spooled: number;
-  readonly spoolRecovered: number;
+  /** On the disk, for this run or the next. */
+  readonly spooled: SpanCounts;
 }
 
 /** Filters that the kernel asks itself: it finishes such a pair without a record. */
@@ -65,8 +67,9 @@ export function summarize(kernel: Counters, shared: Counters, amounts: Amounts):
   counters.still_open = amounts.stillOpen;
   counters.ring_unread = amounts.ringUnread;
   counters.in_flight = amounts.inFlight;
-  counters.spooled = amounts.spooled;
-  counters.spool_recovered = amounts.spoolRecovered;
+  counters.spooled = amounts.spooled.spans;
+  counters.process_spans_spooled = amounts.spooled.processSpans;
+  counters.held_spans_spooled = amounts.spooled.heldSpans;
   return counters;
 }
 
@@ -99,11 +102,17 @@ const LAW: readonly Equation[] = [
   },
   // Roots of traces are counted apart from files.
   { left: ['traces_begun'], right: ['process_spans_encoded', 'process_spans_lost', 'live_traces'] },
-  { left: ['process_spans_encoded'], right: ['process_spans_accepted', 'process_spans_dropped'] },
+  {
+    left: ['process_spans_encoded', 'process_spans_recovered'],
+    right: ['process_spans_accepted', 'process_spans_dropped', 'process_spans_spooled'],
+  },
   // So are reports of files that are still open.
   { left: ['held_spans_sent'], right: ['held_spans_read'] },
   { left: ['held_spans_read'], right: ['held_spans_encoded', 'held_spans_filtered'] },
-  { left: ['held_spans_encoded'], right: ['held_spans_accepted', 'held_spans_dropped'] },
+  {
+    left: ['held_spans_encoded', 'held_spans_recovered'],
+    right: ['held_spans_accepted', 'held_spans_dropped', 'held_spans_spooled'],
+  },
 ];
 
 function sum(counters: Counters, names: readonly string[]): number {

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import type { ExportOptions } from '../../src/export/export-options.ts';
 import { Exporter } from '../../src/export/exporter.ts';
+import type { Spool } from '../../src/export/spool/spool.ts';
 import { COUNTER_BLOCK_BYTES, readCounters } from '../../src/model/counters.ts';
 import { ExportRequest } from './otlp-messages.ts';
 
@@ -46,13 +47,18 @@ export function exportRequest(spans: number, tag = 'span', fillBytes = 0): Uint8
 
 export class ExportHarness {
   readonly exporter: Exporter;
+  readonly #spool: Spool | null;
   readonly log: LogLine[] = [];
   readonly #counters = new Float64Array(new SharedArrayBuffer(COUNTER_BLOCK_BYTES));
   #given = 0;
 
-  constructor(options: Partial<ExportOptions> & Pick<ExportOptions, 'protocol' | 'endpoint'>) {
+  constructor(
+    options: Partial<ExportOptions> & Pick<ExportOptions, 'protocol' | 'endpoint'>,
+    spool: Spool | null = null,
+  ) {
     const note = (level: LogLine['level']) => (message: string, fields: Record<string, unknown>) =>
       void this.log.push({ level, message, fields });
+    this.#spool = spool;
     this.exporter = new Exporter(
       {
         compression: 'none',
@@ -68,6 +74,7 @@ export class ExportHarness {
       },
       this.#counters,
       { info: note('info'), warn: note('warn'), error: note('error') },
+      spool,
     );
   }
 
@@ -79,6 +86,11 @@ export class ExportHarness {
     return this.log.filter(({ level, message }) => level === 'warn' && pattern.test(message));
   }
 
+  /** Nothing waits, in memory or on the disk. */
+  get isDrained(): boolean {
+    return this.#spool?.isEmpty !== false && this.exporter.unsettledSpans === 0;
+  }
+
   give(request: Uint8Array, spans: number): Promise<void> {
     this.#given += spans;
     return this.exporter.enqueue(request, spans);
@@ -86,13 +98,22 @@ export class ExportHarness {
 
   /** Asserts that every span given is in exactly one place. */
   assertLaw(): void {
-    const { spans_accepted, queue_full, rejected, retries_exhausted, shutdown } = this.counters;
+    const {
+      spans_accepted,
+      queue_full,
+      rejected,
+      retries_exhausted,
+      shutdown,
+      spool_damaged,
+      spool_recovered,
+    } = this.counters;
     const waiting = this.exporter.inFlightSpans + this.exporter.queuedSpans;
-    const ended = spans_accepted + queue_full + rejected + retries_exhausted + shutdown;
+    const spooled = this.exporter.spool?.waiting.spans ?? 0;
+    const ended = spans_accepted + queue_full + rejected + retries_exhausted + shutdown + spool_damaged;
     assert.equal(
-      ended + waiting,
-      this.#given,
-      JSON.stringify({ ...this.counters, waiting, given: this.#given }),
+      ended + waiting + spooled,
+      this.#given + spool_recovered,
+      JSON.stringify({ ...this.counters, waiting, spooled, given: this.#given }),
     );
   }
 

@@ -1,17 +1,8 @@
 import assert from 'node:assert/strict';
-import { createServer, type AddressInfo } from 'node:net';
 import { test } from 'node:test';
 import { ExportHarness, exportRequest } from '../helpers/export-harness.ts';
+import { freePort } from '../helpers/free-port.ts';
 import { startReceiver } from '../helpers/otlp-receiver.ts';
-
-/** Returns a port that nobody listens on. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 for (const protocol of ['grpc', 'http/protobuf'] as const) {
   test(`${protocol}: a backend that comes up late gets what waited, told by one warning and one info`, async (t) => {

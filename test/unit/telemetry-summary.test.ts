@@ -31,10 +31,16 @@ const shared = {
   retries_exhausted: 5,
   shutdown: 25,
   spool_damaged: 1,
+  spool_recovered: 10,
   pump_turned_ms: 12345,
   ring_fill_bytes: 77,
 };
-const amounts = { stillOpen: 10, ringUnread: 20, inFlight: 9, spooled: 40, spoolRecovered: 10 };
+const amounts = {
+  stillOpen: 10,
+  ringUnread: 20,
+  inFlight: 9,
+  spooled: { spans: 40, processSpans: 0, heldSpans: 0 },
+};
 
 test('a run in which every loss was counted violates no equation', () => {
   assert.deepEqual(lawViolations(summarize(kernel, shared, amounts)), []);
@@ -91,6 +97,9 @@ test('every drop of the shared counters is in the table of drops', () => {
     'held_spans_filtered',
     'held_spans_accepted',
     'held_spans_dropped',
+    'spool_recovered',
+    'process_spans_recovered',
+    'held_spans_recovered',
   ]);
   const reasons = new Set(DROPS.map(({ reason }) => reason));
   assert.deepEqual(

@@ -1,0 +1,246 @@
+// What waits for the backend: the oldest requests in memory, and behind them, where there is a spool, the newer ones on
+// the disk. A disk that fails or is slow costs requests as if there were no spool, and never more memory.
+import { atMost } from '../model/at-most.ts';
+import type { SpanCounts } from '../model/span-counts.ts';
+import { compress, type Encoding } from './encoding.ts';
+import { RequestQueue, type WaitingRequest } from './request-queue.ts';
+import type { Spool } from './spool/spool.ts';
+
+/** The part of the queue's bytes that waits for the backend or is under way; the rest is for what is on its way to the disk. */
+const MEMORY_SHARE = 3 / 4;
+/** Below this part of the queue's bytes the spool is read. */
+const LOAD_SHARE = 3 / 8;
+/** After a failed write: a full disk is asked again, but not for each request. */
+const WRITE_AGAIN_MS = 5000;
+
+/** Reason: 32 MiB take less on any disk that works, and a stop must end. Once for writing, once for closing. */
+const AT_STOP_MS = 2000;
+
+export interface BacklogListener {
+  /** There was no room for it. */
+  dropped(request: SpanCounts): void;
+  /** There may be something to send, or nothing left to wait for. */
+  changed(): void;
+  /** Requests stay in memory since the spool takes none. */
+  writeFailed(error: unknown): void;
+  /** Nobody reads the body of a request any more that is on the disk now. */
+  stored(body: Buffer, encoding: Encoding): void;
+}
+
+export class Backlog {
+  readonly #bytesMax: number;
+  readonly #queue: RequestQueue;
+  readonly #spool: Spool | null;
+  readonly #listener: BacklogListener;
+  /** On their way to the disk, oldest first. */
+  readonly #writing = new Set<WaitingRequest>();
+  #writingBytes = 0;
+  #writingSpans = 0;
+  /** Being sent, with the bytes that come back when that fails: room is kept for them. */
+  readonly #taken = new Map<WaitingRequest, number>();
+  #takenBytes = 0;
+  #writes: Promise<void> = Promise.resolve();
+  #writeAgainMs = 0;
+  #isLoading = false;
+  #isLoadable = true;
+
+  /** `bytesMax` bounds what memory holds; 0: no limit, and nothing is spilled. */
+  constructor(bytesMax: number, spool: Spool | null, listener: BacklogListener) {
+    this.#bytesMax = bytesMax;
+    this.#queue = new RequestQueue(bytesMax);
+    this.#spool = spool;
+    this.#listener = listener;
+  }
+
+  /** Spans in memory. */
+  get spans(): number {
+    return this.#queue.spans + this.#writingSpans;
+  }
+
+  get bytes(): number {
+    return this.#queue.bytes + this.#writingBytes;
+  }
+
+  /** Requests in memory. */
+  get length(): number {
+    return this.#queue.length + this.#writing.size;
+  }
+
+  /** Whether it takes half a queue more without losing a request. */
+  get hasRoom(): boolean {
+    const bytes = this.#isSpoolUsable ? this.#writingBytes * 4 : this.bytes;
+    return this.#bytesMax === 0 || bytes <= this.#bytesMax / 2;
+  }
+
+  /** Takes a request: to be sent, sent again, or written behind those that wait on the disk. */
+  add(request: WaitingRequest): void {
+    this.#isBack(request);
+    if (!this.#isToSpill(request)) return this.#queueUp(request);
+    const bytes = request.body.length;
+    if (this.#writingBytes + bytes > this.#bytesMax) return this.#listener.dropped(request);
+    this.#writing.add(request);
+    this.#writingBytes += bytes;
+    this.#writingSpans += request.spans;
+    this.#giveUp(this.#queue.shed(this.#writingBytes));
+    this.#writes = this.#writes.then(() => this.#write(request, bytes));
+  }
+
+  /** See RequestQueue.take. */
+  take(nowMs: number, prefersFresh: boolean): WaitingRequest | null {
+    const request = this.#queue.take(nowMs, prefersFresh);
+    if (request !== null) {
+      this.#taken.set(request, request.body.length);
+      this.#takenBytes += request.body.length;
+    }
+    this.load();
+    return request;
+  }
+
+  nextReadyMs(): number {
+    return this.#queue.nextReadyMs();
+  }
+
+  /** For a stop: failed requests are sent at once, and what is on the disk stays there. */
+  hurry(): void {
+    this.#isLoadable = false;
+    this.#queue.hurry();
+  }
+
+  /** A request has ended, one way or the other. */
+  settled(request: WaitingRequest): void {
+    this.#isBack(request);
+    if (request.stored !== null) this.#spool?.done(request.stored);
+  }
+
+  /** Reads the spool while memory has room. */
+  load(): void {
+    if (this.#spool !== null && !this.#isLoading && this.#wantsMore(this.#spool)) {
+      this.#isLoading = true;
+      void this.#loadFrom(this.#spool).finally(() => (this.#isLoading = false));
+    }
+  }
+
+  /** Empties the queue and returns what was in it; what is being written isn't. */
+  clear(): readonly WaitingRequest[] {
+    this.#isLoadable = false;
+    return this.#queue.clear();
+  }
+
+  /** Stores requests on the disk for the next start, as many as the time allows, and closes the spool; returns the others, also those whose writing hangs. */
+  async keep(requests: readonly WaitingRequest[]): Promise<readonly WaitingRequest[]> {
+    const left = new Set(requests);
+    if (this.#spool === null) return [...left];
+    const stopped = new AbortController();
+    const kept = this.#keepAll(this.#spool, left, stopped.signal).catch((error: unknown) =>
+      this.#listener.writeFailed(error),
+    );
+    await atMost(AT_STOP_MS, kept);
+    stopped.abort();
+    await this.#spool.close(AT_STOP_MS);
+    return [...left, ...this.#writing, ...this.clear()];
+  }
+
+  get #isSpoolUsable(): boolean {
+    return this.#spool !== null && performance.now() >= this.#writeAgainMs;
+  }
+
+  #isToSpill({ attempts, stored, body }: WaitingRequest): boolean {
+    if (attempts > 0 || stored !== null || this.#bytesMax === 0 || !this.#isSpoolUsable) return false;
+    const isBehind = this.#writing.size > 0 || this.#spool?.isEmpty === false;
+    return isBehind || this.#queue.bytes + this.#takenBytes + body.length > this.#bytesMax * MEMORY_SHARE;
+  }
+
+  #isBack(request: WaitingRequest): void {
+    this.#takenBytes -= this.#taken.get(request) ?? 0;
+    this.#taken.delete(request);
+  }
+
+  #queueUp(request: WaitingRequest): void {
+    this.#giveUp(this.#queue.add(request, this.#writingBytes));
+  }
+
+  /** What is on the disk goes back there, unless memory could never hold it. */
+  #giveUp(requests: readonly WaitingRequest[]): void {
+    for (const request of requests) {
+      const isTooLarge = request.body.length > this.#bytesMax;
+      if (request.stored !== null && !isTooLarge && this.#spool?.giveBack(request.stored) === true) continue;
+      this.#listener.dropped(request);
+      this.settled(request);
+    }
+  }
+
+  async #write(request: WaitingRequest, bytes: number): Promise<void> {
+    let failure: unknown = null;
+    const isTried = this.#isSpoolUsable;
+    if (isTried) {
+      try {
+        await this.#append(request, false);
+      } catch (error) {
+        failure = error;
+      }
+    }
+    this.#writing.delete(request);
+    this.#writingBytes -= bytes;
+    this.#writingSpans -= request.spans;
+    if (!isTried || failure !== null) this.#queueUp(request);
+    else this.#listener.stored(request.body, request.encoding);
+    if (failure !== null) {
+      this.#writeAgainMs = performance.now() + WRITE_AGAIN_MS;
+      this.#listener.writeFailed(failure);
+    }
+    this.load();
+    this.#listener.changed();
+  }
+
+  /** Writes a request, compressed also where the backend takes it as it is. */
+  async #append(request: WaitingRequest, isBefore: boolean): Promise<void> {
+    const { sequence, spans, processSpans, heldSpans } = request;
+    let { body, encoding } = request;
+    if (encoding === 'identity') {
+      body = await compress(body, 'zstd');
+      encoding = 'zstd';
+    }
+    await this.#spool?.append({ sequence, spans, processSpans, heldSpans, encoding }, body, isBefore);
+  }
+
+  #wantsMore(spool: Spool): boolean {
+    const isLow = this.#bytesMax === 0 || this.bytes + this.#takenBytes < this.#bytesMax * LOAD_SHARE;
+    return this.#isLoadable && isLow && !spool.isRecovering && !spool.isEmpty;
+  }
+
+  async #loadFrom(spool: Spool): Promise<void> {
+    while (this.#wantsMore(spool)) {
+      const loaded = await spool.load();
+      if (loaded === null) return;
+      const { stored, body } = loaded;
+      const { sequence, spans, processSpans, heldSpans, encoding } = stored.head;
+      const counts = { spans, processSpans, heldSpans, closedBootMs: 0 };
+      const request = {
+        sequence,
+        stored,
+        ...counts,
+        body,
+        encoding,
+        attempts: 0,
+        firstTriedMs: 0,
+        readyAtMs: 0,
+      };
+      if (this.#isLoadable) this.#queueUp(request);
+      else spool.giveBack(stored);
+      this.#listener.changed();
+    }
+  }
+
+  async #keepAll(spool: Spool, left: Set<WaitingRequest>, signal: AbortSignal): Promise<void> {
+    await this.#writes;
+    // A write that failed put its request back.
+    for (const request of this.clear()) left.add(request);
+    const { oldestSequence } = spool;
+    for (const request of [...left].sort((one, other) => one.sequence - other.sequence)) {
+      if (signal.aborted) return;
+      const isThere = request.stored !== null && spool.giveBack(request.stored);
+      if (!isThere) await this.#append(request, request.sequence < oldestSequence);
+      left.delete(request);
+    }
+  }
+}

@@ -1,0 +1,61 @@
+// A file that is open while it is needed: by several calls at once, and closed only when none uses it.
+import { constants } from 'node:fs';
+import { open, type FileHandle } from 'node:fs/promises';
+
+const FILE_MODE = 0o600;
+/** Never through a link that somebody put in a file's place. */
+const FLAGS = constants.O_RDWR | constants.O_NOFOLLOW;
+
+export class SharedFile {
+  readonly #path: string;
+  #file: FileHandle | null = null;
+  #opening: Promise<FileHandle> | null = null;
+  /** Calls that use the file now. */
+  #users = 0;
+  #isCloseAsked = false;
+
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  /** Makes the file. Throws as open(2) does, also where something has the name already. */
+  async create(): Promise<void> {
+    this.#file = await open(this.#path, FLAGS | constants.O_CREAT | constants.O_EXCL, FILE_MODE);
+  }
+
+  /** Lends the open file to a call. */
+  async use<T>(call: (file: FileHandle) => Promise<T>): Promise<T> {
+    this.#users += 1;
+    try {
+      return await call(await this.#open());
+    } finally {
+      this.#users -= 1;
+      await this.#closeIfIdle();
+    }
+  }
+
+  /** Closes the file when nobody uses it any more; the next call opens it again. */
+  async close(): Promise<void> {
+    this.#isCloseAsked = true;
+    await this.#closeIfIdle();
+  }
+
+  async #open(): Promise<FileHandle> {
+    if (this.#file !== null) return this.#file;
+    this.#opening ??= open(this.#path, FLAGS);
+    try {
+      this.#file = await this.#opening;
+      return this.#file;
+    } finally {
+      this.#opening = null;
+    }
+  }
+
+  async #closeIfIdle(): Promise<void> {
+    if (!this.#isCloseAsked || this.#users > 0) return;
+    this.#isCloseAsked = false;
+    const file = this.#file;
+    this.#file = null;
+    await file?.close();
+  }
+}

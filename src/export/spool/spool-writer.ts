@@ -1,0 +1,137 @@
+// The writing side of the spool: which segment takes a request, which one goes for it, and when the disk itself has it.
+import { aligned, storedBytes, type RequestHead } from './request-format.ts';
+import type { SegmentList } from './segment-list.ts';
+import type { Segment } from './segment.ts';
+import type { SpoolFolder } from './spool-folder.ts';
+
+/** Reason: a segment is deleted as a whole, so this is how much a few late requests can hold. */
+const SEGMENT_BYTES_MAX = 16 << 20;
+/** Parts of the spool that go one at a time when it is full. */
+const SEGMENTS_MIN = 8;
+const NUMBER_MAX = 0xffff_ffff;
+/** What a power cut can cost; a kill costs nothing. */
+const SYNC_EVERY_MS = 1000;
+
+/** There is no room, and nothing may go for it. */
+export class SpoolFullError extends Error {
+  readonly code = 'SPOOL_FULL';
+}
+
+/** What the writer asks of the spool. */
+export interface SpoolWriterHost {
+  readonly isRecovering: boolean;
+  /** Takes the folder again after it was removed. */
+  claim(): Promise<void>;
+  /** The spool is full: a segment goes with all that waits in it. */
+  sacrificed(segment: Segment): void;
+  trouble(what: string, error: unknown): void;
+}
+
+export class SpoolWriter {
+  readonly #bytesMax: number;
+  readonly #segmentBytesMax: number;
+  readonly #folder: SpoolFolder;
+  readonly #segments: SegmentList;
+  readonly #host: SpoolWriterHost;
+  /** The one that is written. */
+  #active: Segment | null = null;
+  /** Takes what is older than all others, at a stop. */
+  #before: Segment | null = null;
+  #syncTimer: NodeJS.Timeout | null = null;
+
+  constructor(bytesMax: number, folder: SpoolFolder, segments: SegmentList, host: SpoolWriterHost) {
+    this.#bytesMax = bytesMax;
+    this.#segmentBytesMax = Math.min(SEGMENT_BYTES_MAX, aligned(bytesMax / SEGMENTS_MIN));
+    this.#folder = folder;
+    this.#segments = segments;
+    this.#host = host;
+  }
+
+  /** Writes a request behind all others, or before them. One at a time. */
+  async append(head: RequestHead, body: Uint8Array, isBefore: boolean): Promise<void> {
+    const bytes = storedBytes(body.length);
+    await this.#makeRoom(bytes, isBefore);
+    let segment = await this.#segmentFor(bytes, isBefore);
+    // One of which all is done may have been deleted just now.
+    while (segment.isGone) segment = await this.#segmentFor(bytes, isBefore);
+    await segment.append(head, body);
+    this.#syncTimer ??= setTimeout(() => void this.#sync(), SYNC_EVERY_MS).unref();
+  }
+
+  /** Puts a segment on the disk, to which nothing is added any more; deletes it if all of it is done. */
+  async finish(segment: Segment): Promise<void> {
+    segment.isFinished = true;
+    if (segment.isGone) return;
+    if (segment.isDirty) await segment.sync();
+    if (segment.isDone) await this.remove(segment);
+    else await segment.close();
+  }
+
+  /** Deletes a segment; what was loaded from it stays valid. */
+  async remove(segment: Segment): Promise<void> {
+    this.#segments.remove(segment);
+    if (this.#active === segment) this.#active = null;
+    if (this.#before === segment) this.#before = null;
+    if (segment.isGone) return;
+    await segment.remove().catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOENT') throw error;
+    });
+  }
+
+  /** Writes nothing more. */
+  close(): void {
+    if (this.#syncTimer !== null) clearTimeout(this.#syncTimer);
+  }
+
+  /** Gives up the oldest segments until there is room. */
+  async #makeRoom(bytes: number, isBefore: boolean): Promise<void> {
+    while (this.#segments.bytes + bytes > this.#bytesMax) {
+      const oldest = this.#segments.all.find((segment) => segment !== this.#active) ?? this.#active;
+      // What is older than all others isn't worth more than they; while an earlier run's are counted, none goes.
+      if (oldest === null || isBefore || this.#host.isRecovering)
+        throw new SpoolFullError(`the spool holds ${this.#segments.bytes} bytes of ${this.#bytesMax}`);
+      this.#host.sacrificed(oldest);
+      await this.remove(oldest);
+    }
+  }
+
+  async #segmentFor(bytes: number, isBefore: boolean): Promise<Segment> {
+    const current = isBefore ? this.#before : this.#active;
+    const isUsable = current !== null && !current.isFinished && !current.isGone;
+    if (isUsable && (current.size === 0 || current.size + bytes <= this.#segmentBytesMax)) return current;
+    const { numberBefore, numberBehind } = this.#segments;
+    const number = !isBefore ? numberBehind : this.#before === null ? numberBefore : this.#before.number + 1;
+    if (number < 0 || number > NUMBER_MAX)
+      throw new SpoolFullError('the spool has no number for another file');
+    const segment = await this.#create(number);
+    this.#segments.add(segment);
+    if (isBefore) this.#before = segment;
+    else this.#active = segment;
+    if (current !== null) await this.finish(current);
+    return segment;
+  }
+
+  /** A folder that was removed is made again. */
+  async #create(number: number): Promise<Segment> {
+    try {
+      return await this.#folder.create(number);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+      await this.#host.claim();
+      return await this.#folder.create(number);
+    }
+  }
+
+  async #sync(): Promise<void> {
+    this.#syncTimer = null;
+    const segment = this.#active;
+    if (segment === null || segment.isGone) return;
+    try {
+      if (!segment.isDirty || (await segment.sync())) return;
+      this.#host.trouble("the spool's folder was removed; a new one is made", new Error(segment.path));
+      segment.isFinished = true;
+    } catch (error) {
+      this.#host.trouble('the spool can not be put on the disk', error);
+    }
+  }
+}
