@@ -206,10 +206,9 @@ export class Collector {
     this.lastCounted = await this.#traced.lastLook();
     const kernel = this.#tracer.counters.read();
     const pending = kernel['opens_tracked'] - kernel['pairs_finished'];
-    const until =
-      limits.stopSpans === 0 || pending <= limits.stopSpans
-        ? FOR_EVER
-        : this.#tracer.oldestBootNs(limits.stopSpans, keptAtEnd(this.#parts.config));
+    const isAll = limits.stopSpans === 0 || pending <= limits.stopSpans;
+    const kept = keptAtEnd(this.#parts.config);
+    const until = isAll ? FOR_EVER : this.#tracer.oldestBootNs(limits.stopSpans, kept);
     const deadlineMs = performance.now() + limits.stopDeadlineMs;
     // Every slice that is live has ended now.
     this.#tracer.expireSlices(FOR_EVER);
@@ -267,9 +266,8 @@ export class Collector {
   }
 
   #expireSlices(): void {
-    const sliceNs = BigInt(this.#parts.config.trace.windowMs) * NS_PER_MS;
     try {
-      this.#tracer.expireSlices(bootNs() - sliceNs);
+      this.#tracer.expireSlices(bootNs() - BigInt(this.#parts.config.trace.windowMs) * NS_PER_MS);
     } catch (error) {
       this.#parts.log.warn('slices of traces could not be ended', { error });
     }
