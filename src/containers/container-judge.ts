@@ -1,5 +1,6 @@
 // What becomes of a container once its groups are known: its runtime is asked, the rules judge it once, a traced one
 // gets a slot, and its resource is encoded. Slots and verdicts change here only.
+import { underManager } from './preference.ts';
 import type { Attributes } from '../model/attributes.ts';
 import type { ContainerUpdate } from '../model/container-slot.ts';
 import { SlotPool, type Container } from './container-table.ts';
@@ -88,7 +89,7 @@ export class ContainerJudge {
     const asked = findMetadata({ id, cgroupPath: groupPath }, runtime, isThere).then((metadata) => {
       this.#asking.delete(asked);
       container.isBeingAsked = false;
-      container.metadata = metadata ?? container.metadata;
+      container.metadata = underManager(metadata, runtime) ?? container.metadata;
       answered();
     });
     this.#asking.add(asked);

@@ -27,3 +27,16 @@ export function isWorseTold(news: ContainerMetadata, known: ContainerMetadata | 
   if (known === null || known === undefined || known.runtimeName !== news.runtimeName) return false;
   return rankOf(news.toldBy, news.runtimeName) > rankOf(known.toldBy, known.runtimeName);
 }
+
+const MANAGERS = ['docker', 'podman', 'containerd', 'cri-o'];
+
+/**
+ * What an OCI runtime's own state tells of a container whose group's path names its manager, where the manager didn't answer
+ * in time: it is the manager's container, and its id isn't its name.
+ */
+export function underManager(metadata: ContainerMetadata | null, runtime: string): ContainerMetadata | null {
+  if (metadata === null || !MANAGERS.includes(runtime) || MANAGERS.includes(metadata.runtimeName))
+    return metadata;
+  const { name: _id, ...others } = metadata;
+  return { ...others, runtimeName: runtime };
+}

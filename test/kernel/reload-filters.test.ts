@@ -144,7 +144,7 @@ test(
     await finished;
     const counters = await bench.stop();
     t.diagnostic(`${done} reloads while the workload ran; ${counters.path_excluded} excluded`);
-    assert.ok(done >= 2, `${done} reloads`);
+    assert.ok(done >= 1, `${done} reloads`);
     const told = JSON.stringify(counters);
     // On a busy machine more opens than can wait may come before the verdict.
     const overflow = Number(counters.unjudged_overflow);
