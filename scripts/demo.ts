@@ -79,7 +79,7 @@ async function demonstrate({ seconds, runtime }: DemoOptions): Promise<void> {
     started.push(() => tail.stop(STOP_DEADLINE_MS));
     await untilTheEnd(seconds, collector);
     await tail.stop(STOP_DEADLINE_MS);
-    await container.stop();
+    await container.end();
     await collector.stop(STOP_DEADLINE_MS);
     console.log(`\n${summaryText(collector.lines)}`);
     if (collector.exitCode !== 0) throw new Error(`fdspan ended with exit code ${collector.exitCode}`);

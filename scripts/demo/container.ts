@@ -11,6 +11,8 @@ export interface DemoContainer {
   readonly cgroupPath: string;
   /** Where podman's API answers. */
   readonly runtimeSocket: string;
+  /** Ends the workload; podman's API goes on. */
+  end(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -25,7 +27,14 @@ export async function startDemoContainer(runtime: OciRuntime): Promise<DemoConta
     await service.podman(['start', id]);
     const pid = Number((await service.podman(['inspect', '--format', '{{.State.Pid}}', id])).trim());
     const cgroupPath = await groupOf(pid);
-    return { id, name: NAME, cgroupPath, runtimeSocket: service.socketPath, stop: () => service.stop() };
+    return {
+      id,
+      name: NAME,
+      cgroupPath,
+      runtimeSocket: service.socketPath,
+      end: async () => void (await service.podman(['stop', '--time', '0', id])),
+      stop: () => service.stop(),
+    };
   } catch (error) {
     await service.stop();
     throw error;

@@ -1,4 +1,5 @@
 // fdspan's summary line as a person reads it.
+import { DROPS } from '../../src/telemetry/summary.ts';
 
 interface LogLine {
   readonly msg?: string;
@@ -12,10 +13,10 @@ const SHOWN: readonly (readonly [string, string])[] = [
   ['records_read', 'records read'],
   ['spans_encoded', 'spans encoded'],
   ['spans_accepted', 'spans accepted by the backend'],
+  ['process_spans_accepted', 'roots of traces accepted'],
 ];
 
-const DROPS =
-  /^(unsampled|open_table_full|ring_full|ring_unread|record_invalid|unjudged_overflow|path_excluded|process_excluded|too_short|container_denied|rate_limited|encode_failed|queue_full|rejected|retries_exhausted|shutdown|spool_damaged)$/;
+const DROPPED = new Set(['ring_unread', ...DROPS.map(({ reason }) => reason)]);
 
 function parseLine(line: string): LogLine {
   try {
@@ -34,7 +35,7 @@ export function summaryText(lines: readonly string[]): string {
   const counters = lines.map(parseLine).findLast(({ msg }) => msg === 'summary')?.counters;
   if (counters === undefined) return `no summary; the last lines were:\n${lines.slice(-5).join('\n')}`;
   const shown = SHOWN.map(([name, label]) => row(label, counters[name] ?? 0));
-  const drops = Object.entries(counters).filter(([name, value]) => DROPS.test(name) && value > 0);
+  const drops = Object.entries(counters).filter(([name, value]) => DROPPED.has(name) && value > 0);
   const dropped =
     drops.length === 0 ? [row('dropped', 0)] : drops.map(([name, value]) => row(`dropped: ${name}`, value));
   return ['summary', ...shown, ...dropped].join('\n');

@@ -279,15 +279,3 @@ export const resource: Format = (value) => {
   if (bytesCount > RESOURCE_BYTES_MAX) throw new Error(`at most ${RESOURCE_BYTES_MAX} bytes as JSON`);
   return attributes;
 };
-
-/** A key of the contract whose feature isn't built: only its neutral value is taken. */
-export function notYetBuilt(neutral: unknown): Format {
-  return (value) => {
-    const written = JSON.stringify(neutral);
-    const isNeutral =
-      value === neutral || numberOf(value) === neutral || JSON.stringify(structured(value)) === written;
-    if (isNeutral) return neutral;
-    const message = `isn't built yet: the only value taken now is ${written}`;
-    throw new ValueError([{ path: [], value, message }]);
-  };
-}

@@ -1,6 +1,6 @@
 // What the export stage says in the log: each trouble once, then at most once a minute with its count.
 import type { ExportLog } from './export-options.ts';
-import type { Permanent, Retryable } from './send-result.ts';
+import type { Retryable } from './send-result.ts';
 
 const REPEAT_INTERVAL_MS = 60_000;
 
@@ -92,11 +92,6 @@ export class ExportReport {
     const { message, code = '' } = error as NodeJS.ErrnoException;
     const cure = SPOOL_CURES[code] ?? 'check export.spool.dir and its disk';
     this.trouble(`the spool: ${what}`, message, { cure }, 0);
-  }
-
-  /** Called for each request that is dropped for its answer. */
-  gaveUp(message: string, { reason, cure }: Retryable | Permanent, spans: number): void {
-    this.trouble(message, reason, { cure }, spans);
   }
 
   #troubleOf(key: string): Trouble {

@@ -22,7 +22,7 @@ const VERSION = 1;
 const SUMMED_BYTES = 36;
 const ENCODINGS: readonly Encoding[] = ['identity', 'gzip', 'zstd'];
 
-export const STATE_WAITING = 0x00;
+/** A request is written with 0 in its place. */
 export const STATE_DONE = 0xff;
 const DONE_BITS_MIN = 5;
 
