@@ -34,10 +34,15 @@ static __always_inline struct filters *filters_in_force(void)
 #define SOCKFS_MAGIC	    0x534f434b
 #define ANON_INODE_FS_MAGIC 0x09041934
 
-/* As fdspan.access tells it: a bit of `access`. */
+/* As fdspan.access tells it. */
+static __always_inline u32 access_of(u32 flags)
+{
+	return flags & O_PATH ? ACCESS_PATH : flags & O_ACCMODE;
+}
+
 static __always_inline bool is_wanted_access(const struct filters *filters, u32 flags)
 {
-	return filters->access >> (flags & O_PATH ? ACCESS_PATH : flags & O_ACCMODE) & 1;
+	return filters->access >> access_of(flags) & 1;
 }
 
 static __always_inline bool is_wanted_file(u64 file)

@@ -53,23 +53,6 @@ static __always_inline struct open_copy *take_copy(void)
 	return copy && !__sync_val_compare_and_swap(&copy->taken, 0, 1) ? copy : NULL;
 }
 
-/* Finds the pending open of a slot: its struct file; 0 when there is none, or it begins or ends just now. */
-static __always_inline u64 pending_at(u32 index, struct found *found)
-{
-	u32 number = index / BUCKET_TAGS;
-	struct bucket *bucket = bpf_map_lookup_elem(&buckets, &number);
-	u64 file;
-
-	if (!bucket)
-		return 0;
-	found->tag = &bucket->tags[index % BUCKET_TAGS];
-	file = *found->tag;
-	if (!file || file & TAG_BUSY)
-		return 0;
-	found->slot = bpf_map_lookup_elem(&slots, &index);
-	return found->slot ? file : 0;
-}
-
 /* Whether what was read of a slot is of this open. An atomic addition: no earlier read may be moved behind it. */
 static __always_inline bool is_still(const struct found *found, u64 file, u32 generation)
 {

@@ -91,13 +91,8 @@ __noinline int count_metric(u64 container, u32 metric)
 /* An open that succeeded, of a file that is wanted. */
 static __always_inline void count_opened(const struct opening *opening)
 {
-	u32 access = opening->open_flags & 3;
-
-	if (!metrics.is_on || opening->flags & PAIR_ADOPTED)
-		return;
-	if (opening->open_flags & O_PATH)
-		access = ACCESS_PATH;
-	count_metric(opening->container, METRIC(opens) + access);
+	if (metrics.is_on && !(opening->flags & PAIR_ADOPTED))
+		count_metric(opening->container, METRIC(opens) + access_of(opening->open_flags));
 }
 
 /* An open that failed, whether it becomes a span or not. */
@@ -147,27 +142,21 @@ static __always_inline void count_duration(const struct pair_record *record)
 
 static long count_open_file(u32 index, const struct buckets_arguments *arguments)
 {
-	u32 number = arguments->first + index / BUCKET_TAGS;
-	struct bucket *bucket = bpf_map_lookup_elem(&buckets, &number);
-	u64 tag = bucket ? bucket->tags[index & (BUCKET_TAGS - 1)] : 0;
-	struct container_metrics *found = NULL;
-	struct pending_open *slot;
+	struct container_metrics *metrics_found = NULL;
 	struct scope_policy *policy;
+	struct found found;
+	u64 scope;
 
-	if (!bucket)
-		return 1;
-	if (!tag || tag & TAG_BUSY)
+	if (!pending_at(arguments->first * BUCKET_TAGS + index, &found))
 		return 0;
-	slot = slot_of(number, index & (BUCKET_TAGS - 1));
-	if (!slot)
-		return 0;
-	policy = policy_of_scope(slot->record.scope);
-	if (!slot->record.scope)
-		found = metrics_of_slot(0);
+	scope = found.slot->record.scope;
+	policy = policy_of_scope(scope);
+	if (!scope)
+		metrics_found = metrics_of_slot(0);
 	else if (policy && policy->verdict >> VERDICT_SLOT_SHIFT)
-		found = metrics_of_slot(policy->verdict >> VERDICT_SLOT_SHIFT);
-	if (found)
-		__sync_fetch_and_add(&found->files_met, 1);
+		metrics_found = metrics_of_slot(policy->verdict >> VERDICT_SLOT_SHIFT);
+	if (metrics_found)
+		__sync_fetch_and_add(&metrics_found->files_met, 1);
 	return 0;
 }
 

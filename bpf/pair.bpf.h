@@ -34,14 +34,14 @@ static __always_inline void fill_task(struct pair_record *record, u64 task)
 	*(u64 *)(record->comm + 8) = read_word(comm + 8);
 }
 
-static __always_inline void fill_file(struct pair_record *record, u64 file, u32 call_flags)
+static __always_inline void fill_file(struct pair_record *record, u64 file, u32 open_flags)
 {
 	u64 inode = WORD(file, file, f_inode);
 
 	record->inode = WORD(inode, inode, i_ino);
 	record->mode = READ(inode, inode, i_mode);
 	record->device = READ(super_block, WORD(inode, inode, i_sb), s_dev);
-	record->open_flags = READ(file, file, f_flags) | (call_flags & O_CALL_FLAGS);
+	record->open_flags = open_flags;
 	record->size_bytes = 0;
 }
 

@@ -122,6 +122,23 @@ static __always_inline bool take_slot(u64 file, struct found *found)
 	return found->slot != NULL;
 }
 
+/* Finds the pending open of a slot: its struct file; 0 when there is none, or it begins or ends just now. */
+static __always_inline u64 pending_at(u32 index, struct found *found)
+{
+	u32 number = index / BUCKET_TAGS;
+	struct bucket *bucket = bpf_map_lookup_elem(&buckets, &number);
+	u64 file;
+
+	if (!bucket)
+		return 0;
+	found->tag = &bucket->tags[index % BUCKET_TAGS];
+	file = *found->tag;
+	if (!file || file & TAG_BUSY)
+		return 0;
+	found->slot = bpf_map_lookup_elem(&slots, &index);
+	return found->slot ? file : 0;
+}
+
 static __always_inline u64 owned(const struct pending_open *slot, s32 descriptor)
 {
 	return (u64)slot->generation << 32 | (u32)descriptor;

@@ -34,9 +34,14 @@ struct {
 	__type(value, struct policy_set);
 } policy SEC(".maps");
 
+static __always_inline u32 without_slot(u32 verdict)
+{
+	return verdict & ((1 << VERDICT_SLOT_SHIFT) - 1);
+}
+
 static __always_inline u32 verdict_of(const struct scope_policy *scope)
 {
-	return scope->verdict & ((1 << VERDICT_SLOT_SHIFT) - 1);
+	return without_slot(scope->verdict);
 }
 
 static __always_inline struct policy_set *first_policy_set(u64 scope)

@@ -11,8 +11,7 @@
 #include "policy.bpf.h"
 #include "slices.bpf.h"
 
-#define O_ACCMODE_BITS 3
-#define CUT_SLICES     4096 /* 32 KiB; where two meet, the earlier one is forgotten */
+#define CUT_SLICES 4096 /* 32 KiB; where two meet, the earlier one is forgotten */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -104,7 +103,7 @@ static __always_inline u32 rule_threshold(const struct sampling *how, u32 contai
 					  u32 open_flags, u32 named_rules)
 {
 	const struct sampling_rules *rules = &how->rules[how->half & 1];
-	u32 matching = container_rules & rules->by_access[open_flags & O_ACCMODE_BITS] & named_rules;
+	u32 matching = container_rules & rules->by_access[open_flags & O_ACCMODE] & named_rules;
 
 	return matching ? rules->thresholds[lowest_bit(matching)] : rules->base;
 }
@@ -144,7 +143,7 @@ static __always_inline u32 threshold_at_open(const struct sampling *how, struct 
 	u32 index = opening->verdict >> VERDICT_SLOT_SHIFT;
 	u32 threshold;
 
-	if ((opening->verdict & ((1 << VERDICT_SLOT_SHIFT) - 1)) != VERDICT_TRACE) {
+	if (without_slot(opening->verdict) != VERDICT_TRACE) {
 		opening->flags |= PAIR_UNJUDGED;
 		if (how->is_counted)
 			count_offer(0, 0);

@@ -146,6 +146,13 @@ static __always_inline bool is_over(const struct slice *slice, u64 begun, u64 no
 	       (s32)(slice->opens - slice->filtered) >= (s32)settings.slice_opens_max;
 }
 
+/* Takes a place from the others; what is read of it before may have changed by then, what is read after it not. */
+static __always_inline bool claim_slice(struct slice *slice, u64 execution)
+{
+	return execution != SLICE_FILLING &&
+	       __sync_val_compare_and_swap(&slice->execution, execution, SLICE_FILLING) == execution;
+}
+
 /* The place for a new slice: a free one, one whose time is up, or the oldest. */
 static __noinline struct slice *take_slice(u32 set, u64 now)
 {
@@ -169,11 +176,9 @@ static __noinline struct slice *take_slice(u32 set, u64 now)
 	if (!taken)
 		return NULL;
 	execution = taken->execution;
-	begun = taken->begun_boot_ns;
-	if (execution == SLICE_FILLING ||
-	    __sync_val_compare_and_swap(&taken->execution, execution, SLICE_FILLING) != execution)
+	if (!claim_slice(taken, execution))
 		return NULL;
-	begun = taken->begun_boot_ns; /* it may have rolled since */
+	begun = taken->begun_boot_ns;
 	if (execution)
 		tell_slice(taken, execution, begun,
 			   now > begun + settings.slice_ns ? SLICE_ROLLED : SLICE_REPLACED, 0);
@@ -291,16 +296,14 @@ static __always_inline void end_slice_of(u32 pid, u32 reason, s32 exit_code)
 		return;
 	for (u32 way = 0; way < SLICE_WAYS; way++) {
 		struct slice *slice = slice_at(set + way);
-		u64 execution, begun;
+		u64 execution;
 
 		if (!slice || slice->pid != pid)
 			continue;
 		execution = slice->execution;
-		begun = slice->begun_boot_ns;
-		if (!execution || execution == SLICE_FILLING ||
-		    __sync_val_compare_and_swap(&slice->execution, execution, SLICE_FILLING) != execution)
+		if (!execution || !claim_slice(slice, execution))
 			continue;
-		tell_slice(slice, execution, begun, reason, exit_code);
+		tell_slice(slice, execution, slice->begun_boot_ns, reason, exit_code);
 		publish(&slice->execution, 0);
 	}
 }
@@ -314,12 +317,8 @@ static long expire_slice(u32 index, u64 *until)
 	if (!slice)
 		return 1;
 	execution = slice->execution;
-	begun = slice->begun_boot_ns;
-	if (!execution || execution == SLICE_FILLING || begun > *until)
+	if (!execution || slice->begun_boot_ns > *until || !claim_slice(slice, execution))
 		return 0;
-	if (__sync_val_compare_and_swap(&slice->execution, execution, SLICE_FILLING) != execution)
-		return 0;
-	/* The next slice may have begun in its place since. */
 	begun = slice->begun_boot_ns;
 	if (slice->rolling || begun > *until) {
 		publish(&slice->execution, execution);

@@ -18,7 +18,6 @@ static __always_inline void visit_file(struct bpf_iter__task_file *context, bool
 	opening.task = address_of(visited);
 	opening.file = address_of(visited_file);
 	opening.files = WORD(task_struct, opening.task, files);
-	opening.open_flags = READ(file, opening.file, f_flags);
 	opening.fd = context->fd;
 	if (find_pending(opening.file, &found)) {
 		if (found.slot->files != opening.files)
@@ -65,34 +64,20 @@ struct sweep {
 	u32 reserved;
 };
 
-static __always_inline void sweep_tag(struct sweep *sweep, struct bucket *bucket, u32 number,
-				      u32 tag)
+static long sweep_slot(u32 index, struct sweep *sweep)
 {
-	u64 file = bucket->tags[tag & (BUCKET_TAGS - 1)];
-	struct found found = { .tag = &bucket->tags[tag & (BUCKET_TAGS - 1)] };
 	struct pair_record *record;
+	struct found found;
+	u64 file = pending_at(sweep->first_bucket * BUCKET_TAGS + index, &found);
 
-	if (!file || file & TAG_BUSY)
-		return;
-	found.slot = slot_of(number, tag);
-	if (!found.slot)
-		return;
+	if (!file)
+		return 0;
 	record = record_of(found.slot);
 	if (!record || record->opened_boot_ns > sweep->opened_until_boot_ns)
-		return;
+		return 0;
 	if (sweep->reason == CLOSE_LOST && found.slot->epoch == sweep->epoch)
-		return;
+		return 0;
 	end_pair(file, &found, sweep->reason, sweep->now);
-}
-
-static long sweep_bucket(u32 index, struct sweep *sweep)
-{
-	u32 number = sweep->first_bucket + index / BUCKET_TAGS;
-	struct bucket *bucket = bpf_map_lookup_elem(&buckets, &number);
-
-	if (!bucket)
-		return 1;
-	sweep_tag(sweep, bucket, number, index % BUCKET_TAGS);
 	return 0;
 }
 
@@ -108,7 +93,7 @@ int sweep_pending(struct sweep_arguments *arguments)
 		.epoch = arguments->epoch,
 	};
 
-	bpf_loop((arguments->buckets & 0xfffff) * BUCKET_TAGS, sweep_bucket, &sweep, 0);
+	bpf_loop((arguments->buckets & 0xfffff) * BUCKET_TAGS, sweep_slot, &sweep, 0);
 	return 0;
 }
 

@@ -104,7 +104,6 @@ static __always_inline bool end_pair(u64 file, struct found *found, u32 reason, 
 	if (record) {
 		record->closed_boot_ns = now;
 		record->reason = reason;
-		slot->record.reason = reason; /* user space finds pending ones by reason 0 */
 		if (reason != CLOSE_LOST)
 			record->size_bytes = WORD(inode, WORD(file, file, f_inode), i_size);
 		count_duration(record);
@@ -245,13 +244,6 @@ static __always_inline void note_late_draw(struct pending_open *slot, const stru
 		note_draw(&far->record, opening);
 }
 
-static __always_inline u32 path_bytes_of(struct pending_open *slot)
-{
-	struct long_record *far = long_record_of(slot->long_index);
-
-	return far ? far->record.path_bytes : slot->record.path_bytes;
-}
-
 /*
  * Whether an open with its names written is left out, by a filter or by chance; it is counted. A global function, which
  * the verifier looks at once; `slice` may be NULL.
@@ -260,6 +252,7 @@ __noinline int is_left_out(struct opening *opening, struct pending_open *slot, s
 			   u32 is_drawn)
 {
 	struct glob_words globs = {};
+	struct pair_record *record;
 	u32 drop;
 
 	if (!opening || !slot)
@@ -281,8 +274,9 @@ __noinline int is_left_out(struct opening *opening, struct pending_open *slot, s
 	}
 	count(COUNTER_OPENS_TRACKED);
 	count_in_slice(slice, opening->flags & PAIR_UNSAMPLED ? SLICE_UNSAMPLED : SLICE_TRACKED);
-	if (slice)
-		__sync_fetch_and_add(&slice->path_bytes, path_bytes_of(slot));
+	record = record_of(slot);
+	if (slice && record)
+		__sync_fetch_and_add(&slice->path_bytes, record->path_bytes);
 	count_passed(opening);
 	return false;
 }

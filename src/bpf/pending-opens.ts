@@ -32,10 +32,7 @@ function oldestIn(memory: ArrayBuffer, count: number, kept: KeptAtEnd): bigint {
   let used = 0;
   for (let slot = 0; slot < memory.byteLength; slot += layout.SLOT_BYTES) {
     const record = slot + layout.PENDING_OPEN_RECORD;
-    const isPending =
-      view.getUint8(record + layout.PAIR_RECORD_KIND) === layout.RECORD_PAIR &&
-      view.getUint8(record + layout.PAIR_RECORD_REASON) === layout.CLOSE_FAILED;
-    if (!isPending) continue;
+    if (view.getUint8(record + layout.PAIR_RECORD_KIND) !== layout.RECORD_PAIR) continue;
     const openedBootNs = view.getBigUint64(record + layout.PAIR_RECORD_OPENED_BOOT_NS, true);
     const isSampled = (view.getUint16(record + layout.PAIR_RECORD_FLAGS, true) & layout.PAIR_UNSAMPLED) === 0;
     const reportedBootNs = view.getBigUint64(slot + layout.PENDING_OPEN_REPORTED_BOOT_NS, true);

@@ -2,6 +2,7 @@
 // those whose value varies. One pool of bytes; a block is a number.
 import { createErrnoNames, createSignalNames, FILE_TYPES, openFlagsText } from './open-flags.ts';
 import { SLICE_EXIT } from '../model/record-layout.ts';
+import { accessOf, ACCESSES } from '../model/access.ts';
 import * as protobuf from './protobuf.ts';
 import type { SpanArena } from './span-arena.ts';
 
@@ -15,9 +16,6 @@ const NAMESPACE_NAMES = ['mnt', 'pid', 'uts', 'net', 'ipc', 'user', 'cgroup'];
 /** By enum slice_end; undefined: the root was sent when the slice's time was up. */
 const SLICE_ENDS = [undefined, 'rolled', 'exec', 'exit', 'replaced'];
 const CLOSE_REASONS = [undefined, 'close', 'close_range', 'dup', 'exec', 'exit', 'stop', 'lost', 'held'];
-/** By O_ACCMODE; 3 asks for neither (ioctl only). */
-const ACCESSES = ['read', 'write', 'read_write', 'none', 'path'];
-const O_PATH = 0o10000000;
 
 export class AttributeBlocks {
   readonly path = this.addText('file.path');
@@ -106,7 +104,7 @@ export class AttributeBlocks {
 
   /** Writes fdspan.access and fdspan.open.flags. */
   writeOpenFlags(arena: SpanArena, flags: number): void {
-    this.write(arena, this.accesses[(flags & O_PATH) !== 0 ? 4 : flags & 3]);
+    this.write(arena, this.accesses[accessOf(flags)]);
     const known = this.flagBlocks.get(flags);
     if (known !== undefined) return this.write(arena, known);
     if (this.flagBlocks.size < FLAG_VALUES_MAX) return this.write(arena, this.createFlagBlock(flags));

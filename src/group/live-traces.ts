@@ -5,6 +5,7 @@ import * as field from './trace-table.ts';
 import type { RecordCursor } from '../model/record-cursor.ts';
 import * as layout from '../model/record-layout.ts';
 import type { TraceCursor } from '../model/trace-cursor.ts';
+import { milliseconds } from '../model/word-time.ts';
 import { RecentRoots } from './recent-roots.ts';
 import { TraceIds } from './trace-ids.ts';
 
@@ -17,12 +18,10 @@ export const LIVE_TRACES_MAX = 8192;
 const GRACE_MS = 5000;
 /** What a processor has timed, but not yet put into the ring, when its slice's end is read. */
 const END_SLACK_MS = 250;
-/** Reason: 32 bytes each; a file may be closed long after its slice, its trace then links to that slice's root. */
+/** Reason: 36 bytes each; a file may be closed long after its slice, its trace then links to that slice's root. */
 const SLICE_ROOTS = 65_536;
 const LAST_ROOTS = 16_384;
 const NONE = -1;
-const NS_PER_MS = 1e6;
-const WORD = 0x100000000;
 
 export interface GroupOptions {
   readonly bootIdLo: number;
@@ -167,9 +166,8 @@ export class LiveTraces {
 
   /** Whether the file ended so early that its slice's root waits for it. */
   private isInTime(cursor: RecordCursor, begunLo: number, begunHi: number): boolean {
-    const closedLo = cursor.i32(layout.PAIR_RECORD_CLOSED_BOOT_NS);
-    const closedHi = cursor.i32(layout.PAIR_RECORD_CLOSED_BOOT_NS + 4);
-    return milliseconds(closedLo, closedHi) - milliseconds(begunLo, begunHi) <= this.sliceMs + GRACE_MS;
+    const closedMs = cursor.milliseconds(layout.PAIR_RECORD_CLOSED_BOOT_NS);
+    return closedMs - milliseconds(begunLo, begunHi) <= this.sliceMs + GRACE_MS;
   }
 
   /** Whether a slice that isn't live can still have a trace of its own. */
@@ -187,7 +185,7 @@ export class LiveTraces {
   ): number {
     const isOwn = kind === field.OWN;
     const from = isOwn ? layout.PAIR_RECORD_SLICE_BEGUN_BOOT_NS : layout.PAIR_RECORD_CLOSED_BOOT_NS;
-    const begunMs = milliseconds(cursor.i32(from), cursor.i32(from + 4));
+    const begunMs = cursor.milliseconds(from);
     if (!isOwn) this.parts = (this.parts + 1) | 0;
     this.begunCount += 1;
     const index = this.table.take(cursor, kind, begunMs + this.sliceMs + GRACE_MS);
@@ -219,8 +217,4 @@ function linkTo(root: TraceCursor, roots: RecentRoots): void {
   const { links } = root;
   if (root.linkCount > 0 && links[0] === roots.trace(0) && links[1] === roots.trace(1)) return;
   root.link(roots.trace(0), roots.trace(1), roots.trace(2), roots.trace(3));
-}
-
-function milliseconds(lo: number, hi: number): number {
-  return ((hi >>> 0) * WORD + (lo >>> 0)) / NS_PER_MS;
 }

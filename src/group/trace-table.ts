@@ -1,10 +1,11 @@
 // The table of live traces: typed arrays, chains by hash, and lists by the time that their roots are due.
+import { accessOf } from '../model/access.ts';
 import { mix } from '../model/mix.ts';
 import type { RecordCursor } from '../model/record-cursor.ts';
 import * as layout from '../model/record-layout.ts';
 import { DueLists } from './due-lists.ts';
 import type { TraceCursor } from '../model/trace-cursor.ts';
-import { isBefore } from './word-time.ts';
+import { isBefore } from '../model/word-time.ts';
 
 export const OWN = 0;
 /** Of files that outlived the slice they were opened in. */
@@ -48,7 +49,6 @@ const IS_CUT = 33;
 const WORDS = 34;
 
 const NONE = -1;
-const O_PATH = 0o10000000;
 /** Of a trace's texts: the executable's name, and what the main thread is called (zeros when another opened the first file). */
 const COMM_AT = layout.EXECUTABLE_BYTES_MAX + 1;
 const TEXT_BYTES = COMM_AT + layout.COMM_BYTES;
@@ -150,7 +150,8 @@ export class TraceTable {
     const opened = layout.PAIR_RECORD_OPENED_BOOT_NS;
     const closed = layout.PAIR_RECORD_CLOSED_BOOT_NS;
     words[at + FILES] += 1;
-    words[at + BY_ACCESS + accessOf(cursor.u32(layout.PAIR_RECORD_OPEN_FLAGS))] += 1;
+    const access = Math.min(accessOf(cursor.u32(layout.PAIR_RECORD_OPEN_FLAGS)), layout.ACCESS_NONE);
+    words[at + BY_ACCESS + access] += 1;
     const reason = cursor.u8(layout.PAIR_RECORD_REASON);
     if (reason === layout.CLOSE_FAILED) words[at + FAILED] += 1;
     if (reason === layout.CLOSE_HELD) words[at + HELD] += 1;
@@ -253,9 +254,4 @@ export class TraceTable {
   private home(executionLo: number, begunLo: number, kind: number): number {
     return mix(executionLo ^ kind, begunLo) & (2 * this.tracesMax - 1);
   }
-}
-
-/** O_PATH asks for neither reading nor writing, whatever its access bits. */
-function accessOf(openFlags: number): number {
-  return (openFlags & O_PATH) !== 0 ? 3 : openFlags & 3;
 }

@@ -1,5 +1,6 @@
 // Where the current record lies: one mutable object that the stages hand on, so that no record
 // costs an allocation. It owns no memory; what it points at is valid until the next record.
+import { milliseconds } from './word-time.ts';
 
 export class RecordCursor {
   bytes = new Uint8Array(0);
@@ -39,7 +40,7 @@ export class RecordCursor {
 
   /** Returns a 64-bit number of nanoseconds in milliseconds. */
   milliseconds(field: number): number {
-    return (this.u32(field + 4) * 0x100000000 + this.u32(field)) / 1e6;
+    return milliseconds(this.i32(field), this.i32(field + 4));
   }
 
   /** Returns the 32-bit word at `field`, a multiple of 4; the high half of a 64-bit field is at `field + 4`. */

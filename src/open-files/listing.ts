@@ -4,6 +4,7 @@ import { isUtf8 } from 'node:buffer';
 import { textOfBytes } from '../containers/byte-text.ts';
 import { acceptsOf, compileGlobs } from '../filter/glob-table.ts';
 import type { Redactor } from '../filter/redactor.ts';
+import { accessOf, ACCESSES } from '../model/access.ts';
 import type { GlobTable } from '../model/glob-table.ts';
 import type { OpenFileRow, OpenFilesQuery, OpenFilesTotal } from '../model/open-file-row.ts';
 import * as layout from '../model/record-layout.ts';
@@ -14,9 +15,6 @@ const NS_PER_MS = 1_000_000n;
 /** The accept word where the glob fits. */
 const MATCHES = 1;
 const NO_DESCRIPTOR = 0xffff_ffff;
-const O_ACCMODE = 3;
-const O_PATH = 0o10000000;
-const ACCESSES = ['read', 'write', 'read_write', 'none'];
 const DELETED_SUFFIX_BYTES = ' (deleted)'.length;
 
 /** A container as far as a listing needs it. */
@@ -188,7 +186,7 @@ function rowOf(
     fds: entry.fds,
     has_more_fds: entry.hasMoreFds,
     path: textOf(entry.pathBytes),
-    access: (openFlags & O_PATH) !== 0 ? 'path' : ACCESSES[openFlags & O_ACCMODE],
+    access: ACCESSES[accessOf(openFlags)],
     opened: new Date(Number((unixNs - openNs) / NS_PER_MS)).toISOString(),
     open_ns: Number(openNs < 0n ? 0n : openNs),
     size: Number(entry.u64(layout.PAIR_RECORD_SIZE_BYTES)),

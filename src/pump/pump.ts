@@ -113,6 +113,7 @@ export class Pump {
     if (this.isStopping) this.counters[UNJUDGED_OVERFLOW] += giveUpWaiting(this.stages, this.cursor);
     this.counters[WAITING_GAUGE] = this.stages.waiting.count;
     if (this.isStopping && !this.roots.sendDue(Infinity)) return false;
+    this.roots.noteCounts();
     if (this.stages.request.spanCount > 0 && !this.seal()) {
       this.isStalled = true;
       return false;

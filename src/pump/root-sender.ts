@@ -29,7 +29,6 @@ export class RootSender {
       if (!this.makeRoom()) return false;
       this.send(index);
     }
-    this.noteCounts();
     return true;
   }
 
@@ -53,7 +52,7 @@ export class RootSender {
     }
   }
 
-  /** Once a turn, and after the last root. */
+  /** Once a turn, and once more when the last roots are sent. */
   noteCounts(): void {
     const { traces } = this.stages;
     this.counters[TRACES_BEGUN] = traces.begunCount;

@@ -5,3 +5,8 @@ export function isBefore(oneLo: number, oneHi: number, otherLo: number, otherHi:
   if (oneHi !== otherHi) return oneHi >>> 0 < otherHi >>> 0;
   return oneLo >>> 0 < otherLo >>> 0;
 }
+
+/** Returns nanoseconds, given as two words of any sign, in milliseconds. */
+export function milliseconds(lo: number, hi: number): number {
+  return ((hi >>> 0) * 0x100000000 + (lo >>> 0)) / 1e6;
+}
