@@ -4,6 +4,28 @@ import { NOTHING_WANTED } from './live-filters.ts';
 import type { TracerOptions } from './settings.ts';
 import { Tracer } from './tracer.ts';
 
+/** The smallest maps, and nothing in scope: what it takes to load the programs. */
+export const LOAD_ONLY: TracerOptions = {
+  reads: 'auto',
+  btfPath: null,
+  ringBytes: 4096,
+  openFilesMax: 64,
+  pidMax: 4096,
+  isSelfTraced: false,
+  hostMountNamespace: 0,
+  hostPidNamespace: 0,
+  filters: NOTHING_WANTED,
+  scopeBy: 'cgroup',
+  byCgroup2: true,
+  cgroup1Controller: null,
+  isHostTraced: false,
+  isRuntimePhaseTraced: false,
+  containersMax: 64,
+  traceGroupBy: 'process',
+  sliceNs: 15_000_000_000n,
+  sliceOpensMax: 1000,
+};
+
 export interface AttachProbe {
   readonly mode: 'tracepoint' | 'fentry';
   readonly usable: boolean;
@@ -34,26 +56,7 @@ function probeTracepoint(options: ProbeOptions): AttachProbe {
 
 /** Returns what was found; throws when it doesn't work. Nothing is in scope, so that nothing is traced. */
 function tryTracepoint(options: ProbeOptions): string {
-  const tracer = new Tracer({
-    reads: options.reads,
-    btfPath: options.btfPath,
-    ringBytes: 4096,
-    openFilesMax: 64,
-    pidMax: 4096,
-    isSelfTraced: false,
-    hostMountNamespace: 0,
-    hostPidNamespace: 0,
-    filters: NOTHING_WANTED,
-    scopeBy: 'cgroup',
-    byCgroup2: true,
-    cgroup1Controller: null,
-    isHostTraced: false,
-    isRuntimePhaseTraced: false,
-    containersMax: 64,
-    traceGroupBy: 'process',
-    sliceNs: 15_000_000_000n,
-    sliceOpensMax: 1000,
-  });
+  const tracer = new Tracer({ ...LOAD_ONLY, reads: options.reads, btfPath: options.btfPath });
   try {
     const steps = [...tracer.verifierSteps.values()].reduce((sum, count) => sum + count, 0);
     tracer.attachCalls();

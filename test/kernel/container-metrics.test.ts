@@ -5,6 +5,7 @@ import { constants } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { test, type TestContext } from 'node:test';
 import { NOTHING_WANTED } from '../../src/bpf/live-filters.ts';
+import { LOAD_ONLY } from '../../src/bpf/probe.ts';
 import { Tracer } from '../../src/bpf/tracer.ts';
 import type { CountedContainer } from '../../src/model/container-counts.ts';
 import {
@@ -252,24 +253,11 @@ test('a container that ends between two turns is sent with its last numbers', { 
 /** The kernel side without the collector: slots and verdicts are the test's to choose. */
 function loadCounting(t: TestContext): { tracer: Tracer; traced: TracedContainers } {
   const tracer = new Tracer({
-    reads: 'auto',
-    btfPath: null,
-    ringBytes: 4096,
+    ...LOAD_ONLY,
     openFilesMax: 1024,
     pidMax: 4_194_304,
-    isSelfTraced: false,
-    hostMountNamespace: 0,
-    hostPidNamespace: 0,
     filters: { ...NOTHING_WANTED, fileTypes: [8] },
-    scopeBy: 'cgroup',
-    byCgroup2: true,
-    cgroup1Controller: null,
-    isHostTraced: false,
     isRuntimePhaseTraced: true,
-    containersMax: 64,
-    traceGroupBy: 'process',
-    sliceNs: 15_000_000_000n,
-    sliceOpensMax: 1000,
     metrics: { slotsMax: 3, durationBoundsNs: [1n], failureErrnos: [constants.errno.ENOENT] },
   });
   t.after(() => tracer.close());

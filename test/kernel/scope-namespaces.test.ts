@@ -4,8 +4,8 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { test, type TestContext } from 'node:test';
 import { findHostNamespaces } from '../../src/bpf/host-namespace.ts';
+import { LOAD_ONLY } from '../../src/bpf/probe.ts';
 import { Tracer } from '../../src/bpf/tracer.ts';
-import { NOTHING_WANTED } from '../../src/bpf/live-filters.ts';
 import { makeContainerGroup } from '../helpers/cgroup.ts';
 import { whyNoKernelTests } from '../helpers/collector-process.ts';
 import { startWorkload, type ExpectedSpan, type Workload } from '../helpers/workload.ts';
@@ -194,24 +194,11 @@ test('the list of namespaces that any task is in is that of /proc', { skip }, as
     });
     const hostNamespaces = await findHostNamespaces(null);
     const tracer = new Tracer({
-      reads: 'auto',
-      btfPath: null,
-      ringBytes: 4096,
-      openFilesMax: 64,
-      pidMax: 4096,
-      isSelfTraced: false,
+      ...LOAD_ONLY,
       hostMountNamespace: hostNamespaces.mnt,
       hostPidNamespace: hostNamespaces.pid,
-      filters: NOTHING_WANTED,
       scopeBy: by,
       byCgroup2: false,
-      cgroup1Controller: null,
-      isHostTraced: false,
-      isRuntimePhaseTraced: false,
-      containersMax: 64,
-      traceGroupBy: 'process',
-      sliceNs: 15_000_000_000n,
-      sliceOpensMax: 1000,
     });
     try {
       // Others of this machine may start and end containers meanwhile.

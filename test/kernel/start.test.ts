@@ -14,6 +14,7 @@ import { test, type TestContext } from 'node:test';
 import { NOTHING_WANTED } from '../../src/bpf/live-filters.ts';
 import type { TracerOptions } from '../../src/bpf/settings.ts';
 import { KernelUnfitError } from '../../src/bpf/kernel-hooks.ts';
+import { LOAD_ONLY } from '../../src/bpf/probe.ts';
 import { Tracer } from '../../src/bpf/tracer.ts';
 import { VERDICT_TRACE } from '../../src/model/record-layout.ts';
 import { findHierarchy, makeContainerGroup } from '../helpers/cgroup.ts';
@@ -30,27 +31,8 @@ const VERIFIER_STEPS_ALL_MAX = 350_000;
 
 /** Loaded with small maps, and nothing attached; nothing is in scope. */
 function loadTracer(context: TestContext, options: Partial<TracerOptions> = {}): Tracer {
-  const tracer = new Tracer({
-    reads: 'auto',
-    btfPath: null,
-    ringBytes: 4096,
-    openFilesMax: 64,
-    pidMax: 4096,
-    isSelfTraced: false,
-    hostMountNamespace: 0,
-    hostPidNamespace: 0,
-    filters: { ...NOTHING_WANTED, fileTypes: [8] },
-    scopeBy: 'cgroup',
-    byCgroup2: true,
-    cgroup1Controller: null,
-    isHostTraced: false,
-    isRuntimePhaseTraced: false,
-    containersMax: 64,
-    traceGroupBy: 'process',
-    sliceNs: 15_000_000_000n,
-    sliceOpensMax: 1000,
-    ...options,
-  });
+  const filters = { ...NOTHING_WANTED, fileTypes: [8] };
+  const tracer = new Tracer({ ...LOAD_ONLY, filters, ...options });
   context.after(() => tracer.close());
   return tracer;
 }
