@@ -29,10 +29,16 @@ export function mountTmpfs(t: TestContext, bytes: number): Promise<PrivateDisk> 
 /** ext4 over a file, by a loop device. */
 export function mountExt4(t: TestContext, bytes: number): Promise<PrivateDisk> {
   const options = 'lazy_itable_init=0,lazy_journal_init=0';
-  return mount(
-    t,
-    `truncate -s ${bytes} "$image" && mkfs.ext4 -q -F -m 0 -E ${options} "$image" && mount -o loop "$image" "$disk"`,
-  );
+  // A file system that stays frozen would hold whoever waits for it for ever.
+  const thaw = `trap 'fsfreeze --unfreeze "$disk" 2>/dev/null' EXIT`;
+  const make = `truncate -s ${bytes} "$image" && mkfs.ext4 -q -F -m 0 -E ${options} "$image"`;
+  return mount(t, `${thaw} && ${make} && mount -o loop "$image" "$disk"`);
+}
+
+/** A file system that answers nothing: every call to it hangs until it is killed. */
+export function mountSilent(t: TestContext): Promise<PrivateDisk> {
+  const options = 'fd=9,rootmode=40000,user_id=0,group_id=0';
+  return mount(t, `exec 9<>/dev/fuse && mount -i -t fuse -o ${options} fuse "$disk"`);
 }
 
 async function mount(t: TestContext, command: string): Promise<PrivateDisk> {
@@ -54,8 +60,7 @@ async function mount(t: TestContext, command: string): Promise<PrivateDisk> {
     return said.join('\n').trim();
   };
   t.after(() => end(shell, folder));
-  // A file system that stays frozen would hold whoever waits for it for ever.
-  await must(run, `trap 'fsfreeze --unfreeze "$disk" 2>/dev/null' EXIT; mkdir "$disk" && ${command}`);
+  await must(run, `mkdir "$disk" && ${command}`);
   return {
     path: `/proc/${shell.pid}/root${folder}/disk`,
     run: (text) => must(run, text),
