@@ -201,7 +201,7 @@ export class Pump {
     if (traces.isFull) this.roots.evict();
     if (this.closedMs === 0) this.closedMs = this.cursor.milliseconds(layout.PAIR_RECORD_CLOSED_BOOT_NS);
     traces.add(this.cursor, slot, this.trace, clock.offsetLo, clock.offsetHi);
-    this.stages.redactor?.redact(this.cursor);
+    this.stages.redaction?.redact(this.cursor);
     return request.add(this.cursor, slot, this.trace);
   }
 
@@ -259,9 +259,8 @@ export class Pump {
   }
 
   private receiveMessages(): void {
-    for (let message = this.stages.receive(); message !== undefined; message = this.stages.receive()) {
+    for (let message = this.stages.receive(); message !== undefined; message = this.stages.receive())
       this.obey(message);
-    }
   }
 
   private obey(message: ToPump): void {
@@ -286,9 +285,10 @@ export class Pump {
         return;
       case 'rate-limit':
         return this.stages.sampler.setLimit(message.perSecond);
+      case 'redaction':
+        return this.stages.redaction?.change(message.redaction);
       case 'buffer':
-        this.freeBuffers.push(message.index);
-        return;
+        return void this.freeBuffers.push(message.index);
       case 'drain':
         this.drainsAsked += 1;
         return;
