@@ -109,3 +109,14 @@ test('every metric is in a page', () => {
   for (const [, name] of source.matchAll(/descriptor\(\s*'([a-z_.]+)'/g))
     assert.ok(all.has(`fdspan.${name}`) || all.has(`fdspan.container.pressure.${name}`), name);
 });
+
+test('the commands of npm that the documents name are there, and each that is there is named', () => {
+  const { scripts } = JSON.parse(textOf('package.json')) as { scripts: Record<string, string> };
+  const documents = [...told, 'CONTRIBUTING.md'].map(textOf).join('\n');
+  const named = new Set(
+    [...documents.matchAll(/\bnpm (?:run )?(test\b(?!:)|(?<=run )[a-z]+(?::[a-z]+)?)/g)].map(
+      ([, name]) => name,
+    ),
+  );
+  assert.deepEqual([...named].toSorted(), Object.keys(scripts).toSorted());
+});
