@@ -6,8 +6,7 @@ import type { Tracer } from './bpf/tracer.ts';
 import type { ScopeChoice } from './containers/scope-choice.ts';
 import { ContainerSide } from './container-side.ts';
 import type { Config } from './config/config.ts';
-import { pumpOptions } from './config/options.ts';
-import { keptAtEnd } from './kept-at-end.ts';
+import { openFileOptions, pumpOptions } from './config/options.ts';
 import { kernelFilters } from './kernel-filters.ts';
 import type { Attributes } from './model/attributes.ts';
 import type { CountedContainer } from './model/container-counts.ts';
@@ -88,12 +87,10 @@ export class Collector {
     this.#openFiles = new OpenFileSide({
       log: parts.log,
       openFiles: tracer.openFiles,
-      held: config.spans.held,
-      stateFile: config.control.stateFile,
+      ...openFileOptions(config),
       containers: () => this.#containers.list(),
       drained: () => this.#pump.drained(),
       counters: () => tracer.counters.read(),
-      redaction: settings.redaction,
     });
   }
 
@@ -158,6 +155,9 @@ export class Collector {
   /** Filters, and judges all containers by the rules of another configuration. */
   async reload(config: Config): Promise<void> {
     if (this.#isDetached) return;
+    const openFiles = openFileOptions(config);
+    this.#pump.send({ type: 'redaction', redaction: openFiles.redaction });
+    this.#openFiles.change(openFiles);
     this.#sampling.prepare(config);
     await this.#containers.reload(config);
     if (this.#isDetached) return;
@@ -198,7 +198,7 @@ export class Collector {
     const kernel = this.#tracer.counters.read();
     const pending = kernel['opens_tracked'] - kernel['pairs_finished'];
     const isAll = limits.stopSpans === 0 || pending <= limits.stopSpans;
-    const kept = keptAtEnd(this.#parts.config);
+    const kept = this.#sampling.keptAtEnd();
     const until = isAll ? FOR_EVER : this.#tracer.oldestBootNs(limits.stopSpans, kept);
     const deadlineMs = performance.now() + limits.stopDeadlineMs;
     // Every slice that is live has ended now.

@@ -6,7 +6,7 @@ import { SpanArena } from './encode/span-arena.ts';
 import { ScopeTable } from './enrich/scope-table.ts';
 import { WaitingArea } from './enrich/waiting-area.ts';
 import { PairSampler } from './filter/pair-sampler.ts';
-import { Redactor } from './filter/redactor.ts';
+import { PathRedaction } from './filter/path-redaction.ts';
 import { LiveTraces } from './group/live-traces.ts';
 import type { FromPump, PumpOptions, ToPump } from './model/pump-messages.ts';
 import { Pump } from './pump/pump.ts';
@@ -47,7 +47,7 @@ function runPump(options: PumpOptions): void {
     traces: new LiveTraces(options),
     sampler: new PairSampler(options.sampling),
     request,
-    redactor: options.redaction === undefined ? undefined : new Redactor(options.redaction),
+    redaction: new PathRedaction(options.redaction),
     sealInto: (index) => request.seal(sealed[index]),
     receive: () => receiveMessageOnPort(port)?.message as ToPump | undefined,
     post,
