@@ -20,6 +20,8 @@ export interface CollectorOptions {
   readonly set?: Readonly<Record<string, string>>;
   /** A command that runs the rest of its arguments as itself, so that signals reach fdspan. */
   readonly prefix?: readonly string[];
+  /** Gets the process before it is ready. */
+  readonly spawned?: (child: ChildProcess) => void;
 }
 
 export interface Stopped {
@@ -120,6 +122,7 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
     stdio: ['ignore', 'ignore', 'pipe'],
     env: cleanEnvironment(),
   });
+  options.spawned?.(child);
   const followed = followCollector(child, folder);
   try {
     await followed.ready;
