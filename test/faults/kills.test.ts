@@ -13,26 +13,27 @@ import { startCollector, whyNoKernelTests, type Collector } from '../helpers/col
 import { addRow, dropsOf, eventually, PROTOCOLS, startLoad } from '../helpers/fault-run.ts';
 import { startReceiver, type Behaviour } from '../helpers/otlp-receiver.ts';
 import { SpanCensus, type CountedSpan } from '../helpers/span-census.ts';
-import { readSpool, type StoredSpans } from '../helpers/spool-reader.ts';
+import { readSpool, spoolBytes, type StoredSpans } from '../helpers/spool-reader.ts';
 
 const KILLS = Number(process.env.FDSPAN_FAULT_KILLS ?? 50);
 /** Each so many rounds fdspan is stopped in order, and its summary looked at. */
 const STOP_EVERY = 10;
-/** From the start of the process: within it, at its readiness, and while it sends or spools. */
-const LIFE_MS_MAX = 4000;
+/** Each so many kills come at a moment of the start, the others when it sends and spools. */
+const AT_START_EVERY = 4;
+const LIFE_MS_MAX = 2000;
 /** Memory of 8 MiB holds less than a second of this load. */
 const SETTINGS = {
   'export.queue.bytes_max': '8MiB',
   'export.timeout': '500ms',
   'limits.stop_deadline': '1s',
 };
+const DOWN: Behaviour = { type: 'http-status', status: 503 };
 const MOODS: readonly Behaviour[] = [
+  DOWN,
   { type: 'accept' },
   { type: 'slow', pauseMs: 20 },
   { type: 'accept-and-hang' },
   { type: 'hang' },
-  { type: 'http-status', status: 503 },
-  { type: 'http-status', status: 503 },
 ];
 /** Some 10 MB of spans a second. */
 const PACE = { pauseNs: 150_000, depth: 10 };
@@ -75,7 +76,8 @@ for (const protocol of PROTOCOLS) {
       let killsBeforeReady = 0;
       let found = look();
       for (let kills = 0, round = 1; kills < KILLS; round += 1) {
-        receiver.otherwise = MOODS[randomInt(MOODS.length)];
+        const isEmpty = found.waiting.length === 0;
+        receiver.otherwise = isEmpty ? DOWN : MOODS[randomInt(MOODS.length)];
         if (round % STOP_EVERY === 0) {
           await stop(await startCollector(options), found);
           found = look();
@@ -84,6 +86,8 @@ for (const protocol of PROTOCOLS) {
         const starting = startCollector(options).catch(() => null);
         await eventually('the process', () => child !== undefined);
         const exited = once(child!, 'close');
+        if (isEmpty || kills % AT_START_EVERY !== 0) await starting;
+        if (isEmpty) await eventually('something to be spilled', () => spoolBytes(dir) > 0);
         await delay(randomInt(LIFE_MS_MAX));
         child!.kill('SIGKILL');
         await exited;

@@ -12,6 +12,7 @@ import {
   tellOutcome,
   type Load,
   type Outcome,
+  type Pace,
   type Protocol,
 } from '../helpers/fault-run.ts';
 import { freePort } from '../helpers/free-port.ts';
@@ -20,7 +21,12 @@ import { startNoise } from '../helpers/noise-server.ts';
 import { SpanCensus } from '../helpers/span-census.ts';
 
 const skip = whyNoKernelTests() ?? false;
-const TIMEOUT_MS = 700;
+/** Of a request, for the faults that are noticed by it alone. */
+const SHORT_TIMEOUT_MS = 700;
+/** Far longer than any answer here takes. */
+const TIMEOUT_MS = 60_000;
+/** Requests of a megabyte, more than a connection's windows and buffers hold at once. */
+const LARGE: Pace = { pauseNs: 150_000, depth: 10 };
 
 interface Run {
   readonly protocol: Protocol;
@@ -35,7 +41,12 @@ async function suffer(
   t: TestContext,
   fault: string,
   protocol: Protocol,
-  behaviour: { readonly first?: readonly Behaviour[]; readonly otherwise?: Behaviour },
+  behaviour: {
+    readonly first?: readonly Behaviour[];
+    readonly otherwise?: Behaviour;
+    readonly pace?: Pace;
+    readonly timeoutMs?: number;
+  },
   act: (run: Run) => Promise<void>,
   outcome: (run: Run, stopped: Stopped) => Partial<Outcome> = () => ({}),
 ): Promise<void> {
@@ -48,11 +59,11 @@ async function suffer(
     watch: census.take,
   });
   t.after(() => receiver.close());
-  const load = await startLoad(t);
+  const load = await startLoad(t, behaviour.pace);
   const collector = await startTracing(t, load, {
     protocol,
     endpoint: receiver.endpoint,
-    set: { 'export.timeout': `${TIMEOUT_MS}ms` },
+    set: { 'export.timeout': `${behaviour.timeoutMs ?? TIMEOUT_MS}ms` },
   });
   const run = { protocol, receiver, collector, load, census };
   load.begin();
@@ -110,7 +121,7 @@ for (const protocol of PROTOCOLS) {
   });
 
   test(`${protocol}: a hung backend costs deadlines and no span`, { skip }, (t) =>
-    suffer(t, 'hung', protocol, { otherwise: { type: 'hang' } }, async (run) => {
+    suffer(t, 'hung', protocol, { otherwise: { type: 'hang' }, timeoutMs: SHORT_TIMEOUT_MS }, async (run) => {
       await seen(run, 'hang', 3);
       await heal(run);
     }),
@@ -121,7 +132,7 @@ for (const protocol of PROTOCOLS) {
       t,
       'takes, and never answers',
       protocol,
-      { otherwise: { type: 'accept-and-hang' } },
+      { otherwise: { type: 'accept-and-hang' }, timeoutMs: SHORT_TIMEOUT_MS },
       async (run) => {
         await seen(run, 'accept-and-hang', 3);
         await heal(run);
@@ -149,7 +160,7 @@ for (const protocol of PROTOCOLS) {
       t,
       'slow reader, within the deadline',
       protocol,
-      { otherwise: { type: 'slow', pauseMs: 10 } },
+      { otherwise: { type: 'slow', pauseMs: 2 }, pace: LARGE },
       (run) => seen(run, 'slow', 5),
       (_run, { counters }) => {
         assert.equal(counters.requests_retried, 0);
@@ -163,7 +174,11 @@ for (const protocol of PROTOCOLS) {
       t,
       'slow reader, past the deadline',
       protocol,
-      { otherwise: { type: 'slow', pauseMs: 2 * TIMEOUT_MS } },
+      {
+        otherwise: { type: 'slow', pauseMs: 2 * SHORT_TIMEOUT_MS },
+        pace: LARGE,
+        timeoutMs: SHORT_TIMEOUT_MS,
+      },
       async (run) => {
         await eventually('a deadline', () => hasWarned(run.collector, /no answer within/));
         await heal(run);

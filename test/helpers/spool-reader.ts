@@ -1,6 +1,6 @@
 // What lies in a spool's folder, read by the format as docs/decisions/0013-spool.md and the format's own comments tell it,
 // and by none of the collector's code.
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { crc32, gunzipSync, zstdDecompressSync } from 'node:zlib';
 import { spansIn, type CountedSpan } from './span-census.ts';
@@ -33,6 +33,14 @@ export function readSpool(dir: string): StoredSpans {
     readSegment(readFileSync(join(dir, name)), seed, name, stored);
   }
   return stored;
+}
+
+/** Returns how many bytes a folder's segments have, also while a process uses it. */
+export function spoolBytes(dir: string): number {
+  return spoolNames(dir).reduce(
+    (sum, name) => sum + (statSync(join(dir, name), { throwIfNoEntry: false })?.size ?? 0),
+    0,
+  );
 }
 
 function spoolNames(dir: string): string[] {
