@@ -22,6 +22,8 @@ export interface CollectorOptions {
   readonly prefix?: readonly string[];
   /** Gives the command that runs a command elsewhere, to which signals must be passed on. */
   readonly wrap?: (argv: readonly string[]) => readonly string[];
+  /** Gets the process before it is ready. */
+  readonly spawned?: (child: ChildProcess) => void;
 }
 
 export interface Stopped {
@@ -123,6 +125,7 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
     stdio: ['ignore', 'ignore', 'pipe'],
     env: cleanEnvironment(),
   });
+  options.spawned?.(child);
   const followed = followCollector(child, folder);
   try {
     await followed.ready;
