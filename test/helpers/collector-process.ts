@@ -35,11 +35,20 @@ export interface Stopped {
   readonly otherText: string;
 }
 
+export interface Ended {
+  /** Null: a signal ended it. */
+  readonly exitCode: number | null;
+  /** Those of the last line; null: it isn't the summary. */
+  readonly counters: Counters | null;
+}
+
 export interface Collector {
   readonly pid: number;
   readonly logs: readonly LogLine[];
   /** Sends SIGTERM and resolves with the summary; asserts exit code 0 and the law. */
   stop(): Promise<Stopped>;
+  /** Resolves when it has ended, whatever ended it. */
+  ended(): Promise<Ended>;
   /** Ends it at once, when a test failed before its stop; may be called always. */
   kill(): Promise<void>;
 }
@@ -178,6 +187,11 @@ function followCollector(
       const counters = last.counters as Counters;
       checkLaw(counters);
       return { exitCode, counters, logs, otherText };
+    },
+    ended: async () => {
+      const exitCode = await exited;
+      const last = logs.at(-1);
+      return { exitCode, counters: last?.msg === 'summary' ? (last.counters as Counters) : null };
     },
     kill: async () => {
       child.kill('SIGKILL');
