@@ -20,6 +20,10 @@ export interface CollectorOptions {
   readonly set?: Readonly<Record<string, string>>;
   /** A command that runs the rest of its arguments as itself, so that signals reach fdspan. */
   readonly prefix?: readonly string[];
+  /** Gives the command that runs a command elsewhere, to which signals must be passed on. */
+  readonly wrap?: (argv: readonly string[]) => readonly string[];
+  /** Gets the process before it is ready. */
+  readonly spawned?: (child: ChildProcess) => void;
 }
 
 export interface Stopped {
@@ -124,11 +128,13 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
   };
   const args = options.configFile === undefined ? [] : ['--config', options.configFile];
   for (const [key, value] of Object.entries(set)) args.push('--set', `${key}=${value}`);
-  const [command, ...rest] = [...(options.prefix ?? []), program, 'run', ...args];
+  const wrap = options.wrap ?? ((argv) => [...(options.prefix ?? []), ...argv]);
+  const [command, ...rest] = wrap([program, 'run', ...args]);
   const child = spawn(command, rest, {
     stdio: ['ignore', 'ignore', 'pipe'],
     env: cleanEnvironment(),
   });
+  options.spawned?.(child);
   const followed = followCollector(child, folder);
   try {
     await followed.ready;
