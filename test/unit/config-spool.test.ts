@@ -4,6 +4,8 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { pumpOptions } from '../../src/config/options.ts';
+import { REQUEST_BYTES_MIN } from '../../src/encode/request.ts';
 import { runToExit } from '../helpers/collector-process.ts';
 import { load, problemsOf } from '../helpers/config.ts';
 import { mountTmpfs, whyNoPrivateDisk } from '../helpers/private-disk.ts';
@@ -94,3 +96,12 @@ test(
     assert.equal(stderr, '');
   },
 );
+
+test('the least queue holds several of the largest requests, and each of them holds the largest span', () => {
+  const ring = { ringFd: -1, consumerAddress: 0n, producerAddress: 0n, ringBytes: 4096 };
+  const bytesOf = (size: string): number =>
+    pumpOptions(load(`export.queue.bytes_max: ${size}\n`).config, ring, '1.0').requestBytesMax;
+  assert.equal(bytesOf('1MiB'), 256 * 1024);
+  assert.ok(bytesOf('1MiB') >= REQUEST_BYTES_MIN);
+  assert.equal(bytesOf('32MiB'), 2 << 20);
+});
