@@ -160,3 +160,15 @@ test('a disk that can not be read costs what it held, counted', { skip }, async 
   assert.ok(spool_damaged > 0);
   assert.match(JSON.stringify(second.warnings(/can not be read/)), /EIO/);
 });
+
+test('a folder where none can be made is told at once, and spans go on', async (t) => {
+  const port = await freePort();
+  const harness = await spooledRun(t, '/proc/fdspan/there/is/none', port);
+  const [{ fields }] = harness.warnings(/the spool can not be used/);
+  assert.match(String(fields.reason), /ENOENT.*mkdir '\/proc\/fdspan/);
+  await flood(harness, 0, 200);
+  await receiverAt(t, port);
+  await until(() => harness.isDrained);
+  await harness.end();
+  assert.equal(harness.counters.spans_accepted + harness.counters.queue_full, 2000);
+});
