@@ -42,7 +42,8 @@ test('a second fdspan on one spool exits with 78 and names the first', { skip },
   const spool = mkdtempSync(join(tmpdir(), 'fdspan-spool-'));
   t.after(() => rmSync(spool, { recursive: true, force: true }));
   const endpoint = `http://127.0.0.1:${await closedPort()}`;
-  const first = await startCollector({ endpoint, containerIds: [], set: { 'export.spool.dir': spool } });
+  const containerIds = ['0'.repeat(64)];
+  const first = await startCollector({ endpoint, containerIds, set: { 'export.spool.dir': spool } });
   t.after(() => first.kill());
   const { exitCode, stderr } = await runToExit(['run', '--set', `export.spool.dir=${spool}`]);
   assert.equal(exitCode, 78, stderr);
