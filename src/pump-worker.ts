@@ -1,5 +1,5 @@
-// The synchronous root: the pump's worker. Builds the stages from `workerData` and runs until told to stop.
-import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+// The synchronous root: the pump's worker. Builds the stages from the first message and runs until told to stop.
+import { parentPort, receiveMessageOnPort } from 'node:worker_threads';
 import { checkRecord } from './decode/check-record.ts';
 import { OpenRequest } from './encode/request.ts';
 import { SpanArena } from './encode/span-arena.ts';
@@ -21,12 +21,14 @@ if (parentPort === null) throw new Error('pump-worker.ts is a worker: start it t
 const port = parentPort;
 const post = (message: FromPump): void => port.postMessage(message);
 
-try {
-  runPump(workerData as PumpOptions);
-} catch (error) {
-  const { message, stack } = error instanceof Error ? error : new Error(String(error));
-  post({ type: 'failed', message, stack: stack ?? '' });
-}
+port.once('message', (options: PumpOptions) => {
+  try {
+    runPump(options);
+  } catch (error) {
+    const { message, stack } = error instanceof Error ? error : new Error(String(error));
+    post({ type: 'failed', message, stack: stack ?? '' });
+  }
+});
 
 function runPump(options: PumpOptions): void {
   preferThisThread();

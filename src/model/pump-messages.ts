@@ -44,7 +44,7 @@ export type FromPump =
   | { readonly type: 'stopped' }
   | { readonly type: 'failed'; readonly message: string; readonly stack: string };
 
-/** What the pump's worker gets as `workerData`. Pointers are addresses in this process. */
+/** What the pump's worker gets as its first message. Pointers are addresses in this process. */
 export interface PumpOptions {
   readonly ringFd: number;
   /** Address of the consumer position's page (read and write). */

@@ -22,6 +22,8 @@ export interface CollectorOptions {
   readonly prefix?: readonly string[];
   /** Gives the command that runs a command elsewhere, to which signals must be passed on. */
   readonly wrap?: (argv: readonly string[]) => readonly string[];
+  /** Gets the process before it is ready. */
+  readonly spawned?: (child: ChildProcess) => void;
 }
 
 export interface Stopped {
@@ -33,11 +35,20 @@ export interface Stopped {
   readonly otherText: string;
 }
 
+export interface Ended {
+  /** Null: a signal ended it. */
+  readonly exitCode: number | null;
+  /** Those of the last line; null: it isn't the summary. */
+  readonly counters: Counters | null;
+}
+
 export interface Collector {
   readonly pid: number;
   readonly logs: readonly LogLine[];
   /** Sends SIGTERM and resolves with the summary; asserts exit code 0 and the law. */
   stop(): Promise<Stopped>;
+  /** Resolves when it has ended, whatever ended it. */
+  ended(): Promise<Ended>;
   /** Ends it at once, when a test failed before its stop; may be called always. */
   kill(): Promise<void>;
 }
@@ -123,6 +134,7 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
     stdio: ['ignore', 'ignore', 'pipe'],
     env: cleanEnvironment(),
   });
+  options.spawned?.(child);
   const followed = followCollector(child, folder);
   try {
     await followed.ready;
@@ -175,6 +187,11 @@ function followCollector(
       const counters = last.counters as Counters;
       checkLaw(counters);
       return { exitCode, counters, logs, otherText };
+    },
+    ended: async () => {
+      const exitCode = await exited;
+      const last = logs.at(-1);
+      return { exitCode, counters: last?.msg === 'summary' ? (last.counters as Counters) : null };
     },
     kill: async () => {
       child.kill('SIGKILL');
