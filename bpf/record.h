@@ -170,6 +170,8 @@ struct live_settings {
  * one load. Reason of the limit: 1 MiB for each half; more globs than fit are a configuration error that says so.
  */
 #define GLOB_CELLS 262144
+/* A row has a cell for each of at most 256 classes, and two words: less than this. The kernel masks classes by it. */
+#define GLOB_ROW_BYTES_MAX 2048
 
 /* Bits of accept words: what a name or path that ends in this state matches. */
 enum glob_accepts {
@@ -216,7 +218,7 @@ struct filters {
 	__u64 excluded_magics[EXCLUDED_MAGICS_MAX]; /* file systems' s_magic */
 	struct user_range users[USER_RANGES_MAX];
 	__u16 classes[256]; /* of each byte: an offset in a row */
-	__u32 cells[GLOB_CELLS];
+	__u32 cells[GLOB_CELLS + GLOB_ROW_BYTES_MAX / 4]; /* the rest is padding, which no row reaches */
 };
 
 /* Arguments of the programs that user space runs itself (BPF_PROG_TEST_RUN). */

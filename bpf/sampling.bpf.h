@@ -110,8 +110,7 @@ static __always_inline u32 rule_threshold(const struct sampling *how, u32 contai
 
 static __always_inline struct slot_offers *offers_of(u32 slot)
 {
-	u32 index = slot * SAMPLING_STRIPES +
-		    (bpf_get_smp_processor_id() & (SAMPLING_STRIPES - 1));
+	u32 index = slot * SAMPLING_STRIPES + (bpf_get_smp_processor_id() & (SAMPLING_STRIPES - 1));
 
 	return bpf_map_lookup_elem(&slot_offers, &index);
 }
@@ -173,7 +172,8 @@ __noinline int draw_open(struct opening *opening, u32 path_rules, u32 name_rules
 	has_failed = opening->fd < 0;
 	if (has_failed && how->keep & KEEP_FAILED)
 		return true;
-	opening->threshold = threshold_at_open(how, opening, named_rules(how, path_rules, name_rules));
+	opening->threshold =
+		threshold_at_open(how, opening, named_rules(how, path_rules, name_rules));
 	if (opening->flags & PAIR_UNJUDGED ||
 	    (opening->threshold != SAMPLING_NEVER && opening->random >= opening->threshold))
 		return true;
@@ -195,19 +195,11 @@ static __always_inline bool is_drawn_early(void)
  * Decides an open: false when nothing of it is to be tracked. `opening` then has its threshold, and PAIR_UNSAMPLED when
  * it is tracked only for what its end tells.
  */
-static __always_inline bool sample_open(struct opening *opening, u32 path_rules,
-					u32 name_rules)
+static __always_inline bool sample_open(struct opening *opening, u32 path_rules, u32 name_rules)
 {
 	struct sampling *how = sampling_now();
 
 	return !how || !how->is_on || draw_open(opening, path_rules, name_rules);
-}
-
-/* What was drawn after the record was written. */
-static __always_inline void note_draw(struct pair_record *record, const struct opening *opening)
-{
-	record->threshold = opening->threshold;
-	record->flags |= opening->flags & (PAIR_UNSAMPLED | PAIR_UNJUDGED);
 }
 
 /* An open that will be a span. Not counted: those that user space decides, and those that no chance decides. */
@@ -257,7 +249,7 @@ __noinline int judge_end(struct pair_record *record, u64 now, u32 is_held)
 	if (!is_kept_at_end(how, record, now, is_held))
 		return record->flags & PAIR_UNSAMPLED;
 	if (record->flags & PAIR_UNSAMPLED)
-		count_in_slice(slice_of_record(record), SLICE_TRACKED);
+		count_in_slice_of(record, SLICE_TRACKED);
 	stand_for_itself(record);
 	return 0;
 }
