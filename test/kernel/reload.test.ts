@@ -128,6 +128,44 @@ test('a process that ran before it was allowed is traced from the reload on', { 
   assert.equal(spansOf(ids[1]), OPENS);
 });
 
+test(
+  'a file that was opened while its container was allowed is a span, though a reload denied it before its end',
+  {
+    skip,
+  },
+  async (t) => {
+    const { collector, ids, file, groups, rows, open, spansOf } = await startBench(t, onlyFirst);
+    await open();
+    const verdictOf = async (id: string): Promise<string | undefined> =>
+      (await rows()).find((row) => row.id === id)?.verdict;
+    while ((await verdictOf(ids[0])) !== 'trace');
+    const workload = await startWorkload({
+      scenario: 'hold',
+      count: OPENS,
+      procsFiles: [groups[0].procsFile],
+    });
+    t.after(() => workload.end());
+    workload.go();
+    await workload.line('holding');
+    writeFileSync(file, onlySecond(ids));
+    process.kill(collector.pid, 'SIGHUP');
+    await said(collector, 'configuration reloaded', 1);
+    workload.go();
+    await workload.finished();
+    await open();
+    assert.equal(await verdictOf(ids[0]), 'deny');
+    const { counters } = await collector.stop();
+    assert.deepEqual(
+      ids.map((id) => [spansOf(id, '/held-'), spansOf(id)]),
+      [
+        [OPENS, OPENS],
+        [0, OPENS],
+      ],
+      JSON.stringify(counters),
+    );
+  },
+);
+
 test('containers tells how many spans each container made', { skip }, async (t) => {
   const { collector, ids, rows, open } = await startBench(
     t,
