@@ -56,6 +56,31 @@ export function readFunctions(file: string): ReadonlyMap<string, BpfFunction> {
   return new Map([...found.values()].map((entry) => [entry.name, entry]));
 }
 
+/** MAX_BPF_STACK of the kernel. */
+const STACK_BYTES_MAX = 512;
+const PROGRAMS = [
+  'sys_enter',
+  'sys_exit',
+  'sched_process_exit',
+  'sched_process_exec',
+  'sched_prepare_exec',
+  'signal_deliver',
+  'cgroup_mkdir',
+  'adopt_files',
+  'describe_tasks',
+  'report_held',
+  'list_open_files',
+  'sweep_pending',
+];
+
+/** Tells the programs of an object that a kernel refuses which gives none a stack of its own. */
+export function tooDeep(file: string): string[] {
+  const functions = readFunctions(file);
+  return PROGRAMS.map((program) => deepestChain(functions.get(program)!))
+    .filter(({ bytes }) => bytes > STACK_BYTES_MAX)
+    .map(({ bytes, names }) => `${bytes} bytes: ${names.join(' → ')}`);
+}
+
 /** The deepest chain of calls from a function, as the verifier adds it up: each frame in steps of 32 bytes. */
 export function deepestChain(
   from: BpfFunction,
