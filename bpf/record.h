@@ -39,6 +39,7 @@ enum pair_flag {
 	PAIR_START_MISSED = 1 << 3,   /* opened_boot_ns is the exit of the open call */
 	PAIR_RUNTIME_PHASE = 1 << 4,  /* opened by the container runtime, before exec */
 	PAIR_DELETED = 1 << 5,	      /* the path ends in " (deleted)", put there by fdspan */
+	PAIR_RULES = 3 << 9,	      /* with PAIR_UNJUDGED: of struct sampling's `half` at the open */
 	PAIR_ALLOWED = 1 << 11,	      /* the rules allowed its container when it was opened */
 	PAIR_UNSAMPLED = 1 << 12,     /* only while open: dropped at its end unless its class is kept then */
 	PAIR_UNJUDGED = 1 << 13,      /* the container had no verdict at open: user space samples it */
@@ -109,6 +110,8 @@ struct settings {
 #define SAMPLING_STRIPES   4	      /* CPUs that count apart */
 #define SAMPLING_WEIGHT	   65536      /* of one open that no rule thins out */
 
+#define PAIR_RULES_SHIFT 9 /* of PAIR_RULES */
+
 /* Classes that are sent whatever was drawn at open: bits of struct sampling's `keep`. */
 enum sampling_keep {
 	KEEP_FAILED = 1 << 0,
@@ -129,7 +132,7 @@ struct sampling_rules {
 /* How to sample, mapped by user space, which may change it at any time by one store for each word. */
 struct sampling {
 	__u32 is_on;	      /* 0: all is sampled, nothing is counted */
-	__u32 half;	      /* of `rules` and of each slot's masks, in force */
+	__u32 half;	      /* grows with each change; its lowest bit: of `rules` and of each slot's masks, in force */
 	__u32 host_threshold; /* met or raised by each open, for sampling.target.host */
 	__u32 keep;	      /* enum sampling_keep */
 	__u64 slow_ns;	      /* KEEP_SLOW: open for longer */
@@ -312,7 +315,13 @@ struct container_metrics {
 	__u64 durations[DURATION_BUCKETS];
 	__u64 duration_ns; /* their sum */
 	__u64 files_met;   /* in passes over the table: a pass adds the files that are open */
-	__u64 reserved[6];
+	__u64 is_closed;   /* of an entry of early_metrics: nothing is counted there any more */
+	__u64 reserved[5];
+};
+
+/* Argument of close_early: the scope whose entry is closed. */
+struct close_arguments {
+	__u64 scope;
 };
 
 /* Set before load, constant after it (section .rodata.metrics). */

@@ -231,6 +231,7 @@ static __always_inline bool is_left_out(struct opening *opening, struct pending_
 					u32 slice, bool is_drawn, u32 flags)
 {
 	struct glob_words globs = {};
+	u32 half = sampling_half();
 	u32 drop = judge_names(slot, &globs, flags);
 
 	if (drop) {
@@ -240,7 +241,7 @@ static __always_inline bool is_left_out(struct opening *opening, struct pending_
 	}
 	if (opening->fd >= 0)
 		count_opened(opening);
-	if (!is_drawn && !sample_open(opening, globs.path_rules, globs.name_rules)) {
+	if (!is_drawn && !sample_open(opening, half, globs.path_rules, globs.name_rules)) {
 		count_unsampled(slice);
 		return true;
 	}
@@ -286,7 +287,7 @@ __noinline int track(struct opening *opening, u64 now)
 	}
 	slice = slice_at_open(opening);
 	is_drawn = is_drawn_early();
-	if (is_drawn && !sample_open(opening, 0, 0)) {
+	if (is_drawn && !sample_open(opening, sampling_half(), 0, 0)) {
 		/* Its path isn't known: metrics hold also what a glob would have left out. */
 		count_opened(opening);
 		count_unsampled(slice);
