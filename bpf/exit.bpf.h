@@ -135,7 +135,7 @@ static __always_inline void exit_dup_over(u64 task, struct pt_regs *regs, u32 nu
 		return;
 	/* The target's last reference goes when the call returns to user space: its address is still its own. */
 	if (target)
-		release(files, target, result, CLOSE_DUP, bpf_ktime_get_boot_ns());
+		release(files, target, result, CLOSE_DUP, 0);
 	join(files, result);
 }
 
