@@ -208,7 +208,7 @@ export class Pump {
     if (traces.isFull) this.roots.evict();
     if (this.closedMs === 0) this.closedMs = this.cursor.milliseconds(layout.PAIR_RECORD_CLOSED_BOOT_NS);
     traces.add(this.cursor, slot, this.trace, clock.offsetLo, clock.offsetHi);
-    this.stages.redactor?.redact(this.cursor);
+    this.stages.redaction?.redact(this.cursor);
     return request.add(this.cursor, slot, this.trace);
   }
 
@@ -267,18 +267,18 @@ export class Pump {
 
   private receiveMessages(): void {
     this.containers.goOn();
-    for (let message = this.stages.receive(); message !== undefined; message = this.stages.receive()) {
+    for (let message = this.stages.receive(); message !== undefined; message = this.stages.receive())
       this.obey(message);
-    }
   }
 
   private obey(message: ToPump): void {
     switch (message.type) {
       case 'rate-limit':
         return this.stages.sampler.setLimit(message.perSecond);
+      case 'redaction':
+        return this.stages.redaction?.change(message.redaction);
       case 'buffer':
-        this.freeBuffers.push(message.index);
-        return;
+        return void this.freeBuffers.push(message.index);
       case 'drain':
         this.drainsAsked += 1;
         return;

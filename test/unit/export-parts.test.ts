@@ -6,6 +6,7 @@ import { parseHeaders } from '../../src/export/credentials.ts';
 import { firstEncoding } from '../../src/export/encoding.ts';
 import { parseEndpoint } from '../../src/export/endpoint.ts';
 import { ExportReport } from '../../src/export/export-report.ts';
+import { judgeGrpcAnswer } from '../../src/export/grpc-answer.ts';
 import { parseRetryAfter } from '../../src/export/http-answer.ts';
 import { readFields, readPartialSuccess, readRpcStatus } from '../../src/export/proto-reader.ts';
 import { boundedText, retryable } from '../../src/export/send-result.ts';
@@ -94,6 +95,22 @@ test('no bytes make the reader throw, or read what protobufjs refuses as a whole
   assert.ok(ExportResponse.decode(encodeResponse()) && RpcStatus.decode(encodeRpcStatus(1, '')));
 });
 
+test('a grpc-status that is no number of a code is UNKNOWN, and not sent again', () => {
+  const answer = {
+    httpStatus: 200,
+    message: 'x',
+    detailsBase64: undefined,
+    body: Buffer.alloc(0),
+    isCut: false,
+  };
+  for (const status of ['', '00', '14.0', ' 14', '0xe', '1e1', '17', '-1', '9'.repeat(30)]) {
+    const result = judgeGrpcAnswer({ ...answer, status }, 'identity');
+    assert.equal(result.kind, 'permanent', status);
+    assert.equal((result as { reason?: string }).reason, 'UNKNOWN: x');
+  }
+  assert.equal(judgeGrpcAnswer({ ...answer, status: '14' }, 'identity').kind, 'retryable');
+});
+
 test("a backend's text becomes one bounded line without control characters", () => {
   assert.equal(boundedText('a\r\n\x1b[31mb\u202ec\0'), 'a [31mb c');
   assert.ok(boundedText('x'.repeat(1e6)).length <= 301);
@@ -136,6 +153,17 @@ test('an outage is told once, then once a minute with counts, and once when it i
     'the backend still does not take spans 121',
     'the backend takes spans again 150',
   ]);
+});
+
+test('an outage that changes its cause tells the new one at once, with its cure, and each only once', () => {
+  const lines: unknown[] = [];
+  const note = (_message: string, fields: Record<string, unknown>): void => void lines.push(fields.reason);
+  const report = new ExportReport({ info: note, warn: note, error: note }, 'http://c', () => 0);
+  for (let turn = 0; turn < 100; turn += 1) {
+    report.failed(retryable('read ECONNRESET', 'see the reason'), 1, 1);
+    report.failed(retryable('getaddrinfo ENOTFOUND c', 'correct the host name'), 1, 1);
+  }
+  assert.deepEqual(lines, ['read ECONNRESET', 'getaddrinfo ENOTFOUND c']);
 });
 
 test('a backend that puts a new text into each refusal floods neither log nor memory', () => {
