@@ -1,7 +1,7 @@
 // `fdspan run`: starts the collector, and stops it when it is told to.
 import { Collector } from '../collector.ts';
 import { GIVEN_UP, lockDown } from '../bpf/lock-down.ts';
-import { lockFile, sendDatagram } from '../bpf/libc.ts';
+import { endProcess, lockFile, sendDatagram } from '../bpf/libc.ts';
 import type { Config } from '../config/config.ts';
 import { Exporter } from '../export/exporter.ts';
 import { Spool } from '../export/spool/spool.ts';
@@ -52,7 +52,7 @@ export async function run(args: readonly string[], io: CommandIo): Promise<numbe
   listenForHangup(io, reload);
   const port = await openHealthPort(config, log);
   const tap: Tap = { offer: () => {} };
-  const started = await start(config, log, tap);
+  const started = await start(config, log, tap, io.env);
   if (typeof started === 'number') {
     await port.server?.close();
     return started;
@@ -102,6 +102,8 @@ export async function run(args: readonly string[], io: CommandIo): Promise<numbe
     after: async () => containers?.shutdown(OWN_TELEMETRY_DEADLINE_MS, collector.lastCounted),
   });
   void port.server?.close();
+  // Last of all that is done at the exit: what hangs must not hold it.
+  process.on('exit', endProcess);
   return exitCode;
 }
 
@@ -194,7 +196,12 @@ interface Started {
   readonly exporter: Exporter;
 }
 
-async function start(config: Config, log: Logger, tap: Tap): Promise<Started | number> {
+async function start(
+  config: Config,
+  log: Logger,
+  tap: Tap,
+  environment: NodeJS.ProcessEnv,
+): Promise<Started | number> {
   let exporter: Exporter | null = null;
   try {
     const spool = await openSpool(config);
@@ -202,7 +209,8 @@ async function start(config: Config, log: Logger, tap: Tap): Promise<Started | n
       config,
       version: version(),
       log,
-      makeSink: (counters) => (exporter = new Exporter(exportOptions(config), counters, log, spool)),
+      makeSink: (counters) =>
+        (exporter = new Exporter(exportOptions(config, environment), counters, log, spool)),
       tap: (request) => tap.offer(request),
     });
     if (exporter === null) throw new Error('the collector made no sink');
@@ -221,12 +229,16 @@ function openSpool(config: Config): Promise<Spool> | null {
   return dir === null ? null : Spool.open({ dir, bytesMax }, lockFile);
 }
 
-function exportOptions(config: Config): ConstructorParameters<typeof Exporter>[0] {
+function exportOptions(
+  config: Config,
+  environment: NodeJS.ProcessEnv,
+): ConstructorParameters<typeof Exporter>[0] {
   const { queue, spool: _spool, ...rest } = config.export;
   return {
     ...rest,
     queueBytesMax: queue.bytesMax,
     requestsInFlightMax: queue.requestsInFlight,
+    proxyVariables: environment,
     userAgent: `fdspan/${version()}`,
   };
 }

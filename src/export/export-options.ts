@@ -26,6 +26,8 @@ export interface ExportOptions {
   /** Compressed bytes that may wait; above it the oldest request is dropped as `queue_full`. */
   readonly queueBytesMax: number;
   readonly requestsInFlightMax: number;
+  /** HTTPS_PROXY, HTTP_PROXY and NO_PROXY, in capitals or small letters; absent: no proxy. */
+  readonly proxyVariables?: Readonly<Record<string, string | undefined>>;
   readonly userAgent: string;
   /** A request is given up as `retries_exhausted` when it was tried for this long; 0 or absent: never. */
   readonly retryElapsedMaxMs?: number;

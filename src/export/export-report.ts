@@ -15,6 +15,8 @@ const SPOOL_CURES: Readonly<Record<string, string>> = {
   EPERM: 'make export.spool.dir writable for fdspan',
   ENOTDIR: 'set export.spool.dir to a folder',
   SPOOL_FULL: 'raise export.spool.bytes_max',
+  SPOOL_HANGS: 'see what the disk of export.spool.dir waits for, or set another folder',
+  EIO: 'check the disk of export.spool.dir',
 };
 
 interface Trouble {
@@ -23,12 +25,20 @@ interface Trouble {
   spansUntold: number;
 }
 
+interface Outage {
+  readonly sinceMs: number;
+  toldAtMs: number;
+  failures: number;
+  /** Those that were told: a few texts of this program's, never a backend's. */
+  readonly cures: Set<string>;
+}
+
 export class ExportReport {
   readonly #log: ExportLog;
   readonly #endpoint: string;
   readonly #now: () => number;
   readonly #troubles = new Map<string, Trouble>();
-  #outage: { readonly sinceMs: number; toldAtMs: number; failures: number } | null = null;
+  #outage: Outage | null = null;
 
   constructor(log: ExportLog, endpoint: string, now: () => number = () => performance.now()) {
     this.#log = log;
@@ -36,17 +46,19 @@ export class ExportReport {
     this.#now = now;
   }
 
-  /** Called for each retryable result. */
+  /** Called for each retryable result. One that asks for another cure than those before is told at once. */
   failed(result: Retryable, queuedSpans: number, queuedBytes: number): void {
     const now = this.#now();
     const fields = { endpoint: this.#endpoint, reason: result.reason, cure: result.cure };
     if (this.#outage === null) {
-      this.#outage = { sinceMs: now, toldAtMs: now, failures: 1 };
+      this.#outage = { sinceMs: now, toldAtMs: now, failures: 1, cures: new Set([result.cure]) };
       this.#log.warn('the backend does not take spans; they wait and are sent again', fields);
       return;
     }
     this.#outage.failures += 1;
-    if (now - this.#outage.toldAtMs < REPEAT_INTERVAL_MS) return;
+    const isNews = !this.#outage.cures.has(result.cure);
+    if (!isNews && now - this.#outage.toldAtMs < REPEAT_INTERVAL_MS) return;
+    this.#outage.cures.add(result.cure);
     this.#outage.toldAtMs = now;
     const { failures, sinceMs } = this.#outage;
     this.#log.warn('the backend still does not take spans', {

@@ -1,12 +1,16 @@
 // OTLP/gRPC: unary calls over one node:http2 session, with bodies that were compressed before
 // (docs/decisions/0004-export-transports.md). A session that failed is never used again.
 import * as http2 from 'node:http2';
+import { isIP } from 'node:net';
+import type { Duplex } from 'node:stream';
+import * as tls from 'node:tls';
 import type { Credentials, TlsMaterial } from './credentials.ts';
 import type { Encoding } from './encoding.ts';
 import type { Endpoint } from './endpoint.ts';
 import type { ExportOptions } from './export-options.ts';
 import { judgeGrpcAnswer, type GrpcAnswer } from './grpc-answer.ts';
 import { ANSWER_BYTES_MAX } from './http-transport.ts';
+import { openTunnel, proxyFor, type Proxy } from './proxy.ts';
 import type { SendResult } from './send-result.ts';
 import { connectionFailure, timeoutError, type Transport } from './transport.ts';
 
@@ -34,25 +38,28 @@ export class GrpcTransport implements Transport {
   readonly #endpoint: Endpoint;
   readonly #options: ExportOptions;
   readonly #credentials: Credentials;
+  readonly #proxy: Proxy | null;
   #session: Session | null = null;
+  /** The tunnel that requests wait for together. */
+  #opening: Promise<Session> | null = null;
 
   constructor(endpoint: Endpoint, options: ExportOptions, credentials: Credentials) {
     this.#endpoint = endpoint;
     this.#options = options;
     this.#credentials = credentials;
+    this.#proxy = proxyFor(endpoint, options.protocol, options.proxyVariables ?? {});
   }
 
   async send(body: Buffer, encoding: Encoding, signal: AbortSignal): Promise<SendResult> {
     try {
       const headers = await this.#headers(encoding);
-      const tls = this.#endpoint.isSecure ? await this.#credentials.tls() : NO_TLS;
-      const answer = await this.#call(this.#sessionFor(tls), headers, body, signal).catch(
-        (error: unknown) => {
-          if (error instanceof UnprocessedError)
-            return this.#call(this.#sessionFor(tls), headers, body, signal);
-          throw error;
-        },
-      );
+      const files = this.#endpoint.isSecure ? await this.#credentials.tls() : NO_TLS;
+      const call = async (): Promise<GrpcAnswer> =>
+        this.#call(await this.#sessionFor(files, signal), headers, body, signal);
+      const answer = await call().catch((error: unknown) => {
+        if (error instanceof UnprocessedError) return call();
+        throw error;
+      });
       return judgeGrpcAnswer(answer, encoding);
     } catch (error) {
       return connectionFailure(error instanceof UnprocessedError ? error.cause : error);
@@ -79,13 +86,28 @@ export class GrpcTransport implements Transport {
     return headers;
   }
 
-  #sessionFor(tls: TlsMaterial): Session {
+  async #sessionFor(files: TlsMaterial, signal: AbortSignal): Promise<Session> {
     const current = this.#session;
-    if (current !== null && current.tls === tls && !current.client.closed && !current.client.destroyed)
+    if (current !== null && current.tls === files && !current.client.closed && !current.client.destroyed)
       return current;
     if (current !== null) this.#retire(current);
-    const client = http2.connect(this.#endpoint.url.origin, tls);
-    const session: Session = { client, tls, error: null, isProven: false, openStreams: 0 };
+    if (this.#proxy === null) return this.#begin(files, files);
+    this.#opening ??= this.#beginThrough(this.#proxy, files, signal).finally(() => (this.#opening = null));
+    return this.#opening;
+  }
+
+  async #beginThrough(proxy: Proxy, files: TlsMaterial, signal: AbortSignal): Promise<Session> {
+    const { url, isSecure } = this.#endpoint;
+    const deadline = AbortSignal.timeout(this.#options.timeoutMs);
+    const socket = await openTunnel(proxy, url, AbortSignal.any([signal, deadline]));
+    const createConnection = (): Duplex =>
+      isSecure ? tls.connect({ ...files, socket, ...serverName(url), ALPNProtocols: ['h2'] }) : socket;
+    return this.#begin(files, { createConnection });
+  }
+
+  #begin(files: TlsMaterial, options: http2.SecureClientSessionOptions): Session {
+    const client = http2.connect(this.#endpoint.url.origin, options);
+    const session: Session = { client, tls: files, error: null, isProven: false, openStreams: 0 };
     this.#session = session;
     client.on('error', (error) => (session.error = error));
     client.on('goaway', () => this.#retire(session));
@@ -150,6 +172,12 @@ export class GrpcTransport implements Transport {
       stream.uncork();
     });
   }
+}
+
+/** Which name the certificate must have: an address is none that TLS can ask for, but is checked all the same. */
+function serverName({ hostname }: URL): tls.ConnectionOptions {
+  const host = hostname.replace(/^\[|\]$/g, '');
+  return isIP(host) === 0 ? { host, servername: host } : { host };
 }
 
 /** Tells whether the server never took the request: such a one is sent again at once, on a new session. */

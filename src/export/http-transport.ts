@@ -1,12 +1,15 @@
 // OTLP/HTTP with binary protobuf, over kept-alive connections.
 import * as http from 'node:http';
 import * as https from 'node:https';
+import type { Duplex } from 'node:stream';
+import * as tls from 'node:tls';
 import type { Credentials } from './credentials.ts';
 import type { Encoding } from './encoding.ts';
 import type { Endpoint } from './endpoint.ts';
 import type { ExportOptions } from './export-options.ts';
 import { judgeHttpAnswer, type HttpAnswer } from './http-answer.ts';
 import type { SendResult } from './send-result.ts';
+import { asProxys, hopTo, openTunnel, proxyFor, throughProxy, type Proxy } from './proxy.ts';
 import { connectionFailure, timeoutError, type Transport } from './transport.ts';
 
 /** Bytes read of an answer: a partial success or an error text is far smaller, the rest is not worth the memory. */
@@ -20,13 +23,19 @@ export class HttpTransport implements Transport {
   readonly #options: ExportOptions;
   readonly #credentials: Credentials;
   readonly #agent: http.Agent;
+  readonly #proxy: Proxy | null;
 
   constructor(endpoint: Endpoint, options: ExportOptions, credentials: Credentials) {
     this.#endpoint = endpoint;
     this.#options = options;
     this.#credentials = credentials;
     const agentOptions = { keepAlive: true, maxSockets: options.requestsInFlightMax };
-    this.#agent = endpoint.isSecure ? new https.Agent(agentOptions) : new http.Agent(agentOptions);
+    this.#proxy = proxyFor(endpoint, options.protocol, options.proxyVariables ?? {});
+    const isProxySecure = this.#proxy?.url?.protocol === 'https:';
+    if (endpoint.isSecure && this.#proxy !== null)
+      this.#agent = new TunnelAgent(this.#proxy, endpoint.url, options.timeoutMs, agentOptions);
+    else if (endpoint.isSecure || isProxySecure) this.#agent = new https.Agent(agentOptions);
+    else this.#agent = new http.Agent(agentOptions);
   }
 
   async send(body: Buffer, encoding: Encoding, signal: AbortSignal): Promise<SendResult> {
@@ -36,9 +45,12 @@ export class HttpTransport implements Transport {
         if (error instanceof StaleConnectionError) return this.#exchange(requestOptions, body, signal);
         throw error;
       });
+      // Nobody else says that: the spans were not refused.
+      if (this.#proxy !== null && answer.status === 407)
+        throw throughProxy(this.#proxy, new Error('it answers with HTTP 407'));
       return judgeHttpAnswer(answer, encoding);
     } catch (error) {
-      return connectionFailure(error);
+      return connectionFailure(this.#isForwarded ? asProxys(this.#proxy!, error as Error) : error);
     }
   }
 
@@ -54,18 +66,33 @@ export class HttpTransport implements Transport {
       'content-length': body.length,
     };
     if (encoding !== 'identity') headers['content-encoding'] = encoding;
-    const tls = this.#endpoint.isSecure ? await this.#credentials.tls() : {};
-    return { method: 'POST', agent: this.#agent, headers, ...tls };
+    const tlsFiles = this.#endpoint.isSecure ? await this.#credentials.tls() : {};
+    const sent = { method: 'POST', agent: this.#agent, headers, ...tlsFiles };
+    if (this.#proxy === null || !this.#isForwarded) return sent;
+    const { hop } = hopTo(this.#proxy);
+    const { url } = this.#endpoint;
+    return { ...sent, ...hop, path: url.href, headers: { ...headers, ...hop.headers, host: url.host } };
+  }
+
+  /** The proxy gets each request as such; with TLS it sees bytes only. */
+  get #isForwarded(): boolean {
+    return this.#proxy !== null && !this.#endpoint.isSecure;
   }
 
   #exchange(requestOptions: https.RequestOptions, body: Buffer, signal: AbortSignal): Promise<HttpAnswer> {
     const { timeoutMs } = this.#options;
     return new Promise((resolve, reject) => {
-      const { request: open } = this.#endpoint.isSecure ? https : http;
+      const { request: open } = this.#agent instanceof https.Agent ? https : http;
       const request = open(this.#endpoint.url, requestOptions);
       // Destroying a request whose answer has begun fails the answer with a reset: this is the true cause.
       let cause: Error | null = null;
-      const stop = (error: Error): void => void request.destroy((cause = error));
+      const stop = (error: Error): void => {
+        request.destroy((cause = error));
+        // One that waits for its tunnel would tell of it only then.
+        if (request.socket !== null) return;
+        end();
+        reject(error);
+      };
       const timer = setTimeout(() => stop(timeoutError(timeoutMs)), timeoutMs);
       const abort = (): void => stop(new Error('given up by the exporter'));
       signal.addEventListener('abort', abort, { once: true });
@@ -110,6 +137,38 @@ export class HttpTransport implements Transport {
       if (signal.aborted) abort();
       else request.end(body);
     });
+  }
+}
+
+/** Connections to a backend with TLS, through a proxy. */
+class TunnelAgent extends https.Agent {
+  readonly #proxy: Proxy;
+  readonly #endpoint: URL;
+  readonly #timeoutMs: number;
+  readonly #closed = new AbortController();
+
+  constructor(proxy: Proxy, endpoint: URL, timeoutMs: number, options: https.AgentOptions) {
+    super(options);
+    this.#proxy = proxy;
+    this.#endpoint = endpoint;
+    this.#timeoutMs = timeoutMs;
+  }
+
+  override destroy(): void {
+    this.#closed.abort();
+    super.destroy();
+  }
+
+  override createConnection(
+    options: tls.ConnectionOptions,
+    done: (error: Error | null, socket?: Duplex) => void,
+  ): undefined {
+    const signal = AbortSignal.any([this.#closed.signal, AbortSignal.timeout(this.#timeoutMs)]);
+    openTunnel(this.#proxy, this.#endpoint, signal).then(
+      // The options name the backend's host: without it no certificate would be asked for that name.
+      (socket) => done(null, tls.connect({ ...options, socket })),
+      (error: Error) => done(error),
+    );
   }
 }
 

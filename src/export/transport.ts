@@ -17,6 +17,7 @@ export function refused(reason: string, cure: string, flags: Partial<typeof NO_F
 }
 
 const CURES: readonly (readonly [RegExp, string])[] = [
+  [/^PROXY/, 'correct HTTPS_PROXY, HTTP_PROXY or NO_PROXY, or check the proxy'],
   [/ECONNREFUSED/, 'start the backend, or correct export.endpoint'],
   [/ENOTFOUND|EAI_AGAIN/, 'correct the host name in export.endpoint, or the name server'],
   [/ENETUNREACH|EHOSTUNREACH/, 'check the route to the host in export.endpoint'],

@@ -12,15 +12,22 @@ export class WatchedFile {
   #content: Buffer | null = null;
   #identity = '';
   #lookedAtMs = -Infinity;
+  /** Who asks meanwhile gets the same content: another copy would look like another file. */
+  #looking: Promise<Buffer> | null = null;
 
   constructor(path: string) {
     this.path = path;
   }
 
   /** Returns the content, as new as a second ago. Throws when the file can't be read and never could be. */
-  async read(): Promise<Buffer> {
+  read(): Promise<Buffer> {
     if (this.#content !== null && performance.now() - this.#lookedAtMs < LOOK_INTERVAL_MS)
-      return this.#content;
+      return Promise.resolve(this.#content);
+    this.#looking ??= this.#look().finally(() => (this.#looking = null));
+    return this.#looking;
+  }
+
+  async #look(): Promise<Buffer> {
     this.#lookedAtMs = performance.now();
     try {
       const { ino, size, mtimeMs } = await stat(this.path);

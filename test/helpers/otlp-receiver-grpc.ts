@@ -2,12 +2,12 @@
 import * as http2 from 'node:http2';
 import type { AddressInfo, Socket } from 'node:net';
 import { encodeResponse, encodeRpcStatus } from './otlp-messages.ts';
-import type { Behaviour, Desk, Listening } from './otlp-receiver.ts';
+import { sufferPiece, type Behaviour, type Desk, type Listening } from './otlp-receiver.ts';
 
 const EXPORT_PATH = '/opentelemetry.proto.collector.trace.v1.TraceService/Export';
 
 export async function listenGrpc(desk: Desk): Promise<Listening> {
-  const { tls, port = 0 } = desk.options;
+  const { tls, port = 0, host = '127.0.0.1' } = desk.options;
   const server =
     tls === undefined
       ? http2.createServer()
@@ -33,9 +33,7 @@ export async function listenGrpc(desk: Desk): Promise<Listening> {
       end(stream, 13, `bad request: ${error.message}`),
     );
   });
-  await new Promise<void>((resolve, reject) =>
-    server.once('error', reject).listen(port, '127.0.0.1', resolve),
-  );
+  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(port, host, resolve));
   return {
     port: (server.address() as AddressInfo).port,
     close: () =>
@@ -61,10 +59,7 @@ async function serve(
   const chunks: Buffer[] = [];
   for await (const chunk of stream as AsyncIterable<Buffer>) {
     chunks.push(chunk);
-    if (behaviour.type === 'reset') {
-      sockets.forEach((socket) => socket.resetAndDestroy());
-      return;
-    }
+    if (await sufferPiece(behaviour, () => sockets.forEach((socket) => socket.resetAndDestroy()))) return;
   }
   const path = headers[':path'] ?? '';
   if (path !== EXPORT_PATH) return end(stream, 12, `unknown method ${path}`);
@@ -84,6 +79,7 @@ async function serve(
 function respond(stream: http2.ServerHttp2Stream, behaviour: Behaviour): void {
   switch (behaviour.type) {
     case 'accept':
+    case 'slow':
       return succeed(stream, encodeResponse());
     case 'accept-and-close':
       succeed(stream, encodeResponse());

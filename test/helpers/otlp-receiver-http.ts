@@ -3,10 +3,10 @@ import * as http from 'node:http';
 import * as https from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { encodeResponse, encodeRpcStatus } from './otlp-messages.ts';
-import type { Behaviour, Desk, Listening } from './otlp-receiver.ts';
+import { sufferPiece, type Behaviour, type Desk, type Listening } from './otlp-receiver.ts';
 
 export async function listenHttp(desk: Desk): Promise<Listening> {
-  const { tls, port = 0 } = desk.options;
+  const { tls, port = 0, host = '127.0.0.1' } = desk.options;
   const onRequest = (request: http.IncomingMessage, response: http.ServerResponse): void =>
     void serve(desk, request, response).catch((error: Error) => {
       if (response.headersSent) response.destroy();
@@ -19,9 +19,7 @@ export async function listenHttp(desk: Desk): Promise<Listening> {
           { ...tls, requestCert: tls.ca !== undefined, rejectUnauthorized: tls.ca !== undefined },
           onRequest,
         );
-  await new Promise<void>((resolve, reject) =>
-    server.once('error', reject).listen(port, '127.0.0.1', resolve),
-  );
+  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(port, host, resolve));
   return {
     port: (server.address() as AddressInfo).port,
     close: () =>
@@ -46,10 +44,7 @@ async function serve(
   const chunks: Buffer[] = [];
   for await (const chunk of request as AsyncIterable<Buffer>) {
     chunks.push(chunk);
-    if (behaviour.type === 'reset') {
-      request.socket.resetAndDestroy();
-      return;
-    }
+    if (await sufferPiece(behaviour, () => request.socket.resetAndDestroy())) return;
   }
   if (request.method !== 'POST' || request.url !== '/v1/traces')
     return answer(response, 404, Buffer.from('no such path'), 'text/plain');
@@ -63,6 +58,7 @@ async function serve(
 function respond(response: http.ServerResponse, behaviour: Behaviour): void {
   switch (behaviour.type) {
     case 'accept':
+    case 'slow':
       return answer(response, 200, encodeResponse());
     case 'accept-and-close':
       response.setHeader('connection', 'close');
@@ -79,6 +75,7 @@ function respond(response: http.ServerResponse, behaviour: Behaviour): void {
       return answer(response, behaviour.status, encodeRpcStatus(13, behaviour.message ?? ''));
     }
     case 'hang':
+    case 'accept-and-hang':
       return;
     default:
       throw new Error(`${behaviour.type} is not for http/protobuf`);

@@ -1,6 +1,7 @@
 // A real OTLP receiver on loopback, for every test that needs a backend: it decompresses, decodes (by
 // protobufjs, independent of fdspan's own encoder) and keeps what it was sent, and misbehaves when told to.
 import { gunzipSync, zstdDecompressSync } from 'node:zlib';
+import { setTimeout as delay } from 'node:timers/promises';
 import { countSpans, decodeSpans, type ReceivedSpan } from './otlp-messages.ts';
 import { listenGrpcJs } from './otlp-receiver-grpc-js.ts';
 import { listenGrpc } from './otlp-receiver-grpc.ts';
@@ -29,10 +30,15 @@ export type Behaviour =
       readonly retryDelayMs?: number;
       readonly isTrailersOnly?: boolean;
     }
-  /** Takes the request, and never answers. */
+  /** Takes the request, and never answers: what it holds is lost, or accepted all the same. */
   | { readonly type: 'hang' }
+  | { readonly type: 'accept-and-hang' }
   /** Resets the connection in the middle of the request. */
   | { readonly type: 'reset' }
+  /** Accepts, and reads so slowly: a pause after each piece of the request. */
+  | { readonly type: 'slow'; readonly pauseMs: number }
+  /** Kills its own process in the middle of the request. */
+  | { readonly type: 'die' }
   /** Answers, and then takes no more on this connection (GOAWAY, Connection: close). */
   | { readonly type: 'accept-and-close' }
   /** Says yes with bytes that are no OTLP answer. */
@@ -51,6 +57,8 @@ export interface ReceiverOptions {
   readonly acceptEncodings?: readonly string[];
   /** 0, the default: any free port. */
   readonly port?: number;
+  /** An address of loopback; 127.0.0.1 by default. */
+  readonly host?: string;
   /** For grpc: node:http2 (every behaviour and encoding), or the official server (accept, partial, grpc-status, hang; no zstd). */
   readonly server?: 'http2' | 'grpc-js';
   /** `count`: requests are counted and thrown away, `spans` stays empty; for endless load. */
@@ -105,7 +113,7 @@ export class OtlpReceiver {
     this.#listening = listening;
     this.requests = state.requests;
     this.port = listening.port;
-    this.endpoint = `${state.options.tls === undefined ? 'http' : 'https'}://127.0.0.1:${listening.port}`;
+    this.endpoint = `${state.options.tls === undefined ? 'http' : 'https'}://${state.options.host ?? '127.0.0.1'}:${listening.port}`;
   }
 
   /** The accepted spans but for roots, in order of arrival, decoded when first asked for. */
@@ -163,7 +171,15 @@ export class OtlpReceiver {
   }
 }
 
-const ACCEPTING: readonly Behaviour['type'][] = ['accept', 'accept-and-close', 'partial', 'garbage', 'huge'];
+const ACCEPTING: readonly Behaviour['type'][] = [
+  'accept',
+  'accept-and-close',
+  'accept-and-hang',
+  'partial',
+  'garbage',
+  'huge',
+  'slow',
+];
 
 class ReceiverState implements Desk {
   readonly options: ReceiverOptions;
@@ -214,7 +230,15 @@ function decompress(body: Buffer, encoding: string): Buffer {
   throw new Error(`unknown encoding ${encoding}`);
 }
 
-/** Starts a receiver on 127.0.0.1. All spans of a partial success are kept: which were rejected is not said. */
+/** Does to the piece of a request that just came what is done before its end; true: nothing more is read. */
+export async function sufferPiece(behaviour: Behaviour, reset: () => void): Promise<boolean> {
+  if (behaviour.type === 'die') process.kill(process.pid, 'SIGKILL');
+  if (behaviour.type === 'slow') await delay(behaviour.pauseMs);
+  if (behaviour.type === 'reset') reset();
+  return behaviour.type === 'reset' || behaviour.type === 'die';
+}
+
+/** Starts a receiver on loopback. All spans of a partial success are kept: which were rejected is not said. */
 export async function startReceiver(options: ReceiverOptions): Promise<OtlpReceiver> {
   const state = new ReceiverState(options);
   const listen =

@@ -155,6 +155,17 @@ test('an outage is told once, then once a minute with counts, and once when it i
   ]);
 });
 
+test('an outage that changes its cause tells the new one at once, with its cure, and each only once', () => {
+  const lines: unknown[] = [];
+  const note = (_message: string, fields: Record<string, unknown>): void => void lines.push(fields.reason);
+  const report = new ExportReport({ info: note, warn: note, error: note }, 'http://c', () => 0);
+  for (let turn = 0; turn < 100; turn += 1) {
+    report.failed(retryable('read ECONNRESET', 'see the reason'), 1, 1);
+    report.failed(retryable('getaddrinfo ENOTFOUND c', 'correct the host name'), 1, 1);
+  }
+  assert.deepEqual(lines, ['read ECONNRESET', 'getaddrinfo ENOTFOUND c']);
+});
+
 test('a backend that puts a new text into each refusal floods neither log nor memory', () => {
   const lines: Record<string, unknown>[] = [];
   const note = (_message: string, fields: Record<string, unknown>): void => void lines.push(fields);

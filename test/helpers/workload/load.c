@@ -4,10 +4,13 @@
 #include "workload.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -175,6 +178,52 @@ static void swarm(int count)
 	dprintf(1, "{\"opens\":%d,\"processes\":%d}\n", opened, processes);
 }
 
+static int is_told_to_end(void)
+{
+	struct pollfd input = { .fd = 0, .events = POLLIN };
+
+	return poll(&input, 1, 0) != 0;
+}
+
+/* A folder below so many others, with names of 200 bytes. */
+static char *deep_folder(int depth)
+{
+	char name[201], *folder = format("%s", work_dir);
+
+	memset(name, 'd', 200);
+	name[200] = 0;
+	for (int i = 0; i < depth; i++) {
+		folder = format("%s/%s", folder, name);
+		must(mkdir(folder, 0755), "mkdir");
+	}
+	return folder;
+}
+
+/*
+ * Up to COUNT files, each with a number of its own, opened once and closed; it ends before when a byte arrives. The first
+ * argument is the pause after each in nanoseconds, the second how many folders lie above the files.
+ */
+static void numbered(int count)
+{
+	long pause_ns = extra_count > 0 ? atol(extra_args[0]) : 0;
+	struct timespec pause = { pause_ns / 1000000000, pause_ns % 1000000000 };
+	char *folder = deep_folder(extra_count > 1 ? atoi(extra_args[1]) : 0);
+	size_t bytes = strlen(folder) + 32;
+	char *path = malloc(bytes);
+	int opened = 0;
+
+	for (; opened < count && !is_told_to_end(); opened++) {
+		snprintf(path, bytes, "%s/numbered-%d", folder, opened);
+		int fd = must(open(path, O_CREAT | O_WRONLY, 0644), "open");
+
+		must(close(fd), "close");
+		must(unlink(path), "unlink");
+		if (pause_ns)
+			nanosleep(&pause, NULL);
+	}
+	dprintf(1, "{\"opens\":%d}\n", opened);
+}
+
 /* Files that are open when the collector stops: listed with reason "stop", then closed unseen. */
 static void left_open(int count)
 {
@@ -192,5 +241,6 @@ static void left_open(int count)
 const struct scenario load_scenarios[] = {
 	{ "hammer", hammer, 0 }, { "hold", hold, 0 },		{ "adopted", adopted, 1 },
 	{ "burst", burst, 0 },	 { "left-open", left_open, 0 }, { "swarm", swarm, 0 },
+	{ "numbered", numbered, 0 },
 	{ 0 },
 };
