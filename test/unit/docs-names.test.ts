@@ -76,6 +76,9 @@ const OF_OTHERS = [
   'max_traces_per_user',
   'max_bytes_per_trace',
   'copy_file_range',
+  'https_proxy',
+  'http_proxy',
+  'no_proxy',
 ];
 
 test('counters, programs and other words with an underscore in the documents are in the program', () => {
