@@ -49,8 +49,10 @@ export function fuzz<T>(target: FuzzTarget<T>): void {
     const guarded: Guarded = { begun: begun.buffer, title, seed: SEED };
     const guard = new Worker(new URL('./hang-guard.ts', import.meta.url), { workerData: guarded });
     const judge = guardedBy(begun, target.judge);
-    const outcomes = await assertTarget({ ...target, judge }, runs, SEED, process.env.FDSPAN_FUZZ_PATH);
-    await guard.terminate();
+    const path = process.env.FDSPAN_FUZZ_PATH;
+    const outcomes = await assertTarget({ ...target, judge }, runs, SEED, path).finally(() =>
+      guard.terminate(),
+    );
     const seconds = (performance.now() - began) / 1000;
     const ends = Object.entries(outcomes).map(([outcome, count]) => `${outcome} ${count}`);
     console.log(`fuzz: ${title}: ${seconds.toFixed(1)} s; ${ends.sort().join(', ')}`);

@@ -1,5 +1,6 @@
 import { fuzz } from './fuzz.ts';
 import { ENGINES, GRPC_RUNTIMES } from './targets/engines.ts';
+import { REGISTRY } from './targets/registry.ts';
 import { RUNTIME_STATES } from './targets/states.ts';
 import { SCOPE_RECORDS } from './targets/scope-records.ts';
 
@@ -7,3 +8,4 @@ fuzz(SCOPE_RECORDS);
 fuzz(ENGINES);
 fuzz(GRPC_RUNTIMES);
 fuzz(RUNTIME_STATES);
+fuzz(REGISTRY);

@@ -8,6 +8,7 @@ import { closeControl, CONTROL } from '../fuzz/targets/control.ts';
 import { GRPC_RUNTIMES } from '../fuzz/targets/engines.ts';
 import { SPOOL, STATE } from '../fuzz/targets/files.ts';
 import { PUMP } from '../fuzz/targets/pump.ts';
+import { REGISTRY } from '../fuzz/targets/registry.ts';
 import { SCOPE_RECORDS } from '../fuzz/targets/scope-records.ts';
 import { GRPC_WIRE, HTTP_WIRE } from '../fuzz/targets/wire.ts';
 
@@ -25,6 +26,7 @@ quick(100, GRPC_WIRE);
 quick(100, CONTROL);
 quick(1000, SCOPE_RECORDS);
 quick(300, GRPC_RUNTIMES);
+quick(300, REGISTRY);
 quick(30, SPOOL);
 quick(100, STATE);
 quick(100, CONFIG_DAMAGED);
