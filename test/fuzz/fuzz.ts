@@ -14,7 +14,7 @@ export const ROWS_FOLDER = join(import.meta.dirname, '../../build/fuzz');
 const RUNS = Number(process.env.FDSPAN_FUZZ_RUNS ?? 1_000_000);
 const SEED = Number(process.env.FDSPAN_FUZZ_SEED ?? Math.floor(Math.random() * 2 ** 31));
 /** With fewer runs, an end that is rare may be missed by chance. */
-const RUNS_TELLING = 100_000;
+const RUNS_TELLING = 1_000_000;
 
 export interface FuzzTarget<T> {
   /** What is given. */
@@ -57,7 +57,7 @@ export function fuzz<T>(target: FuzzTarget<T>): void {
     const ends = Object.entries(outcomes).map(([outcome, count]) => `${outcome} ${count}`);
     console.log(`fuzz: ${title}: ${seconds.toFixed(1)} s; ${ends.sort().join(', ')}`);
     const unmet = expected.filter((outcome) => outcomes[outcome] === undefined);
-    if (runs >= RUNS_TELLING && unmet.length > 0) throw new Error(`no run ended as: ${unmet.join(', ')}`);
+    if (RUNS >= RUNS_TELLING && unmet.length > 0) throw new Error(`no run ended as: ${unmet.join(', ')}`);
     writeRow({ title, runs, seconds, seed: SEED, outcomes });
   });
 }
