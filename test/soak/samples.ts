@@ -13,6 +13,8 @@ export interface Sample {
   /** Used: of the main thread and of the pump. */
   readonly heapBytes: number;
   readonly pumpHeapBytes: number;
+  /** Outside of both heaps, but held by their objects: buffers. */
+  readonly externalBytes: number;
   readonly queueBytes: number;
   readonly spoolBytes: number;
   readonly ringFillBytes: number;
@@ -29,7 +31,7 @@ export interface Sampled {
 }
 
 interface NodeReport {
-  readonly javascriptHeap: { readonly usedMemory: number };
+  readonly javascriptHeap: { readonly usedMemory: number; readonly externalMemory: number };
   readonly workers?: readonly NodeReport[];
 }
 
@@ -52,6 +54,10 @@ export async function takeSample(of: Sampled, seconds: number, isUp: boolean): P
     residentBytes: residentBytesOf(of.pid),
     heapBytes: report.javascriptHeap.usedMemory,
     pumpHeapBytes: report.workers?.[0].javascriptHeap.usedMemory ?? 0,
+    externalBytes: [report, ...(report.workers ?? [])].reduce(
+      (sum, { javascriptHeap }) => sum + javascriptHeap.externalMemory,
+      0,
+    ),
     queueBytes: status.queue.bytes,
     spoolBytes: status.spool?.bytes ?? 0,
     ringFillBytes: Number(/^fdspan_ring_fill(?:_bytes)?(?:\{[^}]*\})? (\d+)/m.exec(metrics)?.[1]),

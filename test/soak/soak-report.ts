@@ -18,6 +18,7 @@ const COLUMNS: readonly (readonly [string, keyof Amounts, number])[] = [
   ['resident, MB', 'residentBytes', 1e6],
   ['heap, MB', 'heapBytes', 1e6],
   ['heap of the pump, MB', 'pumpHeapBytes', 1e6],
+  ['buffers, MB', 'externalBytes', 1e6],
   ['queue, MiB', 'queueBytes', 1 << 20],
   ['spool, MiB', 'spoolBytes', 1 << 20],
   ['ring, KiB', 'ringFillBytes', 1 << 10],

@@ -16,6 +16,8 @@ import { reportOptions, takeSample, type Sample } from './samples.ts';
 export interface SoakOptions {
   readonly seconds: number;
   readonly protocol: Protocol;
+  /** Pairs a second; 0: as many as go. */
+  readonly rate: number;
   /** 0: no spool. Less than what one outage fills. */
   readonly spoolBytes: number;
 }
@@ -84,6 +86,9 @@ async function soakIn(folder: string, backend: Backend, options: SoakOptions): P
       'telemetry.metrics.prometheus': prometheus,
       'telemetry.metrics.containers': 'true',
       'export.queue.bytes_max': `${QUEUE_MIB}MiB`,
+      // So few that each slot has been some container's before the first fifth of the run is over.
+      'limits.containers': '256',
+      'containers.keep_after_exit': '5s',
       // No runtime knows the groups.
       'limits.metadata_wait': '1ms',
       ...(options.spoolBytes === 0 ? {} : spool),
@@ -99,7 +104,7 @@ async function soakIn(folder: string, backend: Backend, options: SoakOptions): P
     };
     const until = performance.now() + options.seconds * 1000;
     const [pairs, containers, outages, samples] = await Promise.all([
-      openAndClose(file, until),
+      openAndClose(file, options.rate, until),
       comeAndGo(until),
       breakDown(backend, options.seconds, until),
       sample(() => backend.isUp, sampled, options.seconds, until),
@@ -111,12 +116,16 @@ async function soakIn(folder: string, backend: Backend, options: SoakOptions): P
   }
 }
 
-/** Opens and closes at full rate, in a container that stays; returns how often. */
-async function openAndClose(file: string, untilMs: number): Promise<number> {
+/** Opens and closes in a container that stays; returns how often. */
+async function openAndClose(file: string, rate: number, untilMs: number): Promise<number> {
   const group = makeContainerGroup('v2', true, GROUP_PREFIX);
   const opener = await PairsProcess.start(group.procsFile, LOAD_CORE);
   let pairs = 0;
-  for (; performance.now() < untilMs; pairs += PAIRS_AT_ONCE) await opener.pairs(PAIRS_AT_ONCE, file);
+  while (performance.now() < untilMs) {
+    if (rate === 0) await opener.pairs(PAIRS_AT_ONCE, file);
+    else await opener.paced(rate, rate, file);
+    pairs += rate === 0 ? PAIRS_AT_ONCE : rate;
+  }
   await opener.end();
   await group.remove();
   return pairs;

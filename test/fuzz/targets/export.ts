@@ -33,7 +33,9 @@ const behaviour: fc.Arbitrary<Behaviour> = fc.oneof(
 );
 const grpcBehaviour = fc.oneof(
   behaviour,
-  fc.integer({ min: 1, max: 17 }).map((code): Behaviour => ({ type: 'grpc-status', code, message: 'compressed?' })),
+  fc
+    .integer({ min: 1, max: 17 })
+    .map((code): Behaviour => ({ type: 'grpc-status', code, message: 'compressed?' })),
   fc.constant<Behaviour>({ type: 'grpc-status', code: 8, message: 'slow down', retryDelayMs: 1 }),
 );
 
