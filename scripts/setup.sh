@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes a Debian machine ready to build, test and demonstrate fdspan: Debian packages, then npm's.
-# With --for-tests, the container runtimes too that only tests use.
+# With --for-tests, the container runtimes too that only tests use; with --for-build, only what a build needs.
 # Idempotent, and quick when nothing is missing. Looks for commands and files, not for package
 # names, so that a podman or runc from elsewhere is left as it is.
 set -euo pipefail
@@ -17,6 +17,8 @@ fail() {
 has() { command -v "$1" >/dev/null 2>&1; }
 PATH=$PATH:/usr/sbin:/sbin
 
+mode=${1-}
+
 # The oldest clang that is known to compile bpf/ to something the verifier takes.
 clang_oldest=19
 
@@ -32,7 +34,7 @@ has_clang() {
 
 has_library() { compgen -G "/usr/lib/*/$1" >/dev/null || compgen -G "/usr/lib*/$1" >/dev/null; }
 
-missing_packages() {
+missing_for_build() {
   has_clang || echo clang
   has llvm-strip || compgen -G '/usr/bin/llvm-strip-*' >/dev/null || echo llvm
   has make || echo make
@@ -40,6 +42,11 @@ missing_packages() {
   [ -e /usr/include/stdio.h ] || echo libc6-dev
   has_library 'libbpf.so.1' || echo libbpf1
   [ -e /usr/include/bpf/bpf_helpers.h ] || echo libbpf-dev
+}
+
+missing_packages() {
+  missing_for_build
+  [ "$mode" != --for-build ] || return 0
   has podman || echo podman
   has runc || echo runc
   has crun || echo crun
@@ -131,7 +138,7 @@ if [ "${#missing[@]}" -gt 0 ]; then
   mapfile -t missing < <(missing_packages)
   [ "${#missing[@]}" -eq 0 ] || fail "still missing after the installation: ${missing[*]}"
 fi
-if [ "${1-}" = --for-tests ]; then
+if [ "$mode" = --for-tests ]; then
   mapfile -t missing < <(missing_runtimes)
   if [ "${#missing[@]}" -gt 0 ]; then
     (install_packages "${missing[@]}") || say "going on without them: ${missing[*]}"
@@ -139,5 +146,5 @@ if [ "${1-}" = --for-tests ]; then
 fi
 install_node_modules .
 ensure_node
-install_node_modules scripts/viewer
+[ "$mode" = --for-build ] || install_node_modules scripts/viewer
 say 'ready'

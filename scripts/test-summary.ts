@@ -4,6 +4,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { RunResults } from './reporter.ts';
 
+/** Of each failure: the end of a long log is often all that is kept of it. */
+const FAILURE_LINES = 20;
 const [folder = '.', stepStatus = '1'] = process.argv.slice(2);
 const runs = readdirSync(folder)
   .filter((name) => name.endsWith('.json'))
@@ -15,7 +17,9 @@ const reasons = new Map<string, number>();
 console.log('\n== summary');
 for (const run of runs) {
   console.log(`${run.group}: ${run.passed} passed, ${run.failed} failed, ${run.skipped.length} skipped`);
-  for (const failure of run.failures) console.log(`  failed: ${failure.split('\n')[0]}`);
+  for (const failure of run.failures) {
+    console.log(`  failed: ${failure.split('\n').slice(0, FAILURE_LINES).join('\n  ')}`);
+  }
   for (const { reason } of run.skipped) reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
   passed += run.passed;
   failed += run.failed;

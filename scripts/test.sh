@@ -38,9 +38,10 @@ check 'format' npm run --silent format:check
 check 'lint' eslint .
 check 'types' tsc --noEmit -p tsconfig.test.json
 check 'dependency rules' depcruise --config .dependency-cruiser.cjs src
-run_tests unit
-run_tests property
-run_tests integration
+# These wait for answers and for the end of waits more than they compute.
+run_tests unit --test-concurrency=3
+run_tests property --test-concurrency=2
+run_tests integration --test-concurrency=3
 # Alone, one file after the other: they trace the whole machine.
 run_tests kernel --test-concurrency=1
 run_tests e2e --test-concurrency=1

@@ -1,17 +1,12 @@
 // The asynchronous root: builds kernel side, pump, registry and exporter, starts them in order, and stops
 // them so that every record is accounted for. It must never block: the pump waits for its buffers.
-import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { bootNs } from './bpf/libc.ts';
-import { findHostNamespaces } from './bpf/host-namespace.ts';
-import { Tracer } from './bpf/tracer.ts';
-import { findHierarchies, layoutOf } from './containers/cgroup-mounts.ts';
-import { hostAttributes } from './containers/host.ts';
-import { chooseScope, type ScopeChoice } from './containers/scope-choice.ts';
+import type { Tracer } from './bpf/tracer.ts';
+import type { ScopeChoice } from './containers/scope-choice.ts';
 import { ContainerSide } from './container-side.ts';
 import type { Config } from './config/config.ts';
-import { kernelOptions, pumpOptions } from './config/options.ts';
-import { keptAtEnd } from './kept-at-end.ts';
+import { openFileOptions, pumpOptions } from './config/options.ts';
 import { kernelFilters } from './kernel-filters.ts';
 import type { Attributes } from './model/attributes.ts';
 import type { CountedContainer } from './model/container-counts.ts';
@@ -24,7 +19,8 @@ import { SAMPLING_TICK_MS, SamplingSide } from './sampling-side.ts';
 import type { RequestSink } from './request-sink.ts';
 import { TracedContainers } from './traced-containers.ts';
 import { atMost } from './model/at-most.ts';
-import type { CollectorParts, Found } from './collector-parts.ts';
+import type { CollectorParts } from './collector-parts.ts';
+import { findParts, type Found } from './find-parts.ts';
 import { summarize } from './telemetry/summary.ts';
 
 const TICK_MS = 1000;
@@ -69,7 +65,7 @@ export class Collector {
     this.hostAttributes = host;
     const settings = pumpOptions(config, tracer.ring, parts.version);
     const onUnread = (error: unknown): void => parts.log.warn("control groups can't be read", { error });
-    this.#pump = new PumpThread(settings, {
+    this.#pump = new PumpThread(found.pumpWorker, settings, {
       request: (bytes, ...spans) => {
         parts.tap?.(bytes);
         return this.#sink.enqueue(bytes, ...spans);
@@ -91,12 +87,10 @@ export class Collector {
     this.#openFiles = new OpenFileSide({
       log: parts.log,
       openFiles: tracer.openFiles,
-      held: config.spans.held,
-      stateFile: config.control.stateFile,
+      ...openFileOptions(config),
       containers: () => this.#containers.list(),
       drained: () => this.#pump.drained(),
       counters: () => tracer.counters.read(),
-      redaction: settings.redaction,
     });
   }
 
@@ -105,21 +99,15 @@ export class Collector {
    * `LibbpfMissingError` when this host can't be traced.
    */
   static async start(parts: CollectorParts): Promise<Collector> {
-    const hierarchies = findHierarchies(await readFile('/proc/self/mountinfo', 'latin1'));
-    const scope = chooseScope(parts.config.scope, hierarchies, layoutOf(hierarchies));
-    const hostNamespaces = await findHostNamespaces(parts.config.kernel.btf);
-    const host = await hostAttributes();
-    const tracer = new Tracer(
-      await kernelOptions(parts.config, scope, hostNamespaces, kernelFilters(parts.config)),
-    );
-    const collector = new Collector(parts, { tracer, scope, host, hierarchies, hostNamespaces });
+    const found = await findParts(parts.config);
+    const collector = new Collector(parts, found);
     try {
       await collector.#begin();
     } catch (error) {
       collector.#containers.close();
       collector.#sampling.close();
       await collector.#pump.stop();
-      tracer.close();
+      found.tracer.close();
       throw error;
     }
     return collector;
@@ -167,6 +155,9 @@ export class Collector {
   /** Filters, and judges all containers by the rules of another configuration. */
   async reload(config: Config): Promise<void> {
     if (this.#isDetached) return;
+    const openFiles = openFileOptions(config);
+    this.#pump.send({ type: 'redaction', redaction: openFiles.redaction });
+    this.#openFiles.change(openFiles);
     this.#sampling.prepare(config);
     await this.#containers.reload(config);
     if (this.#isDetached) return;
@@ -207,7 +198,7 @@ export class Collector {
     const kernel = this.#tracer.counters.read();
     const pending = kernel['opens_tracked'] - kernel['pairs_finished'];
     const isAll = limits.stopSpans === 0 || pending <= limits.stopSpans;
-    const kept = keptAtEnd(this.#parts.config);
+    const kept = this.#sampling.keptAtEnd();
     const until = isAll ? FOR_EVER : this.#tracer.oldestBootNs(limits.stopSpans, kept);
     const deadlineMs = performance.now() + limits.stopDeadlineMs;
     // Every slice that is live has ended now.

@@ -282,6 +282,7 @@ export class ContainerSide {
     if (!this.#policy.tell(scope, container, kernelVerdict(verdict, slot), verdict === 'ignore'))
       log.warn('the policy table is full: a container is not traced', { scope: String(scope) });
     if (verdict === 'unjudged') return;
+    if (verdict === 'deny' && slot !== 0) this.#parts.traced.gone(slot);
     this.#parts.traced.judged(scope, verdict, slot);
     sendToPump({
       type: 'scope',

@@ -27,6 +27,12 @@ export interface PumpListener {
   scopeUnknown(scope: bigint): void;
 }
 
+/** Starts the pump's thread, which loads its code and waits for a {@link PumpThread}: the programs are loaded meanwhile. */
+export function startPumpWorker(): Worker {
+  const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
+  return new Worker(new URL(`./pump-worker.${extension}`, import.meta.url));
+}
+
 export class PumpThread {
   readonly counters: Float64Array;
   readonly slotCounts: SlotCounts;
@@ -42,7 +48,9 @@ export class PumpThread {
   #markReady: () => void = () => {};
   #fail: (error: Error) => void = () => {};
 
-  constructor(settings: PumpSettings, listener: PumpListener) {
+  /** @param worker of {@link startPumpWorker}; it begins to read the ring. */
+  constructor(worker: Worker, settings: PumpSettings, listener: PumpListener) {
+    this.#worker = worker;
     this.#listener = listener;
     this.#eventFd = makeEventFd();
     const shared = new SharedArrayBuffer(COUNTER_BLOCK_BYTES);
@@ -52,7 +60,6 @@ export class PumpThread {
     const ready = new Promise<void>((resolve) => (this.#markReady = resolve));
     this.ready = Promise.race([ready, this.failed]);
     this.ready.catch(() => {});
-    const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
     // One more slot than containers: the host's.
     const slotCounts = new SharedArrayBuffer(slotCountBytes(settings.containersMax + 1));
     this.slotCounts = new SlotCounts(slotCounts);
@@ -62,7 +69,7 @@ export class PumpThread {
       { length: settings.buffersMax },
       () => new SharedArrayBuffer(settings.requestBytesMax),
     );
-    const workerData: PumpOptions = {
+    const options: PumpOptions = {
       ...settings,
       eventFd: this.#eventFd,
       counters: shared,
@@ -70,10 +77,10 @@ export class PumpThread {
       sampling,
       buffers: this.#buffers,
     };
-    this.#worker = new Worker(new URL(`./pump-worker.${extension}`, import.meta.url), { workerData });
     this.#ended = new Promise((resolve) => this.#worker.on('exit', () => resolve()));
     this.#worker.on('message', (message: FromPump) => this.#take(message));
     this.#worker.on('error', (error: Error) => this.#fail(error));
+    this.#worker.postMessage(options);
   }
 
   /** Posts a message and wakes the pump. */

@@ -1,12 +1,12 @@
-// The synchronous root: the pump's worker. Builds the stages from `workerData` and runs until told to stop.
-import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+// The synchronous root: the pump's worker. Builds the stages from the first message and runs until told to stop.
+import { parentPort, receiveMessageOnPort } from 'node:worker_threads';
 import { checkRecord } from './decode/check-record.ts';
 import { OpenRequest } from './encode/request.ts';
 import { SpanArena } from './encode/span-arena.ts';
 import { ScopeTable } from './enrich/scope-table.ts';
 import { WaitingArea } from './enrich/waiting-area.ts';
 import { PairSampler } from './filter/pair-sampler.ts';
-import { Redactor } from './filter/redactor.ts';
+import { PathRedaction } from './filter/path-redaction.ts';
 import { LiveTraces } from './group/live-traces.ts';
 import type { FromPump, PumpOptions, ToPump } from './model/pump-messages.ts';
 import { Pump } from './pump/pump.ts';
@@ -21,12 +21,14 @@ if (parentPort === null) throw new Error('pump-worker.ts is a worker: start it t
 const port = parentPort;
 const post = (message: FromPump): void => port.postMessage(message);
 
-try {
-  runPump(workerData as PumpOptions);
-} catch (error) {
-  const { message, stack } = error instanceof Error ? error : new Error(String(error));
-  post({ type: 'failed', message, stack: stack ?? '' });
-}
+port.once('message', (options: PumpOptions) => {
+  try {
+    runPump(options);
+  } catch (error) {
+    const { message, stack } = error instanceof Error ? error : new Error(String(error));
+    post({ type: 'failed', message, stack: stack ?? '' });
+  }
+});
 
 function runPump(options: PumpOptions): void {
   preferThisThread();
@@ -45,7 +47,7 @@ function runPump(options: PumpOptions): void {
     traces: new LiveTraces(options),
     sampler: new PairSampler(options.sampling),
     request,
-    redactor: options.redaction === undefined ? undefined : new Redactor(options.redaction),
+    redaction: new PathRedaction(options.redaction),
     sealInto: (index) => request.seal(sealed[index]),
     receive: () => receiveMessageOnPort(port)?.message as ToPump | undefined,
     post,

@@ -1,7 +1,9 @@
 // Sampling as the main thread runs it: the rules of the configuration go to the kernel and to the pump, and each
 // container's threshold follows the rate of its opens.
+import type { KeptAtEnd } from './bpf/pending-opens.ts';
 import type { SamplingMaps } from './bpf/sampling-maps.ts';
 import type { Config } from './config/config.ts';
+import { keptAtEnd } from './kept-at-end.ts';
 import type { ToPump } from './model/pump-messages.ts';
 import { HOST_SLOT } from './model/container-slot.ts';
 import { thresholdOfRatio, type CompiledSampling, type SamplingWords } from './model/sampling-words.ts';
@@ -26,6 +28,8 @@ export class SamplingSide {
   readonly #control: RateControl;
   readonly #slots = new Set<number>([HOST_SLOT]);
   #rules: CompiledSampling;
+  /** That whose rules are in force. */
+  #config: Config;
   /** The half whose masks containers are given. */
   #half = 0;
   #steppedMs = performance.now();
@@ -36,6 +40,7 @@ export class SamplingSide {
     this.#pump = pump;
     this.#copies = [maps.words, pump.sampling];
     this.#control = new RateControl(config.limits.containers + 1);
+    this.#config = config;
     this.#rules = this.#prepare(config);
     this.apply(config);
   }
@@ -47,12 +52,19 @@ export class SamplingSide {
   }
 
   /** Puts the prepared rules in force, between two opens. */
-  apply({ sampling }: Config): void {
+  apply(config: Config): void {
     if (this.#isClosed) return;
+    const { sampling } = config;
+    this.#config = config;
     for (const words of this.#copies) words.apply(this.#rules);
     this.#control.targets = sampling.target;
     this.#pump.send({ type: 'rate-limit', perSecond: sampling.limit.host });
     this.tick();
+  }
+
+  /** What is sent at a stop whatever was drawn, by the rules that are in force. */
+  keptAtEnd(): KeptAtEnd {
+    return keptAtEnd(this.#config);
   }
 
   /** A container has the slot; bit n of `rules`: it agrees with rule n. */

@@ -1,5 +1,5 @@
 // libbpf's functions, by koffi. Every pointer is an address (bigint) that libbpf owns until the object,
-// link or BTF it belongs to is closed; all calls are made on the main thread.
+// link or BTF it belongs to is closed; all calls are made by the main thread, or wait for it (BpfObject.loadAside).
 import koffi from 'koffi';
 
 export type Address = bigint;

@@ -1,5 +1,5 @@
 // The libc calls of the main thread: mapping the ring and the table of pending opens, an eventfd to wake
-// the pump, the lock of the spool, and datagrams to the service manager. Addresses are owned by whoever mapped them.
+// the pump, the lock of the spool, datagrams to the service manager, and the end of the process. Addresses are owned by whoever mapped them.
 import { setTimeout as sleep } from 'node:timers/promises';
 import koffi from 'koffi';
 
@@ -48,6 +48,7 @@ const clockGettime = libc.func('int clock_gettime(int clock, void *time)');
 const openAt = libc.func('int openat(int folder, const char *path, int flags)');
 const closeDescriptor = libc.func('int close(int fd)');
 const flock = libc.func('int flock(int fd, int operation)');
+const endNow = libc.func('void _exit(int code)');
 
 const ONE = new Uint8Array(new BigUint64Array([1n]).buffer);
 
@@ -108,6 +109,14 @@ export function lockFile(fd: number): boolean {
   const errno = koffi.errno();
   if (errno === EWOULDBLOCK) return false;
   throw new Error(`flock: errno ${errno}; take a folder on a local file system`);
+}
+
+/**
+ * Ends the process at once. process.exit() waits for the worker and for libuv's threads, and each of them may hang in a call
+ * that never returns: of a disk, of a name server.
+ */
+export function endProcess(exitCode: number): void {
+  endNow(exitCode);
 }
 
 /** Makes an eventfd that wakes the pump. */

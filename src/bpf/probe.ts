@@ -41,12 +41,12 @@ const READS = {
 
 /** Loads the programs with small maps, attaches them for a moment, in which they must see an open, and frees them. */
 export async function probeAttachModes(options: ProbeOptions): Promise<readonly AttachProbe[]> {
-  return [probeTracepoint(options), { mode: 'fentry', usable: false, detail: "isn't built yet" }];
+  return [await probeTracepoint(options), { mode: 'fentry', usable: false, detail: "isn't built yet" }];
 }
 
-function probeTracepoint(options: ProbeOptions): AttachProbe {
+async function probeTracepoint(options: ProbeOptions): Promise<AttachProbe> {
   try {
-    return { mode: 'tracepoint', usable: true, detail: tryTracepoint(options) };
+    return { mode: 'tracepoint', usable: true, detail: await tryTracepoint(options) };
   } catch (error) {
     const isForbidden = error instanceof BpfError && error.isPermission;
     const cure = isForbidden ? '; run as root or with CAP_BPF and CAP_PERFMON' : '';
@@ -55,8 +55,8 @@ function probeTracepoint(options: ProbeOptions): AttachProbe {
 }
 
 /** Returns what was found; throws when it doesn't work. Nothing is in scope, so that nothing is traced. */
-function tryTracepoint(options: ProbeOptions): string {
-  const tracer = new Tracer({ ...LOAD_ONLY, reads: options.reads, btfPath: options.btfPath });
+async function tryTracepoint(options: ProbeOptions): Promise<string> {
+  const tracer = await Tracer.open({ ...LOAD_ONLY, reads: options.reads, btfPath: options.btfPath });
   try {
     const steps = [...tracer.verifierSteps.values()].reduce((sum, count) => sum + count, 0);
     tracer.attachCalls();

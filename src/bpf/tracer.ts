@@ -1,43 +1,23 @@
 // The kernel side as the main thread sees it: sizes, settings, load, attach, the policy map, counters,
 // adoption, sweeps. Owns every descriptor, link and mapping; the pump only gets addresses.
 import * as layout from '../model/record-layout.ts';
-import { BpfObject } from './bpf-object.ts';
-import { ContainerCounts, prepareMetrics } from './container-counts.ts';
+import type { BpfObject } from './bpf-object.ts';
+import { ContainerCounts } from './container-counts.ts';
 import { KernelCounters } from './kernel-counters.ts';
-import {
-  chooseHooks,
-  EXEC_HOOK,
-  GROUP_HOOKS,
-  KernelUnfitError,
-  openKernelBtf,
-  OPTIONAL_HOOKS,
-} from './kernel-hooks.ts';
+import { EXEC_HOOK, KernelUnfitError } from './kernel-hooks.ts';
 import { runIterator } from './iterator.ts';
-import { libbpf } from './libbpf.ts';
 import { LiveFilters } from './live-filters.ts';
 import { mapShared, unmap } from './libc.ts';
-import { chooseReads, objectFile, type Reads } from './object-file.ts';
-import { OPEN_FILES_PROGRAMS, OpenFiles } from './open-files.ts';
+import type { Reads } from './object-file.ts';
+import { OpenFiles } from './open-files.ts';
 import { oldestBootNs, type KeptAtEnd } from './pending-opens.ts';
 import { readProgramInfo } from './program-info.ts';
 import { SamplingMaps } from './sampling-maps.ts';
 import { SELF_TEST_ATTEMPTS_MAX, selfTest } from './self-test.ts';
-import { encodeSettings, sliceSetsOf, SLICE_WAYS, startEntriesOf, type TracerOptions } from './settings.ts';
+import type { TracerOptions } from './settings.ts';
+import { NAMESPACE_ITERATOR, openTracerObject, type TracerObject } from './tracer-object.ts';
 
 const PAGE_BYTES = 4096;
-const UNHOOKED = [
-  'adopt_files',
-  'mark_files',
-  'describe_tasks',
-  'judge_scope',
-  'sweep_pending',
-  'count_open_files',
-  'expire_slices',
-  'self_test',
-  'know_self',
-  ...OPEN_FILES_PROGRAMS,
-];
-const NAMESPACE_ITERATOR = 'list_namespaces';
 const SCOPE_BYTES = 8;
 /** Reason: some 16,000 records of one portion fit a ring of 8 MiB; the pump drains between portions. */
 const SWEEP_BUCKETS = 2048;
@@ -71,49 +51,34 @@ export class Tracer {
   #sweeping: Promise<void> | null = null;
 
   /** Opens and loads. Throws {@link KernelUnfitError} or {@link BpfError}. */
-  constructor(options: TracerOptions) {
-    const kernel = openKernelBtf(options.btfPath);
-    const isByGroups = options.scopeBy === 'cgroup';
-    const cpuCount = libbpf().numPossibleCpus() as number;
-    let stripes = 1;
+  static async open(options: TracerOptions): Promise<Tracer> {
+    const opened = openTracerObject(options);
     try {
-      const hasGroups = options.byCgroup2 || options.cgroup1Controller !== null;
-      this.#groupHooks = hasGroups ? GROUP_HOOKS : [];
-      this.hooks = chooseHooks(kernel, this.#groupHooks);
-      this.#buckets = powerOfTwo(Math.ceil(options.openFilesMax / layout.BUCKET_TAGS));
-      this.reads = chooseReads(options.reads, kernel);
-      this.#object = new BpfObject(objectFile(this.reads), options.btfPath);
-      const startEntries = startEntriesOf(options.pidMax);
-      const unused = [...(isByGroups ? [NAMESPACE_ITERATOR] : []), ...(hasGroups ? [] : GROUP_HOOKS)];
-      for (const program of [...OPTIONAL_HOOKS.filter((hook) => !this.hooks.includes(hook)), ...unused]) {
-        this.#object.setAutoload(program, false);
-      }
-      this.#object.setMaxEntries('ring', options.ringBytes);
-      this.#object.setMaxEntries('buckets', this.#buckets);
-      this.#object.setMaxEntries('slots', this.#buckets * layout.BUCKET_TAGS);
-      this.#object.setMaxEntries('starts', startEntries);
-      SamplingMaps.setSizes(this.#object, options.containersMax + 1);
-      this.#object.setMaxEntries('slices', sliceSetsOf(options.pidMax) * SLICE_WAYS);
-      this.#object.setInitialValue(
-        '.rodata.settings',
-        encodeSettings(options, kernel, this.#buckets, startEntries, cpuCount),
-      );
-      this.#object.setInitialValue('.rodata.io_totals', Uint32Array.of(options.hasIoTotals ? 1 : 0));
-      stripes = prepareMetrics(this.#object, options.metrics, cpuCount);
-    } finally {
-      kernel.close();
+      await opened.object.loadAside(opened.programs);
+      return new Tracer(options, opened);
+    } catch (error) {
+      opened.object.close();
+      throw error;
     }
-    const hooked = [...this.hooks, ...this.#groupHooks];
-    this.#programs = [...hooked, ...UNHOOKED, ...(isByGroups ? [] : [NAMESPACE_ITERATOR])];
-    this.#object.load(this.#programs);
+  }
+
+  private constructor(options: TracerOptions, opened: TracerObject) {
+    this.#object = opened.object;
+    this.#programs = opened.programs;
+    this.#groupHooks = opened.groupHooks;
+    this.#buckets = opened.buckets;
+    this.hooks = opened.hooks;
+    this.reads = opened.reads;
     if (!options.isSelfTraced) this.#object.run('know_self', new Uint8Array());
     this.filters = new LiveFilters(this.#object);
     this.filters.begin(options.filters);
-    this.counters = new KernelCounters(this.#object, hooked);
+    this.counters = new KernelCounters(this.#object, [...this.hooks, ...this.#groupHooks]);
     this.openFiles = new OpenFiles(this.#object, this.#buckets);
     const slotsMax = options.metrics?.slotsMax;
     this.containerCounts =
-      slotsMax === undefined ? null : new ContainerCounts(this.#object, slotsMax, stripes, this.#buckets);
+      slotsMax === undefined
+        ? null
+        : new ContainerCounts(this.#object, slotsMax, opened.stripes, this.#buckets);
     this.ring = mapRing(this.#object.mapFd('ring'), options.ringBytes);
     this.sampling = new SamplingMaps(this.#object, options.containersMax + 1);
   }
@@ -272,10 +237,4 @@ function mapRing(ringFd: number, ringBytes: number): RingMapping {
   const consumerAddress = mapShared(ringFd, PAGE_BYTES, 0, true);
   const producerAddress = mapShared(ringFd, PAGE_BYTES + 2 * ringBytes, PAGE_BYTES, false);
   return { ringFd, consumerAddress, producerAddress, ringBytes };
-}
-
-function powerOfTwo(least: number): number {
-  let value = 1;
-  while (value < least) value *= 2;
-  return value;
 }

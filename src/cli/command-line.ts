@@ -24,12 +24,16 @@ Usage: fdspan COMMAND [OPTIONS]
               --config FILE  --set KEY=VALUE (any number of times)
   check       validate the configuration and print it with the source of each value
               --config FILE  --set KEY=VALUE  --json
-  doctor      what this host can do, and the cure for what it can't
+  doctor      what this host and this process can do, and the cure for what they can't
+              --config FILE  --set KEY=VALUE  --connect (try the backend's port)  --json
   tail        a live table of spans, from the running collector
+              --seconds N  --count N  --socket PATH  --json
   containers  those that the running collector has seen, which rule decided, counts
+              --socket PATH  --json
   open        files that are open now: who has them, since when, their size
-              --path GLOB  --container NAME-OR-ID  --json
+              --path GLOB  --container NAME-OR-ID  --socket PATH  --json
   status      counters of the running collector
+              --socket PATH  --json
   identify    what fdspan makes of a process: [PID | -]
   --help, --version
 

@@ -41,6 +41,9 @@ const COLUMNS: readonly Column[] = [
   { title: 'FILTERED', columns: 10, text: ({ filtered }) => String(filtered), isNumber: true },
 ];
 const PATH_COLUMNS = 60;
+/** The kernel counts it in the slice of a trace, and tells it when that ends. */
+const FILTERED_NOTE =
+  'FILTERED may be as old as trace.window: the kernel tells it when a slice of a trace ends';
 
 /** Returns the table; names and paths of containers are escaped before they are measured. */
 export function containersText(rows: readonly ContainerRow[]): string {
@@ -55,7 +58,7 @@ export function containersText(rows: readonly ContainerRow[]): string {
       ].join(' '),
     );
   const gone = rows.some(({ isRunning }) => !isRunning) ? ['* no longer running'] : [];
-  return [title, ...lines, ...gone].join('\n');
+  return [title, ...lines, ...gone, FILTERED_NOTE].join('\n');
 }
 
 function cell({ columns, isNumber }: Column, text: string): string {

@@ -1,6 +1,7 @@
-// What the kernel and this process's rights allow: release, BTF, lockdown, capabilities, memory.
+// What the kernel allows: release, BTF, lockdown, memory.
 import { open, readFile } from 'node:fs/promises';
 import { ok, problem, warning, type Check, type DoctorHost } from './doctor-check.ts';
+import { effectiveCapabilities, hasCapability } from './doctor-rights.ts';
 
 /** `5.10.0-8-amd64` as [5, 10]; null for what isn't a release. */
 export function versionOf(release: string): readonly [number, number] | null {
@@ -92,46 +93,6 @@ export async function checkLockdown(host: DoctorHost): Promise<Check> {
   return ok(name, state);
 }
 
-const CAPABILITIES = {
-  CAP_DAC_OVERRIDE: 1n,
-  CAP_SYS_ADMIN: 21n,
-  CAP_SYS_RESOURCE: 24n,
-  CAP_PERFMON: 38n,
-  CAP_BPF: 39n,
-} as const;
-
-type Capability = keyof typeof CAPABILITIES;
-
-/** Reads CapEff from the text of /proc/self/status; null where it isn't. */
-export function effectiveCapabilities(status: string): bigint | null {
-  const hex = /^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1];
-  return hex === undefined ? null : BigInt(`0x${hex}`);
-}
-
-function has(effective: bigint, capability: Capability): boolean {
-  return ((effective >> CAPABILITIES[capability]) & 1n) === 1n;
-}
-
-const RUN_CURE = 'Run as root, as the systemd unit does, or with CAP_BPF and CAP_PERFMON (ambient).';
-
-/** Tells which rights are missing. Before 5.8 only CAP_SYS_ADMIN would do; it stands for both. */
-export async function checkPrivileges(host: DoctorHost): Promise<Check> {
-  const name = 'privileges';
-  const effective = effectiveCapabilities((await readText(host, '/proc/self/status')) ?? '');
-  if (effective === null) return warning(name, 'CapEff could not be read', RUN_CURE);
-  const isAdmin = has(effective, 'CAP_SYS_ADMIN');
-  const missing = (['CAP_BPF', 'CAP_PERFMON'] as const).filter((it) => !isAdmin && !has(effective, it));
-  if (missing.length > 0) return problem(name, 'permission', `missing ${missing.join(', ')}`, RUN_CURE);
-  if (!has(effective, 'CAP_DAC_OVERRIDE')) {
-    return warning(
-      name,
-      'missing CAP_DAC_OVERRIDE',
-      'Add CAP_DAC_OVERRIDE: without it the sockets of other users’ runtimes cannot be asked.',
-    );
-  }
-  return ok(name, isAdmin ? 'CAP_SYS_ADMIN' : 'CAP_BPF, CAP_PERFMON');
-}
-
 /** Before 5.11, maps count against RLIMIT_MEMLOCK; later kernels charge the memory cgroup. */
 export async function checkMemlock(host: DoctorHost, mapBytes: number): Promise<Check> {
   const name = 'locked memory';
@@ -140,7 +101,7 @@ export async function checkMemlock(host: DoctorHost, mapBytes: number): Promise<
   if (soft === 'unlimited' || Number(soft) >= mapBytes) return ok(name, `RLIMIT_MEMLOCK ${soft}`);
   const cure = `Set LimitMEMLOCK=infinity in the unit, or run ulimit -l unlimited first.`;
   const effective = effectiveCapabilities((await readText(host, '/proc/self/status')) ?? '');
-  if (effective !== null && has(effective, 'CAP_SYS_RESOURCE'))
+  if (effective !== null && hasCapability(effective, 'CAP_SYS_RESOURCE'))
     return ok(name, `RLIMIT_MEMLOCK ${soft}, can be raised`);
   return problem(name, 'permission', `RLIMIT_MEMLOCK ${soft ?? 'not known'}, maps need ${mapBytes}`, cure);
 }

@@ -1,5 +1,5 @@
 // How control groups are laid out here, where the containers have theirs, and so which scope would be used.
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { findHierarchies, layoutOf, type CgroupHierarchy } from '../containers/cgroup-mounts.ts';
 import { containerOfPath, type ContainerPath } from '../containers/cgroup-path.ts';
 import { CONTAINERD_STATE_FOLDER, hasContainerdTask } from '../containers/containerd-tasks.ts';
@@ -42,6 +42,19 @@ function hierarchyName({ version, controllers }: CgroupHierarchy): string {
 function describe({ hierarchy, containers }: Counted): string {
   const place = textOfBytes(hierarchy.mountPoint);
   return `${hierarchyName(hierarchy)} at ${place} (${containers} containers)`;
+}
+
+/** kernfs gives its root this number. */
+const ROOT_INODE = 1;
+
+/** Whether the mount shows less than the whole tree. In a control group namespace the whole one is mounted from `/..`, or higher. */
+async function isPart(host: DoctorHost, { root, mountPoint }: CgroupHierarchy): Promise<boolean> {
+  if (root === '/') return false;
+  if (!/^(\/\.\.)+$/.test(root)) return true;
+  return stat(Buffer.from(host.root + mountPoint, 'latin1')).then(
+    ({ ino }) => ino !== ROOT_INODE,
+    () => true,
+  );
 }
 
 /** The choice is the collector's own; what is counted says whether it finds anything here. */
@@ -109,7 +122,8 @@ export async function checkScope(host: DoctorHost, wish: ScopeWish): Promise<Che
     ok('cgroups', `${layout}: ${shown.map(describe).join('; ')}${rest}`),
     scopeCheck(wish, hierarchies, counted),
   ];
-  const partial = hierarchies.filter(({ root }) => root !== '/');
+  const partial: CgroupHierarchy[] = [];
+  for (const hierarchy of hierarchies) if (await isPart(host, hierarchy)) partial.push(hierarchy);
   if (partial.length > 0) {
     const cure = 'Mount the host’s /sys/fs/cgroup, or run in the host’s cgroup namespace.';
     checks.push(

@@ -15,14 +15,7 @@ import {
   type CheckStatus,
   type DoctorHost,
 } from './doctor-check.ts';
-import {
-  checkBtf,
-  checkKernel,
-  checkLockdown,
-  checkMemlock,
-  checkMemory,
-  checkPrivileges,
-} from './doctor-kernel.ts';
+import { checkBtf, checkKernel, checkLockdown, checkMemlock, checkMemory } from './doctor-kernel.ts';
 import {
   checkAttachModes,
   checkBackend,
@@ -30,6 +23,8 @@ import {
   checkNode,
   type ProbeAttachModes,
 } from './doctor-programs.ts';
+import { checkFolders, type WrittenPlaces } from './doctor-folders.ts';
+import { checkBpfPolicy, checkCapabilities, checkPrecedence, checkSeccomp } from './doctor-rights.ts';
 import { checkRuntimes } from './doctor-runtimes.ts';
 import { escapeLines } from './command-io.ts';
 import { containerChecks, surveyContainers, type ContainerSurvey } from './doctor-containers.ts';
@@ -56,6 +51,7 @@ export interface DoctorSettings {
   readonly reads: Config['kernel']['reads'];
   readonly endpoint: string;
   readonly scope: Config['scope'];
+  readonly places: WrittenPlaces;
   /** Of the pending table and the ring together. */
   readonly mapBytes: number;
   /** Of the whole process under load, maps included. */
@@ -87,6 +83,7 @@ function settingsOf(config: Config): DoctorSettings {
     reads: config.kernel.reads,
     endpoint: config.export.endpoint,
     scope: config.scope,
+    places: { ...config.control, spool: config.export.spool },
     mapBytes,
     memoryBytes: mapBytes + config.export.queue.bytesMax + PROCESS_BYTES,
   };
@@ -129,6 +126,16 @@ async function loadProbe(): Promise<ProbeAttachModes | null> {
   }
 }
 
+/** The clock is asked natively: loaded late as the probe is. */
+async function clockChecks(host: DoctorHost): Promise<Check[]> {
+  try {
+    const { checkClocks, isClockSynchronized } = await import('./doctor-clock.ts');
+    return await checkClocks(host, Date.now(), isClockSynchronized());
+  } catch {
+    return [];
+  }
+}
+
 interface Found {
   readonly checks: readonly Check[];
   /** null where no scope can be chosen. */
@@ -146,11 +153,16 @@ async function runChecks(seams: DoctorSeams, values: Arguments, env: NodeJS.Proc
     checkKernel(host),
     await checkBtf(host, settings.btfPath),
     await checkLockdown(host),
-    await checkPrivileges(host),
+    ...(await checkCapabilities(host)),
+    ...(await checkBpfPolicy(host)),
+    await checkSeccomp(host),
+    await checkPrecedence(host),
     await checkMemlock(host, settings.mapBytes),
     await checkMemory(host, settings.memoryBytes),
     checkNode(process.versions.node),
     ...(await checkLibraries()),
+    ...(await clockChecks(host)),
+    ...(await checkFolders(host, settings.places)),
     await checkAttachModes(probe, settings),
     ...(await checkScope(host, settings.scope)),
     ...(await checkRuntimes(host)),

@@ -109,8 +109,16 @@ function snapshotOf({ limits, export: { queue } }: Config, collector: Collector)
     ring_bytes: limits.ring,
     queue_bytes: collector.waiting.queuedBytes,
     queue_bytes_max: queue.bytesMax,
+    ...spoolOf(collector),
     containers: collector.containers().length,
     memory_bytes: process.memoryUsage.rss(),
     ...(isAttached === null ? {} : { probe_attached: Number(isAttached) }),
   };
+}
+
+/** A limit of 0 is none: there is nothing to compare with. */
+function spoolOf({ waiting: { spool } }: Collector): MetricsSnapshot {
+  if (spool === null) return {};
+  const { bytes: spool_bytes, bytesMax } = spool;
+  return bytesMax === 0 ? { spool_bytes } : { spool_bytes, spool_bytes_max: bytesMax };
 }

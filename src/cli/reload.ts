@@ -14,6 +14,8 @@ export const RELOADABLE_KEYS: readonly string[] = [
   'files.exclude',
   'files.exclude_filesystems',
   'files.include',
+  'files.redact',
+  'files.redact_key',
   'files.types',
   'processes.exclude',
   'processes.users',
@@ -26,6 +28,8 @@ export const RELOADABLE_KEYS: readonly string[] = [
   'sampling.target.host',
   'sampling.limit.host',
   'spans.failed_opens',
+  'spans.held.after',
+  'spans.held.every',
   'spans.min_duration',
 ];
 

@@ -1,7 +1,7 @@
 // `fdspan run`: starts the collector, and stops it when it is told to.
 import { Collector } from '../collector.ts';
 import { GIVEN_UP, lockDown } from '../bpf/lock-down.ts';
-import { lockFile, sendDatagram } from '../bpf/libc.ts';
+import { endProcess, lockFile, sendDatagram } from '../bpf/libc.ts';
 import type { Config } from '../config/config.ts';
 import { Exporter } from '../export/exporter.ts';
 import { Spool } from '../export/spool/spool.ts';
@@ -102,6 +102,8 @@ export async function run(args: readonly string[], io: CommandIo): Promise<numbe
     after: async () => containers?.shutdown(OWN_TELEMETRY_DEADLINE_MS, collector.lastCounted),
   });
   void port.server?.close();
+  // Last of all that is done at the exit: what hangs must not hold it.
+  process.on('exit', endProcess);
   return exitCode;
 }
 

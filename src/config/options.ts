@@ -102,7 +102,7 @@ export function pumpOptions(config: Config, ring: RingMapping, version: string):
     waitingRecordsMax: config.limits.waitingRecords,
     attributes: config.spans.attributes,
     hasIoTotals: config.spans.ioTotals,
-    redaction: redaction(config),
+    redaction: redactionOf(config),
     spanName: config.spans.name,
     spanNamesMax: config.spans.namesMax,
     scopeVersion: version,
@@ -114,11 +114,24 @@ export function pumpOptions(config: Config, ring: RingMapping, version: string):
 
 const REDACT_KEY_BYTES = 16;
 
-function redaction({ files: { redact, redactKey } }: Config): Redaction | undefined {
+/** One for each start: a reload must not let the hashes of the same paths differ. */
+const randomKey = randomBytes(REDACT_KEY_BYTES);
+
+/** What the open files are reported and shown by. */
+export function openFileOptions(config: Config): {
+  readonly held: Config['spans']['held'];
+  readonly stateFile: string | null;
+  readonly redaction: Redaction | undefined;
+} {
+  const { spans, control } = config;
+  return { held: spans.held, stateFile: control.stateFile, redaction: redactionOf(config) };
+}
+
+function redactionOf({ files: { redact, redactKey } }: Config): Redaction | undefined {
   if (redact.length === 0) return undefined;
   const key =
     redactKey === null
-      ? randomBytes(REDACT_KEY_BYTES)
+      ? randomKey
       : createHash('sha256').update(redactKey).digest().subarray(0, REDACT_KEY_BYTES);
   return { rules: redact, key };
 }

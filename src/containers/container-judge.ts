@@ -100,7 +100,10 @@ export class ContainerJudge {
     await Promise.all(this.#asking);
   }
 
-  /** Sets verdict, rule and slot, and tells a traced container's resource; false when no slot is free. */
+  /**
+   * Sets verdict, rule and slot, and tells a traced container's resource; false when no slot is free. One that was allowed
+   * before keeps its slot: what it opened then ends later.
+   */
   judge(container: Container): boolean {
     const { isAllowed, rule } = this.#rules.rules.judge(factsOf(container.path, container.metadata));
     if (isAllowed && container.slot === 0) {
@@ -115,14 +118,13 @@ export class ContainerJudge {
     container.rule = rule;
     container.verdict = isAllowed ? 'trace' : 'deny';
     if (isAllowed) this.update(container);
-    else this.giveSlot(container);
     return true;
   }
 
   /** Tells the resource of a traced container, new or changed. */
   update(container: Container): void {
-    const { slot, namespaces, metadata } = container;
-    if (slot === 0) return;
+    const { slot, namespaces, metadata, verdict } = container;
+    if (slot === 0 || verdict === 'deny') return;
     const attributes = containerAttributes(container, { ...this.#options, ...this.#rules });
     const droppedCount = droppedLabelCount(metadata, this.#rules.isLabelWanted);
     const resourceBytes = this.#options.encodeResource(attributes, droppedCount);

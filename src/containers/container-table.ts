@@ -12,7 +12,7 @@ export type ContainerVerdict = 'unjudged' | 'trace' | 'deny';
 export interface Container {
   readonly key: string;
   readonly path: ContainerPath;
-  /** 1…containersMax; 0 while it isn't judged, and for a denied container. */
+  /** 1…containersMax; 0 while it isn't judged, and for a denied container that never was allowed. */
   slot: number;
   rule: string | null;
   verdict: ContainerVerdict;

@@ -56,13 +56,14 @@ export class ContainerRegistry {
 
   /** Judges a group that the scan or a record told of. A scope that is known keeps its verdict. */
   scopeFound(found: FoundScope): void {
-    const known = this.#scopes.get(found.scope);
-    if (known !== undefined) {
-      if (!known.isRemoved) return;
-      this.#forget(known);
+    const entry = this.#scopes.get(found.scope);
+    if (entry !== undefined) {
+      if (!entry.isRemoved) return;
+      this.#forget(entry);
     }
     const path = containerOfGroup(found, this.#options);
-    const container = path === null ? this.#inherited(found) : this.#containerOf(path, found);
+    const known = path === null ? this.#inherited(found) : this.#containers.get(containerKey(path));
+    const container = known ?? (path === null ? null : this.#addContainer(path, found));
     if (container === null || !this.#hasRoom(container)) {
       this.#options.listener.scope(found.scope, 'ignore', 0, found.scope);
       return;
@@ -120,7 +121,7 @@ export class ContainerRegistry {
     return [...scopes].some((scope) => this.#scopes.get(scope)?.isRemoved === false);
   }
 
-  /** Whether the group is known, judged or not: looking through the tree again would tell nothing new. */
+  /** Whether the group is known, judged or not. */
   hasScope(scope: bigint): boolean {
     return this.#scopes.has(scope);
   }
@@ -176,13 +177,9 @@ export class ContainerRegistry {
     return this.#scopes.get(found.containerScope)?.container ?? null;
   }
 
-  #containerOf(path: ContainerPath, found: FoundScope): Container | null {
-    return this.#containers.get(containerKey(path)) ?? this.#addContainer(path, found);
-  }
-
   #hasRoom(container: Container): boolean {
-    if (container.scopes.size === 0) return true;
-    if (this.#scopes.size < this.#options.containersMax * SCOPES_PER_CONTAINER_MAX) return true;
+    const scopesMax = this.#options.containersMax * SCOPES_PER_CONTAINER_MAX;
+    if (container.scopes.size === 0 || this.#scopes.size < scopesMax) return true;
     this.#scopesFull++;
     return false;
   }
@@ -264,12 +261,18 @@ export class ContainerRegistry {
     this.#options.listener.scope(scope, container.verdict, container.slot, own);
   }
 
-  /** Forgets the container that is gone for longest; false when none is gone for long enough. */
+  /** Forgets the container that is gone for longest, or takes the slot of one that is denied by now; false: there is none. */
   #makeRoom(): boolean {
     for (const entry of this.#gone.forgettable(({ container }) => container.slot !== 0)) {
       if (entry.container.verdict === 'unjudged') continue;
       this.#forget(entry);
       if (entry.container.scopes.size === 0) return true;
+    }
+    for (const denied of this.#containers.values()) {
+      if (denied.slot === 0 || denied.verdict !== 'deny') continue;
+      this.#judge.giveSlot(denied);
+      for (const scope of denied.scopes) this.#tellVerdict(scope, denied);
+      return true;
     }
     return false;
   }

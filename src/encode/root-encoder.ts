@@ -3,6 +3,7 @@ import { isMultiCall } from '../model/multi-call.ts';
 import type { TraceCursor } from '../model/trace-cursor.ts';
 import type { AttributeBlocks } from './attribute-blocks.ts';
 import type { SpanArena } from './span-arena.ts';
+import { NAME_BYTES_MAX } from './span-name.ts';
 import { writeTraceState } from './trace-state.ts';
 
 /** No root is larger: the executable's name at four bytes for each, its numbers and two links. */
@@ -80,7 +81,16 @@ export class RootEncoder {
     const begin = arena.position;
     blocks.write(arena, block);
     arena.text(from, offset, offset + bytes);
+    this.cutTo(begin + 4 + NAME_BYTES_MAX);
     arena.patchLength(begin + 1, arena.position - begin - 4);
+  }
+
+  /** Takes back what stands behind `end`, and what is left of the character there. */
+  private cutTo(end: number): void {
+    const { arena } = this;
+    if (arena.position <= end) return;
+    arena.position = end;
+    while ((arena.bytes[arena.position] & 0xc0) === 0x80) arena.position -= 1;
   }
 
   private writeProcessName(root: TraceCursor): void {

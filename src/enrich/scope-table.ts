@@ -1,10 +1,7 @@
 // Stage enrich: what is known of a scope. Open addressing over typed arrays (14 ns a lookup; a
 // Map of bigint costs 61 ns and an allocation).
 
-/** States of a scope; a value from 0 on is the slot of the container to trace. */
-export const SCOPE_UNKNOWN = -1;
-export const SCOPE_WAITING = -2;
-export const SCOPE_IGNORED = -3;
+import { SCOPE_UNKNOWN } from '../model/scope-state.ts';
 
 export class ScopeTable {
   private readonly keysLo: Uint32Array;
@@ -29,7 +26,7 @@ export class ScopeTable {
     this.countMax = scopesMax;
   }
 
-  /** Returns the slot to trace (0 and up), or one of the SCOPE_ states. */
+  /** Returns the state of a scope (src/model/scope-state.ts). */
   find(scopeLo: number, scopeHi: number): number {
     return this.states[this.placeOf(scopeLo, scopeHi)];
   }

@@ -4,6 +4,7 @@ import { atMost } from '../model/at-most.ts';
 import type { SpanCounts } from '../model/span-counts.ts';
 import { compress, type Encoding } from './encoding.ts';
 import { RequestQueue, type WaitingRequest } from './request-queue.ts';
+import { SpoolHangsError } from './spool/spool-errors.ts';
 import type { Spool } from './spool/spool.ts';
 
 /** The part of the queue's bytes that waits for the backend or is under way; the rest is for what is on its way to the disk. */
@@ -12,6 +13,9 @@ const MEMORY_SHARE = 3 / 4;
 const LOAD_SHARE = 3 / 8;
 /** After a failed write: a full disk is asked again, but not for each request. */
 const WRITE_AGAIN_MS = 5000;
+
+/** Reason: a disk that works takes a request in less. What waits for one that hangs is better sent, or dropped by its age. */
+const HUNG_AFTER_MS = 5000;
 
 /** Reason: 32 MiB take less on any disk that works, and a stop must end. Once for writing, once for closing. */
 const AT_STOP_MS = 2000;
@@ -39,7 +43,9 @@ export class Backlog {
   /** Being sent, with the bytes that come back when that fails: room is kept for them. */
   readonly #taken = new Map<WaitingRequest, number>();
   #takenBytes = 0;
-  #writes: Promise<void> = Promise.resolve();
+  #writes: Promise<void> | null = null;
+  /** A request has been on its way to the disk for too long, and still is. */
+  #isHung = false;
   #writeAgainMs = 0;
   #isLoading = false;
   #isLoadable = true;
@@ -82,7 +88,7 @@ export class Backlog {
     this.#writingBytes += bytes;
     this.#writingSpans += request.spans;
     this.#giveUp(this.#queue.shed(this.#writingBytes));
-    this.#writes = this.#writes.then(() => this.#write(request, bytes));
+    this.#writes ??= this.#writeAll();
   }
 
   /** See RequestQueue.take. */
@@ -137,11 +143,15 @@ export class Backlog {
     await atMost(AT_STOP_MS, kept);
     stopped.abort();
     await this.#spool.close(AT_STOP_MS);
-    return [...left, ...this.#writing, ...this.clear()];
+    for (const request of [...this.#writing]) {
+      left.add(request);
+      this.#leaveWriting(request);
+    }
+    return [...left, ...this.clear()];
   }
 
   get #isSpoolUsable(): boolean {
-    return this.#spool !== null && performance.now() >= this.#writeAgainMs;
+    return this.#spool !== null && !this.#isHung && performance.now() >= this.#writeAgainMs;
   }
 
   #isToSpill({ attempts, stored, body }: WaitingRequest): boolean {
@@ -169,19 +179,31 @@ export class Backlog {
     }
   }
 
-  async #write(request: WaitingRequest, bytes: number): Promise<void> {
+  async #writeAll(): Promise<void> {
+    try {
+      for (const request of this.#writing) await this.#write(request);
+    } finally {
+      // At once: one that comes from now on begins anew.
+      this.#writes = null;
+    }
+  }
+
+  async #write(request: WaitingRequest): Promise<void> {
     let failure: unknown = null;
     const isTried = this.#isSpoolUsable;
     if (isTried) {
+      const watch = setTimeout(() => this.#hang(request), HUNG_AFTER_MS).unref();
       try {
         await this.#append(request, false);
       } catch (error) {
         failure = error;
       }
+      clearTimeout(watch);
+      this.#isHung = false;
     }
-    this.#writing.delete(request);
-    this.#writingBytes -= bytes;
-    this.#writingSpans -= request.spans;
+    // Given up by a stop, and counted.
+    if (!this.#writing.has(request)) return;
+    this.#leaveWriting(request);
     if (!isTried || failure !== null) this.#queueUp(request);
     else this.#listener.stored(request.body, request.encoding);
     if (failure !== null) {
@@ -190,6 +212,24 @@ export class Backlog {
     }
     this.load();
     this.#listener.changed();
+  }
+
+  /** What waits behind a write that hangs waits for the backend instead. */
+  #hang(written: WaitingRequest): void {
+    this.#isHung = true;
+    this.#listener.writeFailed(new SpoolHangsError('writing a request', HUNG_AFTER_MS));
+    for (const request of this.#writing) {
+      if (request === written) continue;
+      this.#leaveWriting(request);
+      this.#queueUp(request);
+    }
+    this.#listener.changed();
+  }
+
+  #leaveWriting(request: WaitingRequest): void {
+    if (!this.#writing.delete(request)) return;
+    this.#writingBytes -= request.body.length;
+    this.#writingSpans -= request.spans;
   }
 
   /** Writes a request, compressed also where the backend takes it as it is. */

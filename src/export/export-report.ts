@@ -15,6 +15,8 @@ const SPOOL_CURES: Readonly<Record<string, string>> = {
   EPERM: 'make export.spool.dir writable for fdspan',
   ENOTDIR: 'set export.spool.dir to a folder',
   SPOOL_FULL: 'raise export.spool.bytes_max',
+  SPOOL_HANGS: 'see what the disk of export.spool.dir waits for, or set another folder',
+  EIO: 'check the disk of export.spool.dir',
 };
 
 interface Trouble {

@@ -65,7 +65,7 @@ export function judgeGrpcAnswer(answer: GrpcAnswer, encoding: Encoding): SendRes
   }
   const code = isProxys
     ? (CODE_OF_HTTP_STATUS[answer.httpStatus] ?? 'UNKNOWN')
-    : (CODE_NAMES[Number(answer.status)] ?? 'UNKNOWN');
+    : (CODE_NAMES.find((_name, code) => code > 0 && String(code) === answer.status) ?? 'UNKNOWN');
   const details =
     answer.detailsBase64 === undefined ? null : readRpcStatus(Buffer.from(answer.detailsBase64, 'base64'));
   const text = boundedText(decodeMessage(answer.message) || (details?.message ?? ''));

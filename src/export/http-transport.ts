@@ -123,6 +123,18 @@ export class HttpTransport implements Transport {
           },
         );
       });
+      // Nobody asked for another protocol (101): an answer without the event of one, and no error either.
+      request.on('upgrade', (response, socket) => {
+        isAnswered = true;
+        end();
+        socket.destroy();
+        resolve(answerOf(response, [], false));
+      });
+      request.on('close', () => {
+        if (isAnswered) return;
+        end();
+        reject(cause ?? new Error('the connection was closed without an answer'));
+      });
       if (signal.aborted) abort();
       else request.end(body);
     });
@@ -173,6 +185,10 @@ async function readAnswer(response: http.IncomingMessage): Promise<HttpAnswer> {
       break;
     }
   }
+  return answerOf(response, chunks, isCut);
+}
+
+function answerOf(response: http.IncomingMessage, chunks: readonly Buffer[], isCut: boolean): HttpAnswer {
   return {
     status: response.statusCode ?? 0,
     contentType: response.headers['content-type'] ?? '',

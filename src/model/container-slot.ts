@@ -15,7 +15,7 @@ export interface ContainerUpdate {
   readonly namespaces: Uint32Array;
 }
 
-/** What the main thread decided about one scope; `slot` is meaningful for `trace` only. */
+/** What the main thread decided about one scope. `slot` of `ignore`: of a container that was traced before, else 0. */
 export interface ScopeVerdict {
   readonly scopeLo: number;
   readonly scopeHi: number;

@@ -18,7 +18,7 @@ export const COUNTER_NAMES = [
   'pump_stalls',
   'traces_begun',
   'process_spans_encoded',
-  'process_spans_lost',
+  'slice_records_overflow',
   'traces_evicted',
   'held_spans_read',
   'held_spans_encoded',

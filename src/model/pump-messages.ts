@@ -10,6 +10,8 @@ export type ToPump =
   | { readonly type: 'scope-gone'; readonly scopeLo: number; readonly scopeHi: number }
   /** Spans a second of the host that are let through; 0: all. */
   | { readonly type: 'rate-limit'; readonly perSecond: number }
+  /** Paths of the spans that are made from now on; undefined: they are told as they are. */
+  | { readonly type: 'redaction'; readonly redaction: Redaction | undefined }
   /** The buffer with this index is free again. */
   | { readonly type: 'buffer'; readonly index: number }
   /** Drain until the ring is empty, seal all, answer `drained`, and go on. */
@@ -42,7 +44,7 @@ export type FromPump =
   | { readonly type: 'stopped' }
   | { readonly type: 'failed'; readonly message: string; readonly stack: string };
 
-/** What the pump's worker gets as `workerData`. Pointers are addresses in this process. */
+/** What the pump's worker gets as its first message. Pointers are addresses in this process. */
 export interface PumpOptions {
   readonly ringFd: number;
   /** Address of the consumer position's page (read and write). */

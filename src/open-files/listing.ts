@@ -56,7 +56,7 @@ export async function* listOpenFiles(
       lookedAt += 1;
       const entry = new OpenFileEntry(portion, at, redactor);
       const container = byScope.get(entry.scope);
-      if (container?.verdict === 'deny') continue;
+      if (container?.verdict === 'deny' && !entry.wasAllowed) continue;
       if (named !== null && (container === undefined || !named.has(container))) continue;
       if (globs !== null && !isMatch(globs, entry)) continue;
       rows.push(rowOf(entry, container, bootNs, unixNs));
@@ -125,6 +125,10 @@ class OpenFileEntry {
 
   get flags(): number {
     return this.#bytes.readUInt16LE(this.#record + layout.PAIR_RECORD_FLAGS);
+  }
+
+  get wasAllowed(): boolean {
+    return (this.flags & layout.PAIR_ALLOWED) !== 0;
   }
 
   /** A place holds a number of this open only if it has its generation. */

@@ -7,7 +7,7 @@ import type { OpenFileRow, OpenFilesQuery, OpenFilesTotal } from '../model/open-
 import type { Redaction } from '../model/redaction.ts';
 import type { Logger } from '../telemetry/log.ts';
 import { Redactor } from '../filter/redactor.ts';
-import { HeldReports } from './held-reports.ts';
+import { HeldReports, type HeldTimes } from './held-reports.ts';
 import { listOpenFiles, type ListingContainer } from './listing.ts';
 import { readBootId, readStateFile, writeStateFile, type KnownTimes } from './state-file.ts';
 
@@ -23,7 +23,7 @@ const FOR_EVER = 0xffff_ffff_ffff_ffffn;
 
 export interface OpenFileSideParts {
   readonly openFiles: OpenFiles;
-  readonly held: { readonly afterMs: number; readonly everyMs: number };
+  readonly held: HeldTimes;
   /** null: nothing is kept. */
   readonly stateFile: string | null;
   readonly containers: () => readonly ListingContainer[];
@@ -39,7 +39,7 @@ export interface OpenFileSideParts {
 export class OpenFileSide {
   readonly #parts: OpenFileSideParts;
   readonly #reports: HeldReports;
-  readonly #redactor: Redactor | null;
+  #redactor: Redactor | null;
   #key = randomBytes(8).readBigUInt64LE();
   #known: KnownTimes | null = null;
   #saveTimer: NodeJS.Timeout | null = null;
@@ -51,7 +51,7 @@ export class OpenFileSide {
   constructor(parts: OpenFileSideParts) {
     const { openFiles, held, drained, counters, log } = parts;
     this.#parts = parts;
-    this.#redactor = parts.redaction === undefined ? null : new Redactor(parts.redaction);
+    this.#redactor = redactorOf(parts.redaction);
     this.#reports = new HeldReports({
       ...held,
       bootNs,
@@ -92,6 +92,12 @@ export class OpenFileSide {
     this.#known = null;
     this.#reports.start();
     if (stateFile !== null) this.#saveTimer = setInterval(() => void this.#save(), SAVE_EVERY_MS);
+  }
+
+  /** Of reports and of listings that begin from now on. */
+  change({ held, redaction }: Pick<OpenFileSideParts, 'held' | 'redaction'>): void {
+    this.#redactor = redactorOf(redaction);
+    this.#reports.change(held);
   }
 
   /** Ends the reports. */
@@ -149,6 +155,10 @@ export class OpenFileSide {
       this.#isSaveFailing = true;
     }
   }
+}
+
+function redactorOf(redaction: Redaction | undefined): Redactor | null {
+  return redaction === undefined ? null : new Redactor(redaction);
 }
 
 async function* keptOf(

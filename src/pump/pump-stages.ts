@@ -2,6 +2,7 @@
 import type { ContainerUpdate } from '../model/container-slot.ts';
 import type { FromPump, ToPump } from '../model/pump-messages.ts';
 import type { TraceCursor } from '../model/trace-cursor.ts';
+import type { Redaction } from '../model/redaction.ts';
 import type { RecordCursor } from '../model/record-cursor.ts';
 
 export interface PumpStages {
@@ -34,7 +35,10 @@ export interface PumpStages {
     endReplay(): void;
   };
   /** Hides what rules say of a pair's path; absent: nothing. */
-  readonly redactor?: { redact(cursor: RecordCursor): void } | undefined;
+  readonly redaction?: {
+    redact(cursor: RecordCursor): void;
+    change(redaction: Redaction | undefined): void;
+  };
   readonly traces: {
     readonly isFull: boolean;
     readonly count: number;

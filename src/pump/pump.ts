@@ -3,10 +3,12 @@
 import { counterIndex, gaugeIndex } from '../model/counters.ts';
 import type { PumpOptions, ToPump } from '../model/pump-messages.ts';
 import { RecordCursor } from '../model/record-cursor.ts';
+import { ContainerMessages } from './container-messages.ts';
 import type { PumpStages } from './pump-stages.ts';
 import { giveUpWaiting } from './give-up-waiting.ts';
 import { HeldReader } from './held-reader.ts';
 import { RootSender } from './root-sender.ts';
+import { SCOPE_IGNORED, SCOPE_UNKNOWN, SCOPE_WAITING, stateAtOpen } from '../model/scope-state.ts';
 import { TraceCursor } from '../model/trace-cursor.ts';
 import { SlotCounts } from '../model/slot-counts.ts';
 import * as layout from '../model/record-layout.ts';
@@ -16,15 +18,13 @@ const DRAIN_RECORDS_MAX = 8192;
 /** Longest wait: bounds what a wake-up that the kernel saved delays, and how old `pump_turned_ms` gets. */
 const WAIT_MS_MAX = 100;
 const KEEP = -1;
-const UNKNOWN = -1;
-const WAITING = -2;
-const IGNORED = -3;
 
 const RECORDS_READ = counterIndex('records_read');
 const SPANS_ENCODED = counterIndex('spans_encoded');
 const RECORD_INVALID = counterIndex('record_invalid');
 const UNJUDGED_OVERFLOW = counterIndex('unjudged_overflow');
 const CONTAINER_DENIED = counterIndex('container_denied');
+const SLICE_RECORDS_OVERFLOW = counterIndex('slice_records_overflow');
 const ENCODE_FAILED = counterIndex('encode_failed');
 const BYTES_ENCODED = counterIndex('bytes_encoded');
 const REQUESTS_SEALED = counterIndex('requests_sealed');
@@ -43,6 +43,7 @@ export class Pump {
   private readonly trace = new TraceCursor();
   private readonly roots: RootSender;
   private readonly held: HeldReader;
+  private readonly containers: ContainerMessages;
   /** Indices of the free buffers. */
   private readonly freeBuffers: number[];
   /** When the turn began, by the boot clock, as all times here: the wall clock may be stepped. */
@@ -50,7 +51,6 @@ export class Pump {
   private requestBegunMs = 0;
   /** When the first file of the open request was closed; 0: it has none. */
   private closedMs = 0;
-  private isReplayDue = false;
   private isStalled = false;
   private isRingEmpty = false;
   /** Answers that are owed. */
@@ -64,7 +64,9 @@ export class Pump {
     this.requestAgeMaxMs = options.requestAgeMaxMs;
     this.freeBuffers = [...options.buffers.keys()];
     this.roots = new RootSender(stages, this.counters, () => this.makeRoom());
-    const slotOf = (lo: number, hi: number): number => stages.scopes.find(lo, hi);
+    this.containers = new ContainerMessages(stages, this.roots, this.slotCounts);
+    const slotOf = (lo: number, hi: number): number =>
+      stateAtOpen(stages.scopes.find(lo, hi), this.cursor.u16(layout.PAIR_RECORD_FLAGS));
     this.held = new HeldReader(this.counters, slotOf, (slot) => {
       return stages.sampler.judge(this.cursor, slot) === KEEP && this.encode(slot);
     });
@@ -89,7 +91,7 @@ export class Pump {
     this.receiveMessages();
     this.stages.sampler.refill(this.nowMs);
     this.isStalled = false;
-    if (this.isReplayDue) this.replay();
+    if (this.containers.isReplayDue) this.replay();
     if (!this.isStalled) this.drain();
     // What closed until now was in the ring: a root doesn't go before its children.
     if (this.isRingEmpty && !this.isStalled) this.roots.sendDue(this.nowMs);
@@ -102,7 +104,7 @@ export class Pump {
 
   private wait(): void {
     if (this.isStalled) return this.stages.waiter.waitForMessages(WAIT_MS_MAX);
-    if (!this.isRingEmpty || this.isReplayDue) return;
+    if (!this.isRingEmpty || this.containers.isReplayDue) return;
     const ageMs = this.nowMs - this.requestBegunMs;
     const untilSealMs = this.stages.request.spanCount > 0 ? this.requestAgeMaxMs - ageMs : WAIT_MS_MAX;
     this.stages.waiter.waitForRecords(Math.max(1, Math.min(WAIT_MS_MAX, untilSealMs)));
@@ -159,7 +161,7 @@ export class Pump {
     const lo = this.cursor.u32(layout.PAIR_RECORD_SCOPE);
     const hi = this.cursor.u32(layout.PAIR_RECORD_SCOPE + 4);
     const state = this.stages.scopes.find(lo, hi);
-    if (state === UNKNOWN || state === WAITING) this.holdPair(lo, hi, state);
+    if (state === SCOPE_UNKNOWN || state === SCOPE_WAITING) this.holdPair(lo, hi, state);
     else this.finishPair(state);
   }
 
@@ -167,7 +169,10 @@ export class Pump {
   private takeSlice(): void {
     const lo = this.cursor.u32(layout.SLICE_RECORD_SCOPE);
     const state = this.stages.scopes.find(lo, this.cursor.u32(layout.SLICE_RECORD_SCOPE + 4));
-    if (state === WAITING) return void this.stages.waiting.add(this.cursor);
+    if (state === SCOPE_WAITING) {
+      if (!this.stages.waiting.add(this.cursor)) this.counters[SLICE_RECORDS_OVERFLOW] += 1;
+      return;
+    }
     this.stages.traces.endSlice(this.cursor);
     this.slotCounts.countFiltered(state, this.cursor.u32(layout.SLICE_RECORD_FILTERED));
   }
@@ -180,14 +185,16 @@ export class Pump {
 
   /** Asks the main thread about a scope, once; false when there is no place to remember that. */
   private ask(lo: number, hi: number, state: number): boolean {
-    if (state === WAITING) return true;
-    if (!this.stages.scopes.set(lo, hi, WAITING)) return false;
+    if (state === SCOPE_WAITING) return true;
+    if (!this.stages.scopes.set(lo, hi, SCOPE_WAITING)) return false;
     this.stages.post({ type: 'scope-unknown', scopeLo: lo, scopeHi: hi });
     return true;
   }
 
-  private finishPair(state: number): void {
-    const verdict = state === IGNORED ? CONTAINER_DENIED : this.stages.sampler.judge(this.cursor, state);
+  private finishPair(scopeState: number): void {
+    const state = stateAtOpen(scopeState, this.cursor.u16(layout.PAIR_RECORD_FLAGS));
+    const verdict =
+      state === SCOPE_IGNORED ? CONTAINER_DENIED : this.stages.sampler.judge(this.cursor, state);
     if (verdict !== KEEP) {
       this.counters[verdict] += 1;
       return;
@@ -201,7 +208,7 @@ export class Pump {
     if (traces.isFull) this.roots.evict();
     if (this.closedMs === 0) this.closedMs = this.cursor.milliseconds(layout.PAIR_RECORD_CLOSED_BOOT_NS);
     traces.add(this.cursor, slot, this.trace, clock.offsetLo, clock.offsetHi);
-    this.stages.redactor?.redact(this.cursor);
+    this.stages.redaction?.redact(this.cursor);
     return request.add(this.cursor, slot, this.trace);
   }
 
@@ -209,19 +216,19 @@ export class Pump {
   private replay(): void {
     const { waiting, scopes } = this.stages;
     waiting.startReplay();
-    this.isReplayDue = false;
+    this.containers.isReplayDue = false;
     while (waiting.next(this.cursor)) {
       const kind = this.stages.check(this.cursor);
       const lo = this.cursor.u32(layout.PAIR_RECORD_SCOPE);
       const hi = this.cursor.u32(layout.PAIR_RECORD_SCOPE + 4);
       const state = scopes.find(lo, hi);
-      if (state === UNKNOWN || state === WAITING) {
+      if (state === SCOPE_UNKNOWN || state === SCOPE_WAITING) {
         this.ask(lo, hi, state);
         waiting.keep();
         continue;
       }
       if (!this.makeRoom()) {
-        this.isReplayDue = true;
+        this.containers.isReplayDue = true;
         break;
       }
       if (kind === layout.RECORD_PAIR) this.finishPair(state);
@@ -259,41 +266,27 @@ export class Pump {
   }
 
   private receiveMessages(): void {
-    for (let message = this.stages.receive(); message !== undefined; message = this.stages.receive()) {
+    this.containers.goOn();
+    for (let message = this.stages.receive(); message !== undefined; message = this.stages.receive())
       this.obey(message);
-    }
   }
 
   private obey(message: ToPump): void {
-    const { request, scopes } = this.stages;
     switch (message.type) {
-      case 'container':
-        return request.update(message.update);
-      case 'container-gone':
-        this.roots.forgetSlot(message.slot);
-        this.slotCounts.reset(message.slot);
-        return request.encoder.names.reset(message.slot);
-      case 'scope': {
-        const { scopeLo, scopeHi, verdict, slot } = message.verdict;
-        // Only records that wait for this very scope are a reason to go through all that wait.
-        if (scopes.find(scopeLo, scopeHi) === WAITING) this.isReplayDue = true;
-        scopes.set(scopeLo, scopeHi, verdict === 'trace' ? slot : IGNORED);
-        return;
-      }
-      case 'scope-gone':
-        if (scopes.find(message.scopeLo, message.scopeHi) === WAITING) this.isReplayDue = true;
-        scopes.remove(message.scopeLo, message.scopeHi);
-        return;
       case 'rate-limit':
         return this.stages.sampler.setLimit(message.perSecond);
+      case 'redaction':
+        return this.stages.redaction?.change(message.redaction);
       case 'buffer':
-        this.freeBuffers.push(message.index);
-        return;
+        return void this.freeBuffers.push(message.index);
       case 'drain':
         this.drainsAsked += 1;
         return;
       case 'stop':
         this.isStopping = true;
+        return;
+      default:
+        this.containers.take(message);
     }
   }
 }

@@ -4,7 +4,6 @@ import { TraceCursor } from '../model/trace-cursor.ts';
 import type { PumpStages } from './pump-stages.ts';
 
 const PROCESS_SPANS_ENCODED = counterIndex('process_spans_encoded');
-const PROCESS_SPANS_LOST = counterIndex('process_spans_lost');
 const TRACES_EVICTED = counterIndex('traces_evicted');
 const TRACES_BEGUN = counterIndex('traces_begun');
 const TRACES_GAUGE = gaugeIndex('live_traces');
@@ -40,16 +39,14 @@ export class RootSender {
     this.send(oldest);
   }
 
-  /** Another container may get the slot: the roots of this one go now. */
-  forgetSlot(slot: number): void {
+  /** Another container may get the slot: the roots of this one go now. False when it stalls before the last one. */
+  forgetSlot(slot: number): boolean {
     const { traces } = this.stages;
     for (let index = traces.ofSlot(slot); index >= 0; index = traces.ofSlot(slot)) {
-      if (this.makeRoom()) this.send(index);
-      else {
-        traces.take(index, this.root);
-        this.counters[PROCESS_SPANS_LOST] += 1;
-      }
+      if (!this.makeRoom()) return false;
+      this.send(index);
     }
+    return true;
   }
 
   /** Once a turn, and once more when the last roots are sent. */

@@ -101,7 +101,7 @@ const LAW: readonly Equation[] = [
     right: ['spans_accepted', ...EXPORT_DROPS, 'in_flight', 'spooled'],
   },
   // Roots of traces are counted apart from files.
-  { left: ['traces_begun'], right: ['process_spans_encoded', 'process_spans_lost', 'live_traces'] },
+  { left: ['traces_begun'], right: ['process_spans_encoded', 'live_traces'] },
   {
     left: ['process_spans_encoded', 'process_spans_recovered'],
     right: ['process_spans_accepted', 'process_spans_dropped', 'process_spans_spooled'],

@@ -20,6 +20,8 @@ export interface CollectorOptions {
   readonly set?: Readonly<Record<string, string>>;
   /** A command that runs the rest of its arguments as itself, so that signals reach fdspan. */
   readonly prefix?: readonly string[];
+  /** Gives the command that runs a command elsewhere, to which signals must be passed on. */
+  readonly wrap?: (argv: readonly string[]) => readonly string[];
   /** Gets the process before it is ready. */
   readonly spawned?: (child: ChildProcess) => void;
 }
@@ -33,11 +35,20 @@ export interface Stopped {
   readonly otherText: string;
 }
 
+export interface Ended {
+  /** Null: a signal ended it. */
+  readonly exitCode: number | null;
+  /** Those of the last line; null: it isn't the summary. */
+  readonly counters: Counters | null;
+}
+
 export interface Collector {
   readonly pid: number;
   readonly logs: readonly LogLine[];
   /** Sends SIGTERM and resolves with the summary; asserts exit code 0 and the law. */
   stop(): Promise<Stopped>;
+  /** Resolves when it has ended, whatever ended it. */
+  ended(): Promise<Ended>;
   /** Ends it at once, when a test failed before its stop; may be called always. */
   kill(): Promise<void>;
 }
@@ -117,7 +128,8 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
   };
   const args = options.configFile === undefined ? [] : ['--config', options.configFile];
   for (const [key, value] of Object.entries(set)) args.push('--set', `${key}=${value}`);
-  const [command, ...rest] = [...(options.prefix ?? []), program, 'run', ...args];
+  const wrap = options.wrap ?? ((argv) => [...(options.prefix ?? []), ...argv]);
+  const [command, ...rest] = wrap([program, 'run', ...args]);
   const child = spawn(command, rest, {
     stdio: ['ignore', 'ignore', 'pipe'],
     env: cleanEnvironment(),
@@ -175,6 +187,11 @@ function followCollector(
       const counters = last.counters as Counters;
       checkLaw(counters);
       return { exitCode, counters, logs, otherText };
+    },
+    ended: async () => {
+      const exitCode = await exited;
+      const last = logs.at(-1);
+      return { exitCode, counters: last?.msg === 'summary' ? (last.counters as Counters) : null };
     },
     kill: async () => {
       child.kill('SIGKILL');

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer, type AddressInfo } from 'node:net';
 import { test, type TestContext } from 'node:test';
 import type { ExportOptions } from '../../src/export/export-options.ts';
 import { ExportHarness, exportRequest } from '../helpers/export-harness.ts';
@@ -210,4 +212,20 @@ test('grpc: RESOURCE_EXHAUSTED with RetryInfo is sent again after the delay', as
     const [first, second] = receiver.requests;
     assert.ok(second.receivedMs - first.receivedMs >= 290, `${second.receivedMs - first.receivedMs} ms`);
   }
+});
+
+test('http/protobuf: an answer that changes the protocol (101) refuses the request, and ends its send', async (t) => {
+  const server = createServer((socket) => {
+    socket.on('error', () => socket.destroy());
+    const answer = 'HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n';
+    socket.once('data', () => socket.resume().end(answer));
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  t.after(() => server.close());
+  const endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const harness = new ExportHarness({ protocol: 'http/protobuf', endpoint });
+  // More than may be in flight at once: none of them holds its place.
+  for (let index = 0; index < 6; index += 1) await harness.give(exportRequest(10), 10);
+  await harness.end();
+  assert.equal(harness.counters.rejected, 60);
 });

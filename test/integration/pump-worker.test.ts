@@ -21,32 +21,31 @@ test('the worker turns records of an unknown scope into a sealed request once th
   const eventFd = eventfd(0, 0) as number;
   const counters = new SharedArrayBuffer(COUNTER_BLOCK_BYTES);
   const buffers = [new SharedArrayBuffer(1 << 20), new SharedArrayBuffer(1 << 20)];
-  const worker = new Worker(new URL('../../src/pump-worker.ts', import.meta.url), {
-    workerData: {
-      ringFd: -1,
-      consumerAddress: ring.consumerAddress,
-      producerAddress: ring.producerAddress,
-      ringBytes: 65536,
-      eventFd,
-      counters,
-      slotCounts: new SharedArrayBuffer(slotCountBytes(65)),
-      sampling: new SharedArrayBuffer(samplingBlockBytes(65)),
-      bootIdLo: 1,
-      bootIdHi: 2,
-      requestBytesMax: 1 << 20,
-      requestSpansMax: 512,
-      requestAgeMaxMs: 60_000,
-      buffers,
-      containersMax: 64,
-      waitingRecordsMax: 100,
-      attributes: 'full',
-      spanName: 'template',
-      spanNamesMax: 200,
-      scopeVersion: '1.2.3',
-      traceGroupBy: 'process',
-      sliceMs: 15_000,
-      sliceSpansMax: 1000,
-    },
+  const worker = new Worker(new URL('../../src/pump-worker.ts', import.meta.url));
+  worker.postMessage({
+    ringFd: -1,
+    consumerAddress: ring.consumerAddress,
+    producerAddress: ring.producerAddress,
+    ringBytes: 65536,
+    eventFd,
+    counters,
+    slotCounts: new SharedArrayBuffer(slotCountBytes(65)),
+    sampling: new SharedArrayBuffer(samplingBlockBytes(65)),
+    bootIdLo: 1,
+    bootIdHi: 2,
+    requestBytesMax: 1 << 20,
+    requestSpansMax: 512,
+    requestAgeMaxMs: 60_000,
+    buffers,
+    containersMax: 64,
+    waitingRecordsMax: 100,
+    attributes: 'full',
+    spanName: 'template',
+    spanNamesMax: 200,
+    scopeVersion: '1.2.3',
+    traceGroupBy: 'process',
+    sliceMs: 15_000,
+    sliceSpansMax: 1000,
   });
   const send = (message: ToPump): void => {
     worker.postMessage(message);

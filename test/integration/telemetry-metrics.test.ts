@@ -18,7 +18,7 @@ async function runChild(endpoint: string, protocol: string, env: Record<string, 
       sendsOtlp: true, isScraped: false,
       environment: process.env, version: '1.2.3', hostAttributes: { 'host.name': 'h' },
       snapshot: () => ({ opens_in_scope: 70, spans_accepted: 50, rejected: 3, in_flight: 2, ring_full: 4, queue_bytes: 9, probe_attached: 1 }),
-      start: { beganUnixMs: 1000, attachedUnixMs: 1250, attributes: { 'fdspan.attach.mode': 'tracepoint' } },
+      start: { beganUnixMs: 1764000001000, attachedUnixMs: 1764000001250, attributes: { 'fdspan.attach.mode': 'tracepoint' } },
       onError: (error) => errors.push(String(error)),
     });
     const began = performance.now();

@@ -216,7 +216,7 @@ test(
       'containers.allow': '[{name: wanted}]',
       'containers.runtimes': JSON.stringify({ docker: engine.socketPath }),
       'limits.metadata_wait': '3s',
-      'containers.keep_after_exit': '1s',
+      'containers.keep_after_exit': '5s',
     });
     engine.containers.set(late[0].id, { name: 'wanted' });
     engine.containers.set(late[1].id, { name: 'other' });
@@ -251,8 +251,8 @@ test('a container that ends between two turns is sent with its last numbers', { 
 });
 
 /** The kernel side without the collector: slots and verdicts are the test's to choose. */
-function loadCounting(t: TestContext): { tracer: Tracer; traced: TracedContainers } {
-  const tracer = new Tracer({
+async function loadCounting(t: TestContext): Promise<{ tracer: Tracer; traced: TracedContainers }> {
+  const tracer = await Tracer.open({
     ...LOAD_ONLY,
     openFilesMax: 1024,
     pidMax: 4_194_304,
@@ -275,7 +275,7 @@ function readsAndMissing({ attributes, counts }: CountedContainer): readonly [un
 }
 
 test('the next container of a slot begins at 0', { skip }, async (t) => {
-  const { tracer, traced } = loadCounting(t);
+  const { tracer, traced } = await loadCounting(t);
   const groups = makeGroups(t, 2);
   const runAs = async (index: number, count: number): Promise<void> => {
     const scope = scopeOf(groups[index]);
@@ -301,7 +301,7 @@ test(
   'what is counted without a verdict is added once it is old enough, or forgotten',
   { skip },
   async (t) => {
-    const { tracer, traced } = loadCounting(t);
+    const { tracer, traced } = await loadCounting(t);
     const groups = makeGroups(t, 3);
     const scopes = groups.map(scopeOf);
     for (const scope of scopes) tracer.judge(scope, scope, VERDICT_UNJUDGED, false);
@@ -332,7 +332,7 @@ test(
   'more scopes without a verdict than there are places are counted as metrics_missed',
   { skip },
   async (t) => {
-    const { tracer } = loadCounting(t);
+    const { tracer } = await loadCounting(t);
     const [group] = makeGroups(t, 1);
     const scope = scopeOf(group);
     // Scopes that no group has: the group's container is another one at each step.

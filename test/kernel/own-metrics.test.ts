@@ -55,6 +55,7 @@ test(
       const isThere = series.has(inText) || series.has(`${inText}_total`) || told.has(counter);
       assert.ok(isThere, `${counter} for Prometheus`);
     }
+    assert.doesNotMatch(text, /of the summary/, 'each is described in the list');
     for (const name of [
       'process.memory.usage',
       'fdspan.ring.fill',
@@ -84,14 +85,14 @@ test('a port that is taken costs the metrics, not the spans', { skip }, async (t
   const first = await startCollector({
     endpoint: 'http://127.0.0.1:1',
     containerIds: [],
-    set: { 'telemetry.metrics.prometheus': '127.0.0.1:0' },
+    set: { 'telemetry.metrics.prometheus': '127.0.0.1:0', 'limits.stop_deadline': '0ms' },
   });
   t.after(() => first.kill());
   const taken = new URL(addressOf(first)).host;
   const second = await startCollector({
     endpoint: 'http://127.0.0.1:1',
     containerIds: [],
-    set: { 'telemetry.metrics.prometheus': taken },
+    set: { 'telemetry.metrics.prometheus': taken, 'limits.stop_deadline': '0ms' },
   });
   t.after(() => second.kill());
   const { logs } = await second.stop();

@@ -31,6 +31,9 @@ interface Bench {
   readonly open: () => Promise<void>;
   /** Spans of a container, of the files that `open` opens unless another part of their path is given. */
   readonly spansOf: (id: string, part?: string) => number;
+  /** Paths of the spans that ended so. */
+  readonly pathsBy: (reason: string) => string[];
+  readonly socket: string;
 }
 
 async function startBench(t: TestContext, textOf: (ids: readonly string[]) => string): Promise<Bench> {
@@ -70,7 +73,11 @@ async function startBench(t: TestContext, textOf: (ids: readonly string[]) => st
       ({ span, resource }) =>
         resource.attributes['container.id'] === id && (span.attributes['file.path'] as string).includes(part),
     ).length;
-  return { collector, ids, groups, file, rows, open, spansOf };
+  const pathsBy = (reason: string): string[] =>
+    receiver.spans
+      .filter(({ span }) => span.attributes['fdspan.close.reason'] === reason)
+      .map(({ span }) => span.attributes['file.path'] as string);
+  return { collector, ids, groups, file, rows, open, spansOf, pathsBy, socket };
 }
 
 /** Resolves when the collector has said it once more than `before`. */
@@ -127,6 +134,44 @@ test('a process that ran before it was allowed is traced from the reload on', { 
   await collector.stop();
   assert.equal(spansOf(ids[1]), OPENS);
 });
+
+test(
+  'a file that was opened while its container was allowed is a span, though a reload denied it before its end',
+  {
+    skip,
+  },
+  async (t) => {
+    const { collector, ids, file, groups, rows, open, spansOf } = await startBench(t, onlyFirst);
+    await open();
+    const verdictOf = async (id: string): Promise<string | undefined> =>
+      (await rows()).find((row) => row.id === id)?.verdict;
+    while ((await verdictOf(ids[0])) !== 'trace');
+    const workload = await startWorkload({
+      scenario: 'hold',
+      count: OPENS,
+      procsFiles: [groups[0].procsFile],
+    });
+    t.after(() => workload.end());
+    workload.go();
+    await workload.line('holding');
+    writeFileSync(file, onlySecond(ids));
+    process.kill(collector.pid, 'SIGHUP');
+    await said(collector, 'configuration reloaded', 1);
+    workload.go();
+    await workload.finished();
+    await open();
+    assert.equal(await verdictOf(ids[0]), 'deny');
+    const { counters } = await collector.stop();
+    assert.deepEqual(
+      ids.map((id) => [spansOf(id, '/held-'), spansOf(id)]),
+      [
+        [OPENS, OPENS],
+        [0, OPENS],
+      ],
+      JSON.stringify(counters),
+    );
+  },
+);
 
 test('containers tells how many spans each container made', { skip }, async (t) => {
   const { collector, ids, rows, open } = await startBench(
@@ -199,5 +244,44 @@ test('SIGHUP changes sampling between two opens: what is open keeps its decision
       [0, OPENS],
     ],
     `by the ratio at their open, of the container without a rule and of the one with it: ${JSON.stringify(counters)}`,
+  );
+});
+
+test('SIGHUP changes which open files are reported, and what is hidden of paths', { skip }, async (t) => {
+  const textOf = (rest: string, [first]: readonly string[]): string =>
+    `containers: {allow: [{id: ${first}}]}\n${rest}`;
+  const { collector, ids, file, groups, pathsBy, spansOf, socket } = await startBench(t, (all) =>
+    textOf('spans: {held: {after: 0}}\n', all),
+  );
+  const workload = await startWorkload({ scenario: 'hold', count: OPENS, procsFiles: [groups[0].procsFile] });
+  t.after(() => workload.end());
+  workload.go();
+  await workload.line('holding');
+  const hidden = 'spans: {held: {after: 100ms, every: 0}}\nfiles: {redact: ["**/held-*"]}\n';
+  writeFileSync(file, textOf(hidden, ids));
+  process.kill(collector.pid, 'SIGHUP');
+  await said(collector, 'configuration reloaded', 1);
+  const deadlineMs = performance.now() + DEADLINE_MS;
+  while (pathsBy('held').length < OPENS && performance.now() < deadlineMs) await delay(20);
+  const masked = Array.from({ length: OPENS }, () => '…redacted');
+  assert.deepEqual(pathsBy('held'), masked);
+  const { stdout } = await runToExit(['open', '--json', '--socket', socket]);
+  const rows = stdout.match(/"path":"[^"]*"/g) ?? [];
+  assert.deepEqual(
+    rows,
+    masked.map((path) => `"path":"${path}"`),
+  );
+  writeFileSync(file, textOf('spans: {held: {after: 0}}\n', ids));
+  process.kill(collector.pid, 'SIGHUP');
+  await said(collector, 'configuration reloaded', 2);
+  workload.go();
+  await workload.finished();
+  await collector.stop();
+  assert.equal(spansOf(ids[0], '/held-'), OPENS);
+  assert.equal(pathsBy('held').length, OPENS, 'no further report');
+  assert.deepEqual(
+    collector.logs.filter(({ level }) => level === 'warn'),
+    [],
+    'nothing needed a restart',
   );
 });

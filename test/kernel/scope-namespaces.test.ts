@@ -193,7 +193,7 @@ test('the list of namespaces that any task is in is that of /proc', { skip }, as
       isIsolated: true,
     });
     const hostNamespaces = await findHostNamespaces(null);
-    const tracer = new Tracer({
+    const tracer = await Tracer.open({
       ...LOAD_ONLY,
       hostMountNamespace: hostNamespaces.mnt,
       hostPidNamespace: hostNamespaces.pid,

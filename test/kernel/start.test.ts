@@ -30,9 +30,9 @@ const VERIFIER_STEPS_MAX = 100_000;
 const VERIFIER_STEPS_ALL_MAX = 350_000;
 
 /** Loaded with small maps, and nothing attached; nothing is in scope. */
-function loadTracer(context: TestContext, options: Partial<TracerOptions> = {}): Tracer {
+async function loadTracer(context: TestContext, options: Partial<TracerOptions> = {}): Promise<Tracer> {
   const filters = { ...NOTHING_WANTED, fileTypes: [8] };
-  const tracer = new Tracer({ ...LOAD_ONLY, filters, ...options });
+  const tracer = await Tracer.open({ ...LOAD_ONLY, filters, ...options });
   context.after(() => tracer.close());
   return tracer;
 }
@@ -56,8 +56,8 @@ for (const reads of ['cast', 'probe'] as const)
   test(
     `reads by ${reads}: the verifier takes no more than its steps for each program`,
     { skip },
-    (context) => {
-      const tracer = loadTracer(context, {
+    async (context) => {
+      const tracer = await loadTracer(context, {
         reads,
         hasIoTotals: true,
         metrics: { slotsMax: 2, durationBoundsNs: [1n], failureErrnos: [1] },
@@ -84,8 +84,8 @@ for (const reads of ['cast', 'probe'] as const)
   test(
     `reads by ${reads}: attached programs prove that they see an open and a close`,
     { skip },
-    (context) => {
-      const tracer = loadTracer(context, { reads });
+    async (context) => {
+      const tracer = await loadTracer(context, { reads });
       assert.equal(tracer.isSeeing, false, 'before they are attached');
       tracer.attachCalls();
       tracer.proveAttached();
@@ -101,14 +101,18 @@ const MISSING = [
 ];
 
 for (const { hook, named } of MISSING)
-  test(`with ${hook} not attached the start is refused by an error that names it`, { skip }, (context) => {
-    const tracer = loadTracer(context);
-    tracer.attachCalls(tracer.hooks.filter((name) => name !== hook));
-    assert.throws(
-      () => tracer.proveAttached(),
-      (error: unknown) => error instanceof KernelUnfitError && named.test(error.message),
-    );
-  });
+  test(
+    `with ${hook} not attached the start is refused by an error that names it`,
+    { skip },
+    async (context) => {
+      const tracer = await loadTracer(context);
+      tracer.attachCalls(tracer.hooks.filter((name) => name !== hook));
+      assert.throws(
+        () => tracer.proveAttached(),
+        (error: unknown) => error instanceof KernelUnfitError && named.test(error.message),
+      );
+    },
+  );
 
 test(
   'the self-test moves no counter, even where its own opens would be traced',
@@ -121,7 +125,7 @@ test(
       writeFileSync(join(findHierarchy('v2')!, own, 'cgroup.procs'), String(process.pid));
       await group.remove();
     });
-    const tracer = loadTracer(context, {
+    const tracer = await loadTracer(context, {
       isSelfTraced: true,
       filters: { ...NOTHING_WANTED, fileTypes: [4, 8] },
       isRuntimePhaseTraced: true,

@@ -88,7 +88,9 @@ async function tracedRunInside(
   let workload = options.isCollectorFirst ? null : await startOne();
   // What is in the group only: others of this machine may have namespaces of their own.
   const allow = options.isIsolated ? { 'containers.allow': JSON.stringify([{ cgroup: group.path }]) } : {};
-  const set = { ...allow, ...options.set };
+  // No runtime knows the group: a start would wait for one that does.
+  const wait = options.isCollectorFirst ? {} : { 'limits.metadata_wait': '0' };
+  const set = { ...allow, ...wait, ...options.set };
   const collector = await startCollector({
     endpoint: receiver.endpoint,
     protocol,

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { SCOPE_UNKNOWN, SCOPE_WAITING, ScopeTable } from '../../src/enrich/scope-table.ts';
+import { ScopeTable } from '../../src/enrich/scope-table.ts';
+import { SCOPE_UNKNOWN, SCOPE_WAITING } from '../../src/model/scope-state.ts';
 import { WAITING_BYTES_MAX, WaitingArea } from '../../src/enrich/waiting-area.ts';
 import { RecordCursor } from '../../src/model/record-cursor.ts';
 

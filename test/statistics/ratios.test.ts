@@ -19,8 +19,8 @@ const ERROR_MAX = 0.1;
 /** A draw is for a process: at 1 % it takes some 200,000 of them for an error of 3 % (one standard deviation). */
 const RUNS = [
   { ratio: 0.01, opensEach: 1_000_000 },
-  { ratio: 0.1, opensEach: 400_000 },
-  { ratio: 0.5, opensEach: 400_000 },
+  { ratio: 0.1, opensEach: 1_000_000 },
+  { ratio: 0.5, opensEach: 1_000_000 },
 ] as const;
 
 function sizesOf(opens: number): number[] {

@@ -219,7 +219,7 @@ test('the first news of a container that nobody knew judge it', async () => {
   await answer(null);
   take();
   registry.metadataChanged(named('secret-late'));
-  assert.deepEqual(take(), ['containerGone 1', 'scope 5 deny 0']);
+  assert.deepEqual(take(), ['scope 5 deny 1'], 'it keeps its slot: what it has open ends later');
 });
 
 test('a reload changes the verdicts that the new rules change, and tells the others their resource', async () => {
@@ -230,11 +230,24 @@ test('a reload changes the verdicts that the new rules change, and tells the oth
   await answer(named('secret', B));
   take();
   registry.reload(rulesOf([], [{ name: 'secret' }]));
-  assert.deepEqual(take(), ['container 1', 'containerGone 2', 'scope 6 deny 0']);
+  assert.deepEqual(take(), ['container 1', 'scope 6 deny 2']);
   registry.reload(rulesOf([], [{ name: 'web' }]));
-  assert.deepEqual(take(), ['containerGone 1', 'scope 5 deny 0', 'container 2', 'scope 6 trace 2']);
+  assert.deepEqual(take(), ['scope 5 deny 1', 'container 2', 'scope 6 trace 2']);
   registry.reload(rulesOf([], [{ name: 'web' }]));
   assert.deepEqual(take(), ['container 2'], 'the denied one is told nothing');
+});
+
+test('a container that is denied by now gives its slot to one that finds none free', async () => {
+  const { found, answer, take, registry } = registryWith();
+  found(5, `/docker/${A}`);
+  await answer(named('web'));
+  found(6, `/docker/${B}`);
+  await answer(named('secret', B));
+  registry.reload(rulesOf([], [{ name: 'secret' }]));
+  take();
+  found(7, `/docker/${'c3'.repeat(32)}`);
+  await answer(named('third', 'c3'.repeat(32)));
+  assert.deepEqual(take().slice(1), ['containerGone 2', 'scope 6 deny 0', 'container 2', 'scope 7 trace 2']);
 });
 
 test('a second reload while a container is still asked about judges it by what its runtime tells', async () => {

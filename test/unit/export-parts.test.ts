@@ -6,6 +6,7 @@ import { parseHeaders } from '../../src/export/credentials.ts';
 import { firstEncoding } from '../../src/export/encoding.ts';
 import { parseEndpoint } from '../../src/export/endpoint.ts';
 import { ExportReport } from '../../src/export/export-report.ts';
+import { judgeGrpcAnswer } from '../../src/export/grpc-answer.ts';
 import { parseRetryAfter } from '../../src/export/http-answer.ts';
 import { readFields, readPartialSuccess, readRpcStatus } from '../../src/export/proto-reader.ts';
 import { boundedText, retryable } from '../../src/export/send-result.ts';
@@ -92,6 +93,22 @@ test('no bytes make the reader throw, or read what protobufjs refuses as a whole
   assert.equal(readFields(Uint8Array.of(0x08)), null, 'a varint without its value');
   assert.equal(readFields(new Uint8Array(11).fill(0xff)), null, 'an endless varint');
   assert.ok(ExportResponse.decode(encodeResponse()) && RpcStatus.decode(encodeRpcStatus(1, '')));
+});
+
+test('a grpc-status that is no number of a code is UNKNOWN, and not sent again', () => {
+  const answer = {
+    httpStatus: 200,
+    message: 'x',
+    detailsBase64: undefined,
+    body: Buffer.alloc(0),
+    isCut: false,
+  };
+  for (const status of ['', '00', '14.0', ' 14', '0xe', '1e1', '17', '-1', '9'.repeat(30)]) {
+    const result = judgeGrpcAnswer({ ...answer, status }, 'identity');
+    assert.equal(result.kind, 'permanent', status);
+    assert.equal((result as { reason?: string }).reason, 'UNKNOWN: x');
+  }
+  assert.equal(judgeGrpcAnswer({ ...answer, status: '14' }, 'identity').kind, 'retryable');
 });
 
 test("a backend's text becomes one bounded line without control characters", () => {

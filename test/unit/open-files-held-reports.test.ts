@@ -79,3 +79,32 @@ test('spans.held.after 0 never looks, and a stop ends the looks', async (t) => {
   await pass(1000);
   assert.deepEqual(atMs, [100, 200, 300]);
 });
+
+test('other times hold at once, whether a look was due late, never, or is going on', async (t) => {
+  const { atMs, reports, pass } = start(t, 0, 0, () => Infinity);
+  await pass(MINUTE_MS);
+  reports.change({ afterMs: 1000, everyMs: 0 });
+  await pass(2300);
+  assert.deepEqual(
+    atMs.map((ms) => ms - MINUTE_MS),
+    [100, 1100, 2100],
+  );
+  reports.change({ afterMs: 5 * MINUTE_MS, everyMs: 0 });
+  await pass(6 * MINUTE_MS);
+  assert.deepEqual(
+    atMs.slice(3).map((ms) => ms - MINUTE_MS),
+    [7300, 7300 + 5 * MINUTE_MS],
+  );
+  reports.change({ afterMs: 0, everyMs: MINUTE_MS });
+  await pass(10 * MINUTE_MS);
+  assert.equal(atMs.length, 5, 'no look once it is off');
+});
+
+test('times that change during a look hold from its end on', async (t) => {
+  const { atMs, reports, pass } = start(t, MINUTE_MS, 0, () => {
+    if (atMs.length === 1) reports.change({ afterMs: 1000, everyMs: 0 });
+    return Infinity;
+  });
+  await pass(6200);
+  assert.deepEqual(atMs, [5000, 5100, 6100]);
+});

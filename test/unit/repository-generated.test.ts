@@ -52,6 +52,7 @@ function check(script: string, folder: string): { status: number | null; stderr:
 for (const [script, made, from, skip] of [
   ['generate-record-layout.ts', 'src/model/record-layout.ts', 'bpf/record.h', skipBtf],
   ['generate-default-config.ts', 'config/default.yaml', 'src/config/schema.ts', false],
+  ['generate-metrics-page.ts', 'docs/metrics.md', 'src/telemetry/instrument-list.ts', false],
 ] as const) {
   test(`${made} is what ${from} makes`, { skip }, () => {
     const { status, stderr } = check(script, root);
@@ -60,7 +61,15 @@ for (const [script, made, from, skip] of [
 
   test(`a ${made} that was edited is told`, { skip }, (t) => {
     const copy = temporaryFolder(t);
-    for (const name of ['scripts', 'src', 'bpf', 'config', 'package.json', '.prettierrc.json'])
+    for (const name of [
+      'scripts',
+      'src',
+      'bpf',
+      'config',
+      'docs/metrics.md',
+      'package.json',
+      '.prettierrc.json',
+    ])
       cpSync(join(root, name), join(copy, name), { recursive: true, filter: isOurs });
     symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'));
     appendFileSync(join(copy, made), '\n');

@@ -88,7 +88,7 @@ test('every drop of the shared counters is in the table of drops', () => {
     'bytes_sent',
     'traces_begun',
     'process_spans_encoded',
-    'process_spans_lost',
+    'slice_records_overflow',
     'process_spans_accepted',
     'process_spans_dropped',
     'traces_evicted',

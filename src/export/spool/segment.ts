@@ -1,7 +1,8 @@
 // One file of the spool: requests one behind the other, written once, read in order, each marked when it is done.
-import { unlink, type FileHandle } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
 import { NO_SPANS, spansWith, spansWithout, type SpanCounts } from '../../model/span-counts.ts';
+import type { DiskTurns } from './disk-turns.ts';
 import { SharedFile } from './shared-file.ts';
 import { writeAll } from './write-all.ts';
 import {
@@ -52,6 +53,7 @@ export class Segment {
   #requestsLoaded = 0;
   #isWriting = false;
   #isGone = false;
+  #isAbandoned = false;
   /** Nothing is added any more. */
   isFinished = true;
   /** Has a request that no datasync followed. */
@@ -60,9 +62,9 @@ export class Segment {
   firstSequence = Infinity;
 
   /** `seed`: random, and part of the file's name: see request-format.ts. */
-  constructor(path: string, number: number, seed: number, size: number) {
+  constructor(path: string, number: number, seed: number, size: number, turns: DiskTurns) {
     this.path = path;
-    this.#file = new SharedFile(path);
+    this.#file = new SharedFile(path, turns);
     this.number = number;
     this.#seed = seed;
     this.#size = size;
@@ -187,11 +189,16 @@ export class Segment {
     if (!this.#isNameless || this.#isGone) await this.#file.close();
   }
 
+  /** Nobody waits for what is being written any more: it has been counted as lost, and the next start may find it. */
+  abandon(): void {
+    this.#isAbandoned = true;
+  }
+
   /** Deletes the file. What was loaded from it stays valid. */
   async remove(): Promise<void> {
     this.#isGone = true;
     await this.close();
-    await unlink(this.path);
+    await this.#file.remove();
   }
 
   #await(head: SpanCounts): void {
@@ -213,7 +220,7 @@ export class Segment {
     this.#size = offset + storedBytes(body.length);
     this.isDirty = true;
     this.firstSequence = Math.min(this.firstSequence, head.sequence);
-    this.#await(head);
+    if (!this.#isAbandoned) this.#await(head);
   }
 
   #read(into: Buffer, position: number): Promise<number> {

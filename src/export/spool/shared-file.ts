@@ -1,6 +1,7 @@
 // A file that is open while it is needed: by several calls at once, and closed only when none uses it.
 import { constants } from 'node:fs';
-import { open, type FileHandle } from 'node:fs/promises';
+import { open, unlink, type FileHandle } from 'node:fs/promises';
+import type { DiskTurns } from './disk-turns.ts';
 
 const FILE_MODE = 0o600;
 /** Never through a link that somebody put in a file's place. */
@@ -8,26 +9,29 @@ const FLAGS = constants.O_RDWR | constants.O_NOFOLLOW;
 
 export class SharedFile {
   readonly #path: string;
+  readonly #turns: DiskTurns;
   #file: FileHandle | null = null;
   #opening: Promise<FileHandle> | null = null;
   /** Calls that use the file now. */
   #users = 0;
   #isCloseAsked = false;
 
-  constructor(path: string) {
+  constructor(path: string, turns: DiskTurns) {
     this.#path = path;
+    this.#turns = turns;
   }
 
   /** Makes the file. Throws as open(2) does, also where something has the name already. */
   async create(): Promise<void> {
-    this.#file = await open(this.#path, FLAGS | constants.O_CREAT | constants.O_EXCL, FILE_MODE);
+    const flags = FLAGS | constants.O_CREAT | constants.O_EXCL;
+    this.#file = await this.#turns.take(() => open(this.#path, flags, FILE_MODE));
   }
 
   /** Lends the open file to a call. */
   async use<T>(call: (file: FileHandle) => Promise<T>): Promise<T> {
     this.#users += 1;
     try {
-      return await call(await this.#open());
+      return await this.#turns.take(async () => call(await this.#open()));
     } finally {
       this.#users -= 1;
       await this.#closeIfIdle();
@@ -38,6 +42,11 @@ export class SharedFile {
   async close(): Promise<void> {
     this.#isCloseAsked = true;
     await this.#closeIfIdle();
+  }
+
+  /** Removes the file's name. */
+  async remove(): Promise<void> {
+    await this.#turns.take(() => unlink(this.#path));
   }
 
   async #open(): Promise<FileHandle> {
@@ -56,6 +65,6 @@ export class SharedFile {
     this.#isCloseAsked = false;
     const file = this.#file;
     this.#file = null;
-    await file?.close();
+    if (file !== null) await this.#turns.take(() => file.close());
   }
 }

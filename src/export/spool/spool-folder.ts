@@ -1,8 +1,9 @@
 // The spool's folder: made if it is missing, owned by one process, and only the files of the spool touched in it.
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
-import { lstat, mkdir, open, opendir, type FileHandle } from 'node:fs/promises';
+import { access, lstat, mkdir, open, opendir, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
+import { DiskTurns } from './disk-turns.ts';
 import { Segment } from './segment.ts';
 
 const LOCK_NAME = 'lock';
@@ -14,7 +15,17 @@ const LOCK_BYTES_MAX = 32;
 const SEGMENT_NAME = /^([0-9a-f]{8})-([0-9a-f]{8})[.]spool$/;
 /** Reason: an entry of memory for each. A spool of 1 TiB has as many; a folder with more isn't ours. */
 const SEGMENTS_MAX = 65_536;
-const { O_CREAT, O_NOFOLLOW, O_RDWR } = constants;
+const { O_CREAT, O_NOFOLLOW, O_RDWR, W_OK } = constants;
+
+/** For whoever finds the folder taken. A full disk has no room for it, and what the spool holds can be sent all the same. */
+async function notePid(lock: FileHandle): Promise<void> {
+  try {
+    await lock.truncate(0);
+    await lock.write(`${process.pid}\n`, 0);
+  } catch {
+    // The lock itself is what counts.
+  }
+}
 
 /** Takes a lock that ends with the process; false: another process holds it. */
 export type LockFile = (fd: number) => boolean;
@@ -27,6 +38,7 @@ export class SpoolBusyError extends Error {
 export class SpoolFolder {
   readonly path: string;
   readonly #lockFile: LockFile;
+  readonly #turns = new DiskTurns();
   #lock: FileHandle | null = null;
 
   constructor(path: string, lockFile: LockFile) {
@@ -39,13 +51,16 @@ export class SpoolFolder {
   }
 
   /** Makes the folder and takes its lock. Throws SpoolBusyError, or as mkdir(2) and open(2) do. */
-  async claim(): Promise<void> {
+  claim(): Promise<void> {
+    return this.#turns.take(() => this.#claim());
+  }
+
+  async #claim(): Promise<void> {
     await mkdir(this.path, { recursive: true, mode: FOLDER_MODE });
     const lock = await open(join(this.path, LOCK_NAME), O_RDWR | O_CREAT | O_NOFOLLOW, FILE_MODE);
     try {
       if (!this.#lockFile(lock.fd)) throw new SpoolBusyError(await this.#busyText(lock));
-      await lock.truncate(0);
-      await lock.write(`${process.pid}\n`, 0);
+      await notePid(lock);
     } catch (error) {
       await lock.close();
       throw error;
@@ -55,7 +70,11 @@ export class SpoolFolder {
   }
 
   /** Returns the segments of earlier runs, oldest first; foreign files and links are left alone. */
-  async segments(): Promise<Segment[]> {
+  segments(): Promise<Segment[]> {
+    return this.#turns.take(() => this.#list());
+  }
+
+  async #list(): Promise<Segment[]> {
     const segments: Segment[] = [];
     for await (const { name } of await opendir(this.path)) {
       const [, number, seed] = SEGMENT_NAME.exec(name) ?? [];
@@ -63,7 +82,7 @@ export class SpoolFolder {
       const path = join(this.path, name);
       const stat = await lstat(path);
       if (stat.isFile())
-        segments.push(new Segment(path, parseInt(number, 16), parseInt(seed, 16), stat.size));
+        segments.push(new Segment(path, parseInt(number, 16), parseInt(seed, 16), stat.size, this.#turns));
     }
     return segments.sort((one, other) => one.number - other.number);
   }
@@ -72,10 +91,21 @@ export class SpoolFolder {
   async create(number: number): Promise<Segment> {
     const seed = randomBytes(4).readUInt32LE();
     const name = [number, seed].map((part) => part.toString(16).padStart(8, '0')).join('-');
-    const segment = new Segment(join(this.path, `${name}.spool`), number, seed, 0);
+    const segment = new Segment(join(this.path, `${name}.spool`), number, seed, 0, this.#turns);
     await segment.create();
-    await this.#sync();
+    try {
+      await this.#turns.take(() => this.#sync());
+    } catch (error) {
+      // Nobody would know of it.
+      await segment.remove().catch(() => undefined);
+      throw error;
+    }
     return segment;
+  }
+
+  /** Throws where the file system lets nothing go: it is mounted read-only, or the folder isn't ours. */
+  async checkWritable(): Promise<void> {
+    await this.#turns.take(() => access(this.path, W_OK));
   }
 
   /** Gives the lock back. */

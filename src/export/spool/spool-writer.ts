@@ -2,6 +2,7 @@
 import { aligned, storedBytes, type RequestHead } from './request-format.ts';
 import type { SegmentList } from './segment-list.ts';
 import type { Segment } from './segment.ts';
+import { SpoolFullError } from './spool-errors.ts';
 import type { SpoolFolder } from './spool-folder.ts';
 
 /** Reason: a segment is deleted as a whole, so this is how much a few late requests can hold. */
@@ -11,11 +12,6 @@ const SEGMENTS_MIN = 8;
 const NUMBER_MAX = 0xffff_ffff;
 /** What a power cut can cost; a kill costs nothing. */
 const SYNC_EVERY_MS = 1000;
-
-/** There is no room, and nothing may go for it. */
-export class SpoolFullError extends Error {
-  readonly code = 'SPOOL_FULL';
-}
 
 /** What the writer asks of the spool. */
 export interface SpoolWriterHost {
@@ -37,6 +33,8 @@ export class SpoolWriter {
   #active: Segment | null = null;
   /** Takes what is older than all others, at a stop. */
   #before: Segment | null = null;
+  /** All of them is done, but the disk didn't let their files go. */
+  readonly #undeleted = new Set<Segment>();
   #syncTimer: NodeJS.Timeout | null = null;
 
   constructor(bytesMax: number, folder: SpoolFolder, segments: SegmentList, host: SpoolWriterHost) {
@@ -50,6 +48,7 @@ export class SpoolWriter {
   /** Writes a request behind all others, or before them. One at a time. */
   async append(head: RequestHead, body: Uint8Array, isBefore: boolean): Promise<void> {
     const bytes = storedBytes(body.length);
+    for (const segment of this.#undeleted) await this.#delete(segment);
     await this.#makeRoom(bytes, isBefore);
     let segment = await this.#segmentFor(bytes, isBefore);
     // One of which all is done may have been deleted just now.
@@ -73,14 +72,20 @@ export class SpoolWriter {
     if (this.#active === segment) this.#active = null;
     if (this.#before === segment) this.#before = null;
     if (segment.isGone) return;
-    await segment.remove().catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== 'ENOENT') throw error;
-    });
+    this.#undeleted.add(segment);
+    await this.#delete(segment);
   }
 
   /** Writes nothing more. */
   close(): void {
     if (this.#syncTimer !== null) clearTimeout(this.#syncTimer);
+  }
+
+  async #delete(segment: Segment): Promise<void> {
+    await segment.remove().catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOENT') throw error;
+    });
+    this.#undeleted.delete(segment);
   }
 
   /** Gives up the oldest segments until there is room. */
@@ -90,6 +95,8 @@ export class SpoolWriter {
       // What is older than all others isn't worth more than they; while an earlier run's are counted, none goes.
       if (oldest === null || isBefore || this.#host.isRecovering)
         throw new SpoolFullError(`the spool holds ${this.#segments.bytes} bytes of ${this.#bytesMax}`);
+      // Where nothing can be deleted, nothing is gained by giving it up.
+      await this.#folder.checkWritable();
       this.#host.sacrificed(oldest);
       await this.remove(oldest);
     }

@@ -6,8 +6,12 @@ import { NO_SPANS, spansWith, type SpanCounts } from '../../model/span-counts.ts
 import { BODY_BYTES_MAX, type RequestHead } from './request-format.ts';
 import type { Segment, StoredRequest } from './segment.ts';
 import { SegmentList } from './segment-list.ts';
-import { SpoolFullError, SpoolWriter, type SpoolWriterHost } from './spool-writer.ts';
+import { SpoolFullError, SpoolHangsError } from './spool-errors.ts';
+import { SpoolWriter, type SpoolWriterHost } from './spool-writer.ts';
 import { SpoolBusyError, SpoolFolder, type LockFile } from './spool-folder.ts';
+
+/** Reason: a disk that wakes up takes less; the start of the collector waits for it. */
+const OPEN_MS = 5000;
 
 const DAMAGED_TEXT = 'a file of the spool is damaged; how many spans the damaged bytes held is not known';
 
@@ -44,6 +48,7 @@ export class Spool implements SpoolWriterHost {
   /** Loaded, and given back; they come first when requests are loaded again. */
   readonly #givenBack: StoredRequest[] = [];
   #recovering: Promise<void> | null = null;
+  #claiming: Promise<void> | null = null;
   /** Marks on their way to the disk. */
   readonly #marks = new Set<Promise<void>>();
   /** Why the folder could not be had at the start. */
@@ -62,11 +67,17 @@ export class Spool implements SpoolWriterHost {
    */
   static async open(options: SpoolOptions, lockFile: LockFile): Promise<Spool> {
     const spool = new Spool(options, lockFile);
+    const claimed = spool.claim();
     try {
-      await spool.claim();
+      await atMost(OPEN_MS, claimed);
+      if (!spool.#folder.isClaimed) throw new SpoolHangsError('opening the folder', OPEN_MS);
     } catch (error) {
       if (error instanceof SpoolBusyError) throw error;
       spool.#openError = error;
+      claimed.then(
+        () => spool.#startRecovery(),
+        () => undefined,
+      );
     }
     return spool;
   }
@@ -160,6 +171,7 @@ export class Spool implements SpoolWriterHost {
     this.#isClosed = true;
     this.#writer.close();
     await atMost(timeoutMs, this.#settle());
+    for (const segment of this.#segments.all) segment.abandon();
     await this.#folder.release();
   }
 
@@ -173,8 +185,13 @@ export class Spool implements SpoolWriterHost {
     }
   }
 
-  /** Takes the folder and finds what is in it. */
-  async claim(): Promise<void> {
+  /** Takes the folder and finds what is in it; once, whoever asks for it meanwhile. */
+  claim(): Promise<void> {
+    this.#claiming ??= this.#claim().finally(() => (this.#claiming = null));
+    return this.#claiming;
+  }
+
+  async #claim(): Promise<void> {
     await this.#folder.claim();
     const known = new Set(this.#segments.all.map(({ path }) => path));
     const found = (await this.#folder.segments()).filter(({ path }) => !known.has(path));
@@ -183,7 +200,7 @@ export class Spool implements SpoolWriterHost {
   }
 
   #startRecovery(): void {
-    if (this.#unread.length === 0) return;
+    if (this.#unread.length === 0 || this.#listener === null) return;
     const recovery = Promise.resolve(this.#recovering)
       .then(() => this.#recover(this.#unread.splice(0)))
       .finally(() => {
@@ -214,8 +231,11 @@ export class Spool implements SpoolWriterHost {
 
   async #mark(stored: StoredRequest): Promise<void> {
     const { segment } = stored;
-    await segment.done(stored);
-    if (segment.isDone) await this.#writer.remove(segment);
+    try {
+      await segment.done(stored);
+    } finally {
+      if (segment.isDone) await this.#writer.remove(segment);
+    }
   }
 
   async #next(): Promise<StoredRequest | null> {

@@ -1,0 +1,4 @@
+import { fuzz } from './fuzz.ts';
+import { PUMP } from './targets/pump.ts';
+
+fuzz(PUMP);
