@@ -50,6 +50,7 @@ export interface DoctorSettings {
   readonly btfPath: string | null;
   readonly reads: Config['kernel']['reads'];
   readonly endpoint: string;
+  readonly protocol: Config['export']['protocol'];
   readonly scope: Config['scope'];
   readonly places: WrittenPlaces;
   /** Of the pending table and the ring together. */
@@ -82,6 +83,7 @@ function settingsOf(config: Config): DoctorSettings {
     btfPath: config.kernel.btf,
     reads: config.kernel.reads,
     endpoint: config.export.endpoint,
+    protocol: config.export.protocol,
     scope: config.scope,
     places: { ...config.control, spool: config.export.spool },
     mapBytes,
@@ -167,7 +169,7 @@ async function runChecks(seams: DoctorSeams, values: Arguments, env: NodeJS.Proc
     ...(await checkScope(host, settings.scope)),
     ...(await checkRuntimes(host)),
     ...(survey === null ? [] : containerChecks(survey)),
-    ...(values.connect ? [await checkBackend(settings.endpoint)] : []),
+    ...(values.connect ? [await checkBackend(settings.endpoint, settings.protocol, env)] : []),
   ];
   return { checks: all, survey };
 }

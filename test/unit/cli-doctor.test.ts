@@ -5,7 +5,14 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { Writable } from 'node:stream';
 import { after, test } from 'node:test';
-import { exitCodeOfChecks, ok, problem, warning, type DoctorHost } from '../../src/cli/doctor-check.ts';
+import {
+  exitCodeOfChecks,
+  ok,
+  problem,
+  warning,
+  type Check,
+  type DoctorHost,
+} from '../../src/cli/doctor-check.ts';
 import {
   checkBtf,
   checkKernel,
@@ -149,6 +156,21 @@ test('backend: a port that listens, one that does not, and no address', async (c
   assert.equal((await checkBackend(`http://127.0.0.1:${port}`)).status, 'ok');
   assert.match((await checkBackend('http://127.0.0.1:1')).detail, /ECONNREFUSED/);
   assert.equal((await checkBackend('nonsense')).kind, 'configuration');
+});
+
+test('backend: behind a proxy it is the proxy that is asked', async (context) => {
+  const server = createServer().listen(0, '127.0.0.1');
+  await new Promise((resolve) => server.once('listening', resolve));
+  const { port } = server.address() as AddressInfo;
+  context.after(() => server.close());
+  const check = (HTTP_PROXY: string): Promise<Check> =>
+    checkBackend('http://backend.invalid:4317', 'grpc', { HTTP_PROXY });
+  const there = await check(`http://me:secret@127.0.0.1:${port}`);
+  assert.equal(there.status, 'ok');
+  assert.match(there.detail, /the proxy of HTTP_PROXY .*wasn't asked/);
+  assert.match((await check('http://127.0.0.1:1')).detail, /ECONNREFUSED/);
+  assert.match((await check('socks5://127.0.0.1:1')).detail, /no address of a proxy/);
+  assert.doesNotMatch(there.detail, /secret/);
 });
 
 test('exit codes: configuration before permission before kernel before warnings', () => {
