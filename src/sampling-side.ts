@@ -26,6 +26,8 @@ export class SamplingSide {
   /** The kernel's and the pump's: always written alike. */
   readonly #copies: readonly SamplingWords[];
   readonly #control: RateControl;
+  /** Of the start: whether containers' opens are counted needs a restart to change. */
+  readonly #isEndCounted: boolean;
   readonly #slots = new Set<number>([HOST_SLOT]);
   #rules: CompiledSampling;
   /** That whose rules are in force. */
@@ -40,6 +42,7 @@ export class SamplingSide {
     this.#pump = pump;
     this.#copies = [maps.words, pump.sampling];
     this.#control = new RateControl(config.limits.containers + 1);
+    this.#isEndCounted = config.telemetry.metrics.containers;
     this.#config = config;
     this.#rules = this.#prepare(config);
     this.apply(config);
@@ -108,7 +111,7 @@ export class SamplingSide {
     const { sampling } = config;
     const isHeldTold = config.spans.held.afterMs > 0;
     const keep = sampling.keep.filter((name) => name !== 'held' || isHeldTold);
-    const rules = compileSampling({ ...sampling, keep }, config.telemetry.metrics.containers);
+    const rules = compileSampling({ ...sampling, keep }, this.#isEndCounted);
     this.#half = this.#copies[0].nextHalf;
     for (const words of this.#copies) words.prepare(rules);
     this.container(HOST_SLOT, maskOf(sampling.rules.map((rule) => rule.container === undefined)));

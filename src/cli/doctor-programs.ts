@@ -1,6 +1,4 @@
-// What fdspan itself needs to run: Node, the native libraries, the attach modes, and the backend.
-import { maskUrlSecrets } from '../model/url-secrets.ts';
-import { connect } from 'node:net';
+// What fdspan itself needs to run: Node, the native libraries, and the attach modes.
 import { ok, problem, warning, type Check } from './doctor-check.ts';
 
 export interface AttachModeFinding {
@@ -79,43 +77,4 @@ export async function checkAttachModes(
     return problem(name, 'kernel', detail.join('; '), cure);
   }
   return ok(name, `auto takes ${taken}: ${detail.join('; ')}`);
-}
-
-const CONNECT_DEADLINE_MS = 3000;
-const DEFAULT_PORTS: Readonly<Record<string, number>> = { 'http:': 80, 'https:': 443 };
-
-/** Tells whether the backend's port accepts a TCP connection. Sends nothing. */
-export async function checkBackend(endpoint: string): Promise<Check> {
-  const name = 'backend';
-  const url = URL.canParse(endpoint) ? new URL(endpoint) : null;
-  const shown = maskUrlSecrets(endpoint);
-  const port = url === null ? 0 : Number(url.port) || DEFAULT_PORTS[url.protocol];
-  if (url === null || !port) {
-    return problem(
-      name,
-      'configuration',
-      shown,
-      'Give export.endpoint as http://host:port or https://host:port.',
-    );
-  }
-  // URL keeps the brackets of an IPv6 address; connect wants it without.
-  const failure = await tryConnect(url.hostname.replace(/^\[|\]$/g, ''), port);
-  if (failure === null) return ok(name, `${shown} accepts connections`);
-  const cure =
-    'Start the backend or correct export.endpoint; fdspan itself starts without it and keeps trying.';
-  return warning(name, `${shown}: ${failure}`, cure);
-}
-
-function tryConnect(host: string, port: number): Promise<string | null> {
-  return new Promise((resolve) => {
-    const socket = connect({ host, port });
-    const finish = (failure: string | null): void => {
-      clearTimeout(deadline);
-      socket.destroy();
-      resolve(failure);
-    };
-    const deadline = setTimeout(() => finish(`no answer in ${CONNECT_DEADLINE_MS} ms`), CONNECT_DEADLINE_MS);
-    socket.once('connect', () => finish(null));
-    socket.once('error', (error: NodeJS.ErrnoException) => finish(error.code ?? error.message));
-  });
 }

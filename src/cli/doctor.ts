@@ -16,13 +16,8 @@ import {
   type DoctorHost,
 } from './doctor-check.ts';
 import { checkBtf, checkKernel, checkLockdown, checkMemlock, checkMemory } from './doctor-kernel.ts';
-import {
-  checkAttachModes,
-  checkBackend,
-  checkLibraries,
-  checkNode,
-  type ProbeAttachModes,
-} from './doctor-programs.ts';
+import { checkAttachModes, checkLibraries, checkNode, type ProbeAttachModes } from './doctor-programs.ts';
+import { checkBackend, type Backend } from './doctor-backend.ts';
 import { checkFolders, type WrittenPlaces } from './doctor-folders.ts';
 import { checkBpfPolicy, checkCapabilities, checkPrecedence, checkSeccomp } from './doctor-rights.ts';
 import { checkRuntimes } from './doctor-runtimes.ts';
@@ -49,7 +44,7 @@ export interface DoctorIo {
 export interface DoctorSettings {
   readonly btfPath: string | null;
   readonly reads: Config['kernel']['reads'];
-  readonly endpoint: string;
+  readonly backend: Backend;
   readonly scope: Config['scope'];
   readonly places: WrittenPlaces;
   /** Of the pending table and the ring together. */
@@ -81,7 +76,7 @@ function settingsOf(config: Config): DoctorSettings {
   return {
     btfPath: config.kernel.btf,
     reads: config.kernel.reads,
-    endpoint: config.export.endpoint,
+    backend: config.export,
     scope: config.scope,
     places: { ...config.control, spool: config.export.spool },
     mapBytes,
@@ -167,7 +162,7 @@ async function runChecks(seams: DoctorSeams, values: Arguments, env: NodeJS.Proc
     ...(await checkScope(host, settings.scope)),
     ...(await checkRuntimes(host)),
     ...(survey === null ? [] : containerChecks(survey)),
-    ...(values.connect ? [await checkBackend(settings.endpoint)] : []),
+    ...(await checkBackend(settings.backend, host.environment, values.connect === true)),
   ];
   return { checks: all, survey };
 }

@@ -5,6 +5,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { startCollector, whyNoKernelTests, type LogLine } from '../helpers/collector-process.ts';
 import { startContainer, whyNoContainers, type RunningContainer } from '../helpers/container.ts';
 import { makePod } from '../helpers/daemonset-pod.ts';
@@ -75,6 +76,37 @@ for (const runtime of ['runc', 'crun'] as const)
       assert.deepEqual(collector.logs.filter(isToFollow), []);
     },
   );
+
+test(
+  'what the backend does not take is spooled by one pod and sent by the next',
+  { skip: skipOf('runc') },
+  async (t) => {
+    const receiver = await startReceiver({ protocol: 'http/protobuf' });
+    t.after(() => receiver.close());
+    const { container, go } = await startWork(t);
+    const pod = makePod({ runtime: 'runc' });
+    t.after(() => pod.remove());
+    const start = (endpoint: string) =>
+      startCollector({
+        endpoint,
+        protocol: 'http/protobuf',
+        containerIds: [container.id],
+        wrap: pod.wrap,
+        set: { ...pod.set, 'limits.stop_deadline': '200ms' },
+      });
+    const first = await start('http://127.0.0.1:1');
+    t.after(() => first.kill());
+    go();
+    assert.equal(await container.wait(), 0, await container.logs());
+    assert.equal((await first.stop()).counters.spooled, OPENS + 1);
+    const second = await start(receiver.endpoint);
+    t.after(() => second.kill());
+    while (receiver.spans.length < OPENS + 1) await delay(20);
+    const { counters } = await second.stop();
+    assert.equal(counters.spool_recovered, OPENS + 1);
+    assert.equal(counters.spans_accepted, OPENS + 1);
+  },
+);
 
 test('doctor in the pod finds it fit, and tells what the pod has', { skip: skipOf('runc') }, async (t) => {
   const pod = makePod({ runtime: 'runc' });

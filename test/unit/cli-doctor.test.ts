@@ -13,7 +13,8 @@ import {
   checkMemlock,
   checkMemory,
 } from '../../src/cli/doctor-kernel.ts';
-import { checkAttachModes, checkBackend, checkLibraries, checkNode } from '../../src/cli/doctor-programs.ts';
+import { checkBackend } from '../../src/cli/doctor-backend.ts';
+import { checkAttachModes, checkLibraries, checkNode } from '../../src/cli/doctor-programs.ts';
 import { checkRuntimes } from '../../src/cli/doctor-runtimes.ts';
 import { checkScope } from '../../src/cli/doctor-scope.ts';
 import { doctor, type DoctorSeams } from '../../src/cli/doctor.ts';
@@ -146,9 +147,28 @@ test('backend: a port that listens, one that does not, and no address', async (c
   await new Promise((resolve) => server.once('listening', resolve));
   const { port } = server.address() as AddressInfo;
   context.after(() => server.close());
-  assert.equal((await checkBackend(`http://127.0.0.1:${port}`)).status, 'ok');
-  assert.match((await checkBackend('http://127.0.0.1:1')).detail, /ECONNREFUSED/);
-  assert.equal((await checkBackend('nonsense')).kind, 'configuration');
+  const tried = async (endpoint: string, variables = {}) =>
+    (await checkBackend({ endpoint, protocol: 'grpc' }, variables, true)).at(-1)!;
+  assert.equal((await tried(`http://127.0.0.1:${port}`)).status, 'ok');
+  assert.match((await tried('http://127.0.0.1:1')).detail, /ECONNREFUSED/);
+  assert.equal((await tried('nonsense')).kind, 'configuration');
+  assert.deepEqual(await checkBackend({ endpoint: 'http://127.0.0.1:1', protocol: 'grpc' }, {}, false), []);
+});
+
+test('backend: through a proxy, it is the proxy that is tried, and its password is not shown', async (context) => {
+  const server = createServer().listen(0, '127.0.0.1');
+  await new Promise((resolve) => server.once('listening', resolve));
+  const { port } = server.address() as AddressInfo;
+  context.after(() => server.close());
+  const backend = { endpoint: 'https://backend.invalid:4317', protocol: 'grpc' } as const;
+  const variables = { HTTPS_PROXY: `http://me:secret@127.0.0.1:${port}` };
+  const [proxy, reached] = await checkBackend(backend, variables, true);
+  assert.match(proxy.detail, new RegExp(`HTTPS_PROXY.*127\\.0\\.0\\.1:${port}`, 'i'));
+  assert.deepEqual([proxy.status, reached.status], ['ok', 'ok'], reached.detail);
+  assert.doesNotMatch(JSON.stringify([proxy, reached]), /secret/);
+  assert.deepEqual(await checkBackend(backend, { ...variables, NO_PROXY: 'backend.invalid' }, false), []);
+  const [wrong, ...rest] = await checkBackend(backend, { HTTPS_PROXY: 'socks5://127.0.0.1:1' }, true);
+  assert.deepEqual([wrong.kind, rest], ['configuration', []]);
 });
 
 test('exit codes: configuration before permission before kernel before warnings', () => {
