@@ -9,10 +9,13 @@ const document = join(import.meta.dirname, '../docs/faults.md');
 const BEGIN = '<!-- the run: written by npm run test:faults -- --write -->';
 const END = '<!-- end of the run -->';
 
-const rows = readFileSync(path, 'utf8')
+const seen = readFileSync(path, 'utf8')
   .split('\n')
   .filter(Boolean)
   .map((line) => JSON.parse(line) as FaultRow);
+// The same fault by both protocols, one below the other.
+const order = seen.map(({ fault }) => fault);
+const rows = seen.toSorted((one, other) => order.indexOf(one.fault) - order.indexOf(other.fault));
 
 function amount(value: number | null): string {
   return value === null ? '–' : value.toLocaleString('en');

@@ -256,9 +256,9 @@ export class ContainerRegistry {
     if (isChanged) this.#judge.update(container);
   }
 
-  #tellVerdict(scope: bigint, container: Container): void {
+  #tellVerdict(scope: bigint, container: Container, slot = container.slot): void {
     const own = this.#scopesByPath.get(`${cgroupVersionOfScope(scope)}:${container.path.groupPath}`) ?? scope;
-    this.#options.listener.scope(scope, container.verdict, container.slot, own);
+    this.#options.listener.scope(scope, container.verdict, slot, own);
   }
 
   /** Forgets the container that is gone for longest, or takes the slot of one that is denied by now; false: there is none. */
@@ -270,8 +270,8 @@ export class ContainerRegistry {
     }
     for (const denied of this.#containers.values()) {
       if (denied.slot === 0 || denied.verdict !== 'deny') continue;
+      for (const scope of denied.scopes) this.#tellVerdict(scope, denied, 0);
       this.#judge.giveSlot(denied);
-      for (const scope of denied.scopes) this.#tellVerdict(scope, denied);
       return true;
     }
     return false;

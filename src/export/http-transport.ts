@@ -50,7 +50,8 @@ export class HttpTransport implements Transport {
         throw throughProxy(this.#proxy, new Error('it answers with HTTP 407'));
       return judgeHttpAnswer(answer, encoding);
     } catch (error) {
-      return connectionFailure(this.#isForwarded ? asProxys(this.#proxy!, error as Error) : error);
+      const cause = (error instanceof StaleConnectionError ? error.cause : error) as Error;
+      return connectionFailure(this.#isForwarded ? asProxys(this.#proxy!, cause) : cause);
     }
   }
 

@@ -9,6 +9,7 @@ import { startReceiver, type OtlpReceiver } from '../helpers/otlp-receiver.ts';
 import { startSystemd, whyNoSystemd, type CgroupMode, type SystemdHost } from '../helpers/systemd-host.ts';
 
 const OPENS = 17;
+const SPILLED = 6000;
 
 /** In the unit; spelled out here so that a change of the unit is noticed. */
 const STOP_SECONDS_MAX = 30;
@@ -69,6 +70,10 @@ function opens(name: string, count = OPENS): string {
 
 function pathsOf(name: string): string[] {
   return Array.from({ length: OPENS }, (_, index) => `/tmp/${name}-${index}`);
+}
+
+function pathsIn(bench: Bench, name: string): unknown[] {
+  return receivedPaths(bench).filter((path) => typeof path === 'string' && path.startsWith(`/tmp/${name}-`));
 }
 
 function receivedPaths({ receiver }: Bench): unknown[] {
@@ -193,17 +198,55 @@ test('a bad configuration ends with 78, and is not tried again', { skip }, async
   assert.match(journal, /fdspan\.yaml.*exporter/, 'the journal names file and key');
 });
 
-test('a killed collector is started again, and traces', { skip }, async (t) => {
-  const bench = await prepare(t);
-  const { unit, host, containerId } = bench;
+/** In the folder that the unit owns; memory is small, so that a few thousand files are more than it holds. */
+const WITH_SPOOL = [
+  'Environment=FDSPAN_EXPORT_SPOOL_DIR=/var/lib/fdspan/spool',
+  'Environment=FDSPAN_EXPORT_QUEUE_BYTES_MAX=1MiB',
+  'Environment=FDSPAN_SAMPLING_TARGET_HOST=0',
+];
+
+interface Waiting {
+  readonly queue: { readonly spans: number };
+  readonly spool: { readonly spans: number };
+  readonly counters: Readonly<Record<string, number>>;
+}
+
+/** Asks the collector until it is so. */
+async function untilWaiting(host: SystemdHost, isSo: (waiting: Waiting) => boolean): Promise<Waiting> {
+  for (;;) {
+    const { stdout, stderr } = await host.run(['fdspan', 'status', '--json']);
+    assert.notEqual(stdout, '', stderr);
+    const waiting = JSON.parse(stdout) as Waiting;
+    if (isSo(waiting)) return waiting;
+  }
+}
+
+test('a killed collector is started again, sends what it had spooled, and traces', { skip }, async (t) => {
+  const bench = await prepare(t, 'unified', { service: WITH_SPOOL });
+  const { unit, host, containerId, receiver } = bench;
+  receiver.otherwise = { type: 'http-status', status: 503 };
   await start(unit);
+  await runAsContainer(host, opens('spilled', SPILLED), containerId);
+  const { spool } = await untilWaiting(
+    host,
+    ({ spool, counters }) => counters.spans_encoded >= SPILLED && spool.spans > 0,
+  );
   const before = await unit.show('MainPID');
   assert.equal((await unit.control('kill', '--signal=KILL')).exitCode, 0);
   const after = await untilRestarted(unit);
   assert.notEqual(after.MainPID, before.MainPID);
+  receiver.otherwise = { type: 'accept' };
   await runAsContainer(host, opens('again'), containerId);
+  await untilWaiting(
+    host,
+    ({ queue, spool, counters }) => counters.spool_recovered > 0 && queue.spans === 0 && spool.spans === 0,
+  );
   assert.equal((await unit.control('stop')).exitCode, 0);
-  assert.deepEqual(receivedPaths(bench), pathsOf('again'));
+  assert.deepEqual(pathsIn(bench, 'again'), pathsOf('again'));
+  const counters = await unit.summary();
+  checkLaw(counters);
+  assert.ok(counters.spool_recovered >= spool.spans, `${counters.spool_recovered} of ${spool.spans}`);
+  assert.equal(new Set(pathsIn(bench, 'spilled')).size, counters.spool_recovered);
 });
 
 function untilRestarted(unit: InstalledUnit): Promise<Readonly<Record<string, string>>> {

@@ -117,7 +117,7 @@ for (const protocol of PROTOCOLS) {
         retried: null,
         received: census.files.size,
         duplicates: census.duplicates,
-        remarks: `${spilled.size} spans seen on the disk at the kills, all received`,
+        remarks: `${spilled.size.toLocaleString('en')} spans seen on the disk at the kills, all received`,
       });
     },
   );

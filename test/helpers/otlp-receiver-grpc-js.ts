@@ -18,8 +18,11 @@ const traceService: grpc.ServiceDefinition = {
 };
 
 export async function listenGrpcJs(desk: Desk): Promise<Listening> {
-  const { tls, port = 0 } = desk.options;
-  const server = new grpc.Server({ 'grpc.max_receive_message_length': 64 * 1024 * 1024 });
+  const { tls, port = 0, connectionAgeMs } = desk.options;
+  const server = new grpc.Server({
+    'grpc.max_receive_message_length': 64 * 1024 * 1024,
+    ...(connectionAgeMs === undefined ? {} : { 'grpc.max_connection_age_ms': connectionAgeMs }),
+  });
   server.addService(traceService, {
     Export: (call: grpc.ServerUnaryCall<Buffer, Buffer>, callback: grpc.sendUnaryData<Buffer>) => {
       const behaviour = desk.nextBehaviour();

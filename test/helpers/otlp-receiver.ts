@@ -61,6 +61,8 @@ export interface ReceiverOptions {
   readonly host?: string;
   /** For grpc: node:http2 (every behaviour and encoding), or the official server (accept, partial, grpc-status, hang; no zstd). */
   readonly server?: 'http2' | 'grpc-js';
+  /** For grpc-js: each connection is ended after it, in good order (GOAWAY). */
+  readonly connectionAgeMs?: number;
   /** `count`: requests are counted and thrown away, `spans` stays empty; for endless load. */
   readonly decode?: 'spans' | 'count';
   /** Gets each accepted request, decompressed, as it comes. */

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { createCertificates } from '../helpers/certificates.ts';
 import { ExportHarness, exportRequest } from '../helpers/export-harness.ts';
 import { freePort } from '../helpers/free-port.ts';
@@ -82,6 +83,29 @@ for (const protocol of ['grpc', 'http/protobuf'] as const) {
     await harness.end();
     assert.deepEqual(harness.log, []);
     assert.equal(harness.counters.spans_accepted, 10);
+  });
+
+  test(`${protocol}: a tunnel outlives the deadline of the request that opened it`, async (t) => {
+    const receiver = await startReceiver({ protocol, tls });
+    t.after(() => receiver.close());
+    const proxy = await startProxy();
+    t.after(() => proxy.close());
+    const timeoutMs = 600;
+    const harness = new ExportHarness({
+      protocol,
+      endpoint: `https://${HOST}:${receiver.port}`,
+      tls: trust,
+      timeoutMs,
+      proxyVariables: { https_proxy: `http://127.0.0.1:${proxy.port}` },
+    });
+    await harness.give(exportRequest(10), 10);
+    await receiver.waitFor(({ requests }) => requests.length === 1);
+    await delay(timeoutMs + 100);
+    await harness.give(exportRequest(10), 10);
+    await harness.end();
+    assert.equal(harness.counters.spans_accepted, 20);
+    assert.deepEqual(harness.log, []);
+    assert.equal(proxy.asked.length, 1);
   });
 
   test(`${protocol}: a variable that names no proxy is told, and nothing is sent around it`, async (t) => {

@@ -247,7 +247,7 @@ test('a container that is denied by now gives its slot to one that finds none fr
   take();
   found(7, `/docker/${'c3'.repeat(32)}`);
   await answer(named('third', 'c3'.repeat(32)));
-  assert.deepEqual(take().slice(1), ['containerGone 2', 'scope 6 deny 0', 'container 2', 'scope 7 trace 2']);
+  assert.deepEqual(take().slice(1), ['scope 6 deny 0', 'containerGone 2', 'container 2', 'scope 7 trace 2']);
 });
 
 test('a second reload while a container is still asked about judges it by what its runtime tells', async () => {

@@ -1,5 +1,5 @@
 // One file of the spool: requests one behind the other, written once, read in order, each marked when it is done.
-import type { FileHandle } from 'node:fs/promises';
+import { unlink, type FileHandle } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
 import { NO_SPANS, spansWith, spansWithout, type SpanCounts } from '../../model/span-counts.ts';
 import type { DiskTurns } from './disk-turns.ts';
@@ -194,6 +194,11 @@ export class Segment {
     this.#isAbandoned = true;
   }
 
+  /** Removes the file's name; what waits can still be read. */
+  async unlink(): Promise<void> {
+    await this.#file.use(() => unlink(this.path));
+  }
+
   /** Deletes the file. What was loaded from it stays valid. */
   async remove(): Promise<void> {
     this.#isGone = true;
@@ -224,7 +229,9 @@ export class Segment {
   }
 
   #read(into: Buffer, position: number): Promise<number> {
-    return this.#file.use(async (file) => (await file.read(into, 0, into.length, position)).bytesRead);
+    const read = async (file: FileHandle): Promise<number> =>
+      (await file.read(into, 0, into.length, position)).bytesRead;
+    return this.#file.use(read, true);
   }
 
   /** Returns the first request at or behind `from`: by its head, or where that is damaged by its tail. */
