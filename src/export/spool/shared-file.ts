@@ -18,6 +18,8 @@ export class SharedFile {
   /** Calls that use the file now. */
   #users = 0;
   #isCloseAsked = false;
+  /** Open for reading only, and replaced; some call may still read. */
+  readonly #replaced: FileHandle[] = [];
 
   constructor(path: string, turns: DiskTurns) {
     this.#path = path;
@@ -36,8 +38,7 @@ export class SharedFile {
     try {
       return await this.#turns.take(async () => {
         const file = await this.#open();
-        if (this.#refusal !== null && !isReading) throw this.#refusal;
-        return call(file);
+        return call(this.#refusal !== null && !isReading ? await this.#openAgain(this.#refusal) : file);
       });
     } finally {
       this.#users -= 1;
@@ -71,7 +72,20 @@ export class SharedFile {
     }
   }
 
+  /** The file system may have become writable. Throws why it wasn't, if it hasn't. */
+  async #openAgain(refusal: Error): Promise<FileHandle> {
+    const file = await open(this.#path, FLAGS).catch(() => null);
+    if (file === null) throw refusal;
+    if (this.#file !== null) this.#replaced.push(this.#file);
+    this.#file = file;
+    this.#refusal = null;
+    return file;
+  }
+
   async #closeIfIdle(): Promise<void> {
+    if (this.#users > 0) return;
+    for (const file of this.#replaced.splice(0)) await this.#turns.take(() => file.close());
+    // Another call may have come meanwhile.
     if (!this.#isCloseAsked || this.#users > 0) return;
     this.#isCloseAsked = false;
     const file = this.#file;
