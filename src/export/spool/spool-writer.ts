@@ -13,6 +13,12 @@ const NUMBER_MAX = 0xffff_ffff;
 /** What a power cut can cost; a kill costs nothing. */
 const SYNC_EVERY_MS = 1000;
 
+const NOT_ON_DISK = 'the spool can not be put on the disk';
+
+function isReadOnly(error: unknown): boolean {
+  return (error as NodeJS.ErrnoException).code === 'EROFS';
+}
+
 function unlessMissing(error: NodeJS.ErrnoException): void {
   if (error.code !== 'ENOENT') throw error;
 }
@@ -49,10 +55,15 @@ export class SpoolWriter {
     this.#host = host;
   }
 
+  /** Of all files, also of those that can't be deleted. */
+  get bytes(): number {
+    return [...this.#undeleted].reduce((sum, { size }) => sum + size, this.#segments.bytes);
+  }
+
   /** Writes a request behind all others, or before them. One at a time. */
   async append(head: RequestHead, body: Uint8Array, isBefore: boolean): Promise<void> {
     const bytes = storedBytes(body.length);
-    for (const segment of this.#undeleted) await this.#delete(segment);
+    await this.#deleteAgain(1);
     await this.#makeRoom(bytes, isBefore);
     let segment = await this.#segmentFor(bytes, isBefore);
     // One of which all is done may have been deleted just now.
@@ -90,18 +101,50 @@ export class SpoolWriter {
     this.#undeleted.delete(segment);
   }
 
+  /** Tries to delete so many files once more that could not be; one that still can't be is the last to be tried again. */
+  async #deleteAgain(files: number): Promise<void> {
+    for (const segment of [...this.#undeleted].slice(0, files)) {
+      await this.#delete(segment).catch(() => {
+        this.#undeleted.delete(segment);
+        this.#undeleted.add(segment);
+      });
+    }
+  }
+
   /** Gives up the oldest segments until there is room. */
   async #makeRoom(bytes: number, isBefore: boolean): Promise<void> {
-    while (this.#segments.bytes + bytes > this.#bytesMax) {
-      const oldest = this.#segments.all.find((segment) => segment !== this.#active) ?? this.#active;
-      // What is older than all others isn't worth more than they; while an earlier run's are counted, none goes.
-      if (oldest === null || isBefore || this.#host.isRecovering)
-        throw new SpoolFullError(`the spool holds ${this.#segments.bytes} bytes of ${this.#bytesMax}`);
-      // Where nothing can be deleted, nothing is gained by giving it up.
-      await oldest.unlink().catch(unlessMissing);
-      this.#host.sacrificed(oldest);
-      await this.remove(oldest);
+    const isRoom = (): boolean => this.bytes + bytes <= this.#bytesMax;
+    if (isRoom()) return;
+    await this.#deleteAgain(Infinity);
+    // What is older than all others isn't worth more than they; while an earlier run's are counted, none goes.
+    const mayGo = isBefore || this.#host.isRecovering ? [] : this.#oldest();
+    let failure: Error | null = null;
+    for (const segment of mayGo) {
+      if (isRoom()) return;
+      try {
+        await this.#sacrifice(segment);
+      } catch (error) {
+        failure ??= error as Error;
+        // No other file can be deleted either.
+        if (isReadOnly(error)) break;
+      }
     }
+    if (isRoom()) return;
+    if (failure !== null) throw failure;
+    throw new SpoolFullError(`the spool holds ${this.bytes} bytes of ${this.#bytesMax}`);
+  }
+
+  /** The one that is written goes only where there is no other. */
+  #oldest(): readonly Segment[] {
+    const others = this.#segments.all.filter((segment) => segment !== this.#active);
+    return others.length > 0 || this.#active === null ? others : [this.#active];
+  }
+
+  async #sacrifice(segment: Segment): Promise<void> {
+    // Where it can't be deleted, nothing is gained by giving it up.
+    await segment.unlink().catch(unlessMissing);
+    this.#host.sacrificed(segment);
+    await this.remove(segment);
   }
 
   async #segmentFor(bytes: number, isBefore: boolean): Promise<Segment> {
@@ -116,7 +159,8 @@ export class SpoolWriter {
     this.#segments.add(segment);
     if (isBefore) this.#before = segment;
     else this.#active = segment;
-    if (current !== null) await this.finish(current);
+    if (current !== null)
+      await this.finish(current).catch((error: unknown) => this.#host.trouble(NOT_ON_DISK, error));
     return segment;
   }
 
@@ -140,7 +184,7 @@ export class SpoolWriter {
       this.#host.trouble("the spool's folder was removed; a new one is made", new Error(segment.path));
       segment.isFinished = true;
     } catch (error) {
-      this.#host.trouble('the spool can not be put on the disk', error);
+      this.#host.trouble(NOT_ON_DISK, error);
     }
   }
 }
