@@ -4,9 +4,10 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
+import { zstdCompressSync } from 'node:zlib';
 import { lockFile } from '../../src/bpf/libc.ts';
 import type { ExportOptions } from '../../src/export/export-options.ts';
-import { Spool } from '../../src/export/spool/spool.ts';
+import { Spool, type SpoolListener } from '../../src/export/spool/spool.ts';
 import { ExportHarness, exportRequest } from './export-harness.ts';
 import type { OtlpReceiver } from './otlp-receiver.ts';
 
@@ -20,17 +21,49 @@ export function spoolFolder(t: TestContext): string {
   return join(folder, 'spool');
 }
 
+/** Reason: far more than a disk takes on a machine that has other work. */
+const CLOSE_MS = 60_000;
+
+export const UNHEARD: SpoolListener = {
+  recovered: () => {},
+  lost: () => {},
+  trouble: () => {},
+  loadable: () => {},
+};
+
+/**
+ * Leaves requests as {@link giveRequests} gives them in a spool, as many as there are numbers; the first `before` of them in a
+ * file before the others. Without a stop, which has a time: however slow the disk is, all are there.
+ */
+export async function fillSpool(
+  dir: string,
+  requests: number,
+  { before = 0, bytesMax = 64 << 20 } = {},
+): Promise<void> {
+  const spool = await Spool.open({ dir, bytesMax }, lockFile);
+  spool.begin(UNHEARD);
+  const put = async (sequence: number, isBefore: boolean): Promise<void> => {
+    const head = { sequence, spans: SPANS, processSpans: 0, heldSpans: 0, encoding: 'zstd' } as const;
+    await spool.append(head, zstdCompressSync(exportRequest(SPANS, tagOf(sequence))), isBefore);
+  };
+  for (const index of range(before, requests)) await put(index, false);
+  for (const index of range(0, before)) await put(index, true);
+  assert.equal(spool.waiting.spans, requests * SPANS);
+  await spool.close(CLOSE_MS);
+}
+
 export interface SpooledOptions extends Partial<ExportOptions> {
   readonly endpoint: string;
   readonly spoolBytesMax?: number;
+  readonly openMs?: number | undefined;
 }
 
 /** Starts an exporter over the folder. Memory holds some 10 requests of {@link giveRequests}. */
 export async function startSpooled(
   dir: string,
-  { spoolBytesMax = 64 << 20, ...options }: SpooledOptions,
+  { spoolBytesMax = 64 << 20, openMs, ...options }: SpooledOptions,
 ): Promise<ExportHarness> {
-  const spool = await Spool.open({ dir, bytesMax: spoolBytesMax }, lockFile);
+  const spool = await Spool.open({ dir, bytesMax: spoolBytesMax, openMs }, lockFile);
   return new ExportHarness({ protocol: 'http/protobuf', queueBytesMax: 40_000, ...options }, spool);
 }
 

@@ -1,11 +1,25 @@
 // Disks that are full, read-only or broken, as real file systems of the test's own.
 import assert from 'node:assert/strict';
+import { statSync } from 'node:fs';
+import { basename } from 'node:path';
 import { test, type TestContext } from 'node:test';
+import { lockFile } from '../../src/bpf/libc.ts';
+import { Spool } from '../../src/export/spool/spool.ts';
 import { exportRequest, type ExportHarness } from '../helpers/export-harness.ts';
 import { freePort } from '../helpers/free-port.ts';
 import { startReceiver, type OtlpReceiver } from '../helpers/otlp-receiver.ts';
 import { mountExt4, mountTmpfs, whyNoPrivateDisk } from '../helpers/private-disk.ts';
-import { giveRequests, range, segmentFiles, SPANS, startSpooled, tagOf, until } from '../helpers/spooled.ts';
+import {
+  fillSpool,
+  giveRequests,
+  range,
+  segmentFiles,
+  SPANS,
+  startSpooled,
+  tagOf,
+  UNHEARD,
+  until,
+} from '../helpers/spooled.ts';
 
 const skip = whyNoPrivateDisk() ?? false;
 const QUEUE_BYTES = 40_000;
@@ -196,3 +210,96 @@ test('a file that can not be deleted is deleted once it can be', { skip }, async
   assert.equal(harness.counters.spans_accepted, 1200);
   assert.deepEqual(segmentFiles(dir), []);
 });
+
+/** The name of a file, as the shell of its disk has it. */
+function inShell(file: string): string {
+  return `"$disk/spool/${basename(file)}"`;
+}
+
+test('one file that can not be deleted keeps its room, and the spool goes on', { skip }, async (t) => {
+  const disk = await mountExt4(t, 32 << 20);
+  const dir = `${disk.path}/spool`;
+  const port = await freePort();
+  const harness = await spooledRun(t, dir, port);
+  await giveRequests(harness, 0, 60);
+  await until(() => harness.exporter.spool!.waiting.spans > 0);
+  const [first] = segmentFiles(dir);
+  // What has it open may still write to it.
+  await disk.run(`chattr +a ${inShell(first)}`);
+  const receiver = await receiverAt(t, port);
+  await until(() => harness.isDrained && harness.warnings(/can not be deleted/).length > 0);
+  await receiver.close();
+  await giveRequests(harness, 60, 120);
+  await until(() => harness.exporter.spool!.waiting.spans > 0 && harness.exporter.queuedBytes <= 30_000);
+  assert.deepEqual(harness.warnings(/can not be written/), []);
+  const onDisk = segmentFiles(dir).reduce((sum, file) => sum + statSync(file).size, 0);
+  assert.equal(harness.exporter.spool!.bytes, onDisk);
+  await disk.run(`chattr -a ${inShell(first)}`);
+  await receiverAt(t, port);
+  await until(() => harness.isDrained);
+  await harness.end();
+  assert.equal(harness.counters.spans_accepted, 1200);
+});
+
+test('a full spool whose oldest file can not be opened makes room by the next one', { skip }, async (t) => {
+  const disk = await mountExt4(t, 32 << 20);
+  const dir = `${disk.path}/spool`;
+  await fillSpool(dir, 40, { bytesMax: 20_000 });
+  const [first, second] = segmentFiles(dir);
+  const port = await freePort();
+  const harness = await spooledRun(t, dir, port, 20_000);
+  await until(() => harness.counters.spool_recovered === 400 && harness.exporter.queuedBytes > 0);
+  await disk.run(`chattr +i ${inShell(first)}`);
+  await giveRequests(harness, 40, 200);
+  await until(() => harness.exporter.queuedBytes <= 30_000);
+  assert.equal(harness.warnings(/can not be written/).length, 0);
+  assert.ok(segmentFiles(dir).includes(first));
+  assert.ok(!segmentFiles(dir).includes(second));
+  assert.ok(harness.exporter.spool!.bytes <= 20_000);
+  await disk.run(`chattr -i ${inShell(first)}`);
+  const receiver = await receiverAt(t, port);
+  await until(() => harness.isDrained);
+  await harness.end();
+  assert.equal(receiver.spanCount, harness.counters.spans_accepted);
+});
+
+test(
+  'what was sent while the disk was read-only for a time is marked once it can be',
+  { skip },
+  async (t) => {
+    const disk = await mountTmpfs(t, 4 << 20);
+    const dir = `${disk.path}/spool`;
+    await fillSpool(dir, 3);
+    const troubles: string[] = [];
+    let recovered = 0;
+    const open = async (): Promise<Spool> => {
+      const spool = await Spool.open({ dir, bytesMax: 1 << 20 }, lockFile);
+      const listener = {
+        ...UNHEARD,
+        recovered: ({ spans }: { spans: number }) => void (recovered += spans),
+        trouble: (what: string) => void troubles.push(what),
+      };
+      spool.begin(listener);
+      await until(() => !spool.isRecovering);
+      return spool;
+    };
+    const spool = await open();
+    // A mount over the folder: what is open below it stays so.
+    await disk.run('mount --bind "$disk/spool" "$disk/spool" && mount -o remount,bind,ro "$disk/spool"');
+    const first = await spool.load();
+    const second = await spool.load();
+    spool.done(first!.stored);
+    await until(() => troubles.length > 0);
+    await disk.run('mount -o remount,bind,rw "$disk/spool"');
+    spool.done(second!.stored);
+    await spool.close(10_000);
+    assert.deepEqual(
+      troubles.map((what) => /can not be marked/.test(what)),
+      [true],
+    );
+    recovered = 0;
+    const next = await open();
+    await next.close(10_000);
+    assert.equal(recovered, 2 * SPANS, 'all but the second');
+  },
+);

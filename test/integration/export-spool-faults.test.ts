@@ -8,6 +8,7 @@ import { exportRequest } from '../helpers/export-harness.ts';
 import { freePort } from '../helpers/free-port.ts';
 import { startReceiver, type OtlpReceiver } from '../helpers/otlp-receiver.ts';
 import {
+  fillSpool,
   giveRequests,
   numbersOf,
   segmentFiles,
@@ -20,10 +21,7 @@ import {
 /** Leaves 50 requests in the spool and returns its folder. */
 async function filledSpool(t: TestContext): Promise<string> {
   const dir = spoolFolder(t);
-  const harness = await startSpooled(dir, { endpoint: `http://127.0.0.1:${await freePort()}` });
-  await giveRequests(harness, 0, 50);
-  await harness.end(0);
-  assert.equal(harness.exporter.spool?.waiting.spans, 50 * SPANS);
+  await fillSpool(dir, 50, { before: 10 });
   return dir;
 }
 

@@ -4,10 +4,9 @@ import assert from 'node:assert/strict';
 import { randomBytes, randomInt } from 'node:crypto';
 import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { test, type TestContext } from 'node:test';
-import { freePort } from '../helpers/free-port.ts';
 import { startReceiver } from '../helpers/otlp-receiver.ts';
 import {
-  giveRequests,
+  fillSpool,
   numbersOf,
   range,
   segmentFiles,
@@ -27,14 +26,8 @@ const SECTOR_BYTES = 512;
 /** Leaves {@link REQUESTS} requests in one file, oldest first; returns its folder and path. */
 async function filled(t: TestContext): Promise<{ dir: string; file: string }> {
   const dir = spoolFolder(t);
-  const harness = await startSpooled(dir, {
-    endpoint: `http://127.0.0.1:${await freePort()}`,
-    requestsInFlightMax: 1,
-  });
-  await giveRequests(harness, 0, REQUESTS);
-  // Those that were in memory go before the others, into a file of their own.
-  await harness.end(0);
-  assert.equal(harness.exporter.spool?.waiting.spans, REQUESTS * SPANS);
+  // As a stop does with what is in memory.
+  await fillSpool(dir, REQUESTS, { before: REQUESTS / 4 });
   const [, file] = segmentFiles(dir);
   return { dir, file };
 }

@@ -54,8 +54,8 @@ export class Segment {
   #isWriting = false;
   #isGone = false;
   #isAbandoned = false;
-  /** Not all of it could be read: it is left for the next start, unless its room is needed. */
-  #isUnread = false;
+  /** A file of an earlier run that nobody has read to its end: it is left for the next start, unless its room is needed. */
+  isUnread = true;
   /** Nothing is added any more. */
   isFinished = true;
   /** Has a request that no datasync followed. */
@@ -87,7 +87,7 @@ export class Segment {
 
   get isDone(): boolean {
     const isIdle = this.#requestsWaiting === 0 && this.#requestsLoaded === 0 && !this.#isWriting;
-    return isIdle && !this.#isUnread;
+    return isIdle && !this.isUnread;
   }
 
   /** Its file was deleted, and with it what waited. */
@@ -98,6 +98,7 @@ export class Segment {
   /** Makes the file. Throws as open(2) does, also where something has the name already. */
   async create(): Promise<void> {
     await this.#file.create();
+    this.isUnread = false;
     this.isFinished = false;
   }
 
@@ -112,23 +113,33 @@ export class Segment {
   }
 
   /**
-   * Reads all heads of a file of an earlier run. Tells of each request that isn't done whether all of it is there; returns
-   * how many bytes are none of any request.
+   * Reads all heads of a file of an earlier run. Tells in the end, also where it throws, what isn't done, and what part of that
+   * isn't whole; from then on the rest waits. Returns how many bytes are none of any request.
    */
-  async recover(tell: (head: RequestHead, isTorn: boolean) => void): Promise<number> {
+  async recover(tell: (found: SpanCounts, torn: SpanCounts) => void): Promise<number> {
     let damagedBytes = this.#size;
-    this.#isUnread = true;
-    for (let found = await this.#find(0); found !== null; found = await this.#find(found.end)) {
-      damagedBytes -= Math.min(found.end, this.#size) - found.offset;
-      if (found.isDone) continue;
-      tell(found.head, found.isTorn);
-      if (found.isTorn) continue;
-      if (this.#requestsWaiting === 0) this.#readOffset = found.offset;
-      this.firstSequence = Math.min(this.firstSequence, found.head.sequence);
-      this.#await(found.head);
+    let [whole, torn] = [NO_SPANS, NO_SPANS];
+    let requests = 0;
+    try {
+      for (let found = await this.#find(0); found !== null; found = await this.#find(found.end)) {
+        damagedBytes -= Math.min(found.end, this.#size) - found.offset;
+        if (found.isDone) continue;
+        if (found.isTorn) torn = spansWith(torn, found.head);
+        else {
+          if (requests === 0) this.#readOffset = found.offset;
+          requests += 1;
+          whole = spansWith(whole, found.head);
+          this.firstSequence = Math.min(this.firstSequence, found.head.sequence);
+        }
+      }
+      this.isUnread = false;
+      return damagedBytes;
+    } finally {
+      // At once: at no moment something waits that wasn't told.
+      this.#requestsWaiting = requests;
+      this.#waiting = whole;
+      tell(spansWith(whole, torn), torn);
     }
-    this.#isUnread = false;
-    return damagedBytes;
   }
 
   /** Returns the next request that waits, which goes on to wait; null when there is none. */

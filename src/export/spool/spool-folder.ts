@@ -47,10 +47,6 @@ export class SpoolFolder {
     this.#lockFile = lockFile;
   }
 
-  get isClaimed(): boolean {
-    return this.#lock !== null;
-  }
-
   /** Makes the folder and takes its lock. Throws SpoolBusyError, or as mkdir(2) and open(2) do. */
   claim(): Promise<void> {
     return this.#turns.take(() => this.#claim());
@@ -60,6 +56,7 @@ export class SpoolFolder {
     await makeFolder(this.path, FOLDER_MODE);
     const lock = await open(join(this.path, LOCK_NAME), O_RDWR | O_CREAT | O_NOFOLLOW, FILE_MODE);
     try {
+      if (await this.#isHeld(lock)) return await lock.close();
       if (!this.#lockFile(lock.fd)) throw new SpoolBusyError(await this.#busyText(lock));
       await notePid(lock);
     } catch (error) {
@@ -68,6 +65,13 @@ export class SpoolFolder {
     }
     await this.#lock?.close();
     this.#lock = lock;
+  }
+
+  /** Whether it is the lock that this process has already: it would not get it twice. */
+  async #isHeld(lock: FileHandle): Promise<boolean> {
+    if (this.#lock === null) return false;
+    const [held, { dev, ino }] = [await this.#lock.stat(), await lock.stat()];
+    return held.dev === dev && held.ino === ino;
   }
 
   /** Returns the segments of earlier runs, oldest first; foreign files and links are left alone. */

@@ -2,7 +2,7 @@
 // throw what the file system says; who calls decides what happens to a request then.
 import { crc32 } from 'node:zlib';
 import { atMost } from '../../model/at-most.ts';
-import { NO_SPANS, spansWith, type SpanCounts } from '../../model/span-counts.ts';
+import type { SpanCounts } from '../../model/span-counts.ts';
 import { BODY_BYTES_MAX, type RequestHead } from './request-format.ts';
 import type { Segment, StoredRequest } from './segment.ts';
 import { SegmentList } from './segment-list.ts';
@@ -10,15 +10,18 @@ import { isShortage, SpoolFullError, SpoolHangsError } from './spool-errors.ts';
 import { SpoolWriter, type SpoolWriterHost } from './spool-writer.ts';
 import { SpoolBusyError, SpoolFolder, type LockFile } from './spool-folder.ts';
 
-/** Reason: a disk that wakes up takes less; the start of the collector waits for it. */
+/** Reason: a disk that wakes up takes less, and so do the files of a large spool; the start of the collector waits for it. */
 const OPEN_MS = 5000;
 
+const UNREAD_TEXT = 'a file of the spool can not be read; what is unread of it stays for the next start';
 const DAMAGED_TEXT = 'a file of the spool is damaged; how many spans the damaged bytes held is not known';
 
 export interface SpoolOptions {
   readonly dir: string;
   /** Of all segments; beyond, the oldest one goes. */
   readonly bytesMax: number;
+  /** How long a start waits for the disk. */
+  readonly openMs?: number | undefined;
 }
 
 /** What the spool tells; it knows no counters and no log. */
@@ -49,6 +52,8 @@ export class Spool implements SpoolWriterHost {
   readonly #givenBack: StoredRequest[] = [];
   #recovering: Promise<void> | null = null;
   #claiming: Promise<void> | null = null;
+  /** The folder is ours, and what was in it is known. */
+  #isClaimed = false;
   /** Marks on their way to the disk. */
   readonly #marks = new Set<Promise<void>>();
   /** Why the folder could not be had at the start. */
@@ -67,17 +72,13 @@ export class Spool implements SpoolWriterHost {
    */
   static async open(options: SpoolOptions, lockFile: LockFile): Promise<Spool> {
     const spool = new Spool(options, lockFile);
-    const claimed = spool.claim();
+    const { openMs = OPEN_MS } = options;
     try {
-      await atMost(OPEN_MS, claimed);
-      if (!spool.#folder.isClaimed) throw new SpoolHangsError('opening the folder', OPEN_MS);
+      await atMost(openMs, spool.claim());
+      if (!spool.#isClaimed) throw new SpoolHangsError('opening the folder', openMs);
     } catch (error) {
       if (error instanceof SpoolBusyError) throw error;
       spool.#openError = error;
-      claimed.then(
-        () => spool.#startRecovery(),
-        () => undefined,
-      );
     }
     return spool;
   }
@@ -90,7 +91,7 @@ export class Spool implements SpoolWriterHost {
   }
 
   get bytes(): number {
-    return this.#segments.bytes;
+    return this.#writer.bytes;
   }
 
   /** Spans that wait on the disk and not in memory. */
@@ -119,13 +120,10 @@ export class Spool implements SpoolWriterHost {
     body: Uint8Array,
     isBefore = false,
   ): Promise<void> {
-    if (this.#isClosed) throw new SpoolFullError('the spool is closed');
     if (body.length > BODY_BYTES_MAX)
       throw new SpoolFullError(`a request of ${body.length} bytes is not stored`);
-    if (!this.#folder.isClaimed) {
-      await this.claim();
-      this.#startRecovery();
-    }
+    if (!this.#isClaimed && !this.#isClosed) await this.claim();
+    if (this.#isClosed) throw new SpoolFullError('the spool is closed');
     await this.#writer.append({ ...head, bodyBytes: body.length, bodySum: crc32(body) }, body, isBefore);
   }
 
@@ -177,9 +175,10 @@ export class Spool implements SpoolWriterHost {
   async close(timeoutMs: number): Promise<void> {
     this.#isClosed = true;
     this.#writer.close();
+    const endMs = performance.now() + timeoutMs;
     await atMost(timeoutMs, this.#settle());
     for (const segment of this.#segments.all) segment.abandon();
-    await this.#folder.release();
+    await atMost(Math.max(0, endMs - performance.now()), this.#folder.release());
   }
 
   async #settle(): Promise<void> {
@@ -199,11 +198,17 @@ export class Spool implements SpoolWriterHost {
   }
 
   async #claim(): Promise<void> {
+    this.#isClaimed = false;
     await this.#folder.claim();
+    const listed = await this.#folder.segments();
+    // The stop has not waited for it, and given back what it had.
+    if (this.#isClosed) return this.#folder.release();
     const known = new Set(this.#segments.all.map(({ path }) => path));
-    const found = (await this.#folder.segments()).filter(({ path }) => !known.has(path));
+    const found = listed.filter(({ path }) => !known.has(path));
     this.#unread.push(...found);
     this.#segments.add(...found);
+    this.#isClaimed = true;
+    this.#startRecovery();
   }
 
   #startRecovery(): void {
@@ -220,18 +225,15 @@ export class Spool implements SpoolWriterHost {
   async #recover(segments: readonly Segment[]): Promise<void> {
     for (const segment of segments) {
       if (this.#isClosed) return;
-      let [found, torn] = [NO_SPANS, NO_SPANS];
       try {
-        const damagedBytes = await segment.recover((head, isTorn) => {
-          found = spansWith(found, head);
-          if (isTorn) torn = spansWith(torn, head);
-        });
+        const damagedBytes = await segment.recover((found, torn) => this.#listener?.recovered(found, torn));
         if (damagedBytes > 0)
           this.trouble(DAMAGED_TEXT, new Error(`${damagedBytes} bytes of ${segment.path}`));
       } catch (error) {
-        this.trouble('a file of the spool can not be read', error);
+        this.trouble(UNREAD_TEXT, error);
+        // Somebody else took it away.
+        if ((error as NodeJS.ErrnoException).code === 'ENOENT') this.#segments.remove(segment);
       }
-      this.#listener?.recovered(found, torn);
       await this.#writer.finish(segment).catch(() => undefined);
     }
   }
@@ -273,6 +275,8 @@ export class Spool implements SpoolWriterHost {
 
   /** Gives up what waits in a segment. */
   sacrificed(segment: Segment): void {
+    if (segment.isUnread)
+      this.trouble('a file that could not be read went to make room', new Error(segment.path));
     if (segment.hasWaiting) this.#listener?.lost('queue_full', segment.giveUp());
   }
 
