@@ -47,6 +47,8 @@ export async function run(args: readonly string[], io: CommandIo): Promise<numbe
     stream: io.stderr,
     isTerminal: io.stderr.isTTY,
   });
+  // From here on the disk of the spool may hang, also where the start is refused.
+  process.on('exit', endProcess);
   const stop = listenForStop();
   const reload = { now: () => {} };
   listenForHangup(io, reload);
@@ -102,8 +104,6 @@ export async function run(args: readonly string[], io: CommandIo): Promise<numbe
     after: async () => containers?.shutdown(OWN_TELEMETRY_DEADLINE_MS, collector.lastCounted),
   });
   void port.server?.close();
-  // Last of all that is done at the exit: what hangs must not hold it.
-  process.on('exit', endProcess);
   return exitCode;
 }
 

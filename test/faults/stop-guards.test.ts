@@ -4,6 +4,7 @@ import { mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from '
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import { findHierarchy, makeContainerGroup } from '../helpers/cgroup.ts';
 import { checkLaw, startCollector, whyNoKernelTests, type Collector } from '../helpers/collector-process.ts';
 import { startReceiver, type OtlpReceiver } from '../helpers/otlp-receiver.ts';
@@ -126,4 +127,15 @@ test('a disk that hangs at the stop does not hold the summary', { skip }, async 
   assert.equal(exitCode, 0);
   assert.equal(counters?.shutdown, FILES);
   checkLaw(counters);
+});
+
+test('a refused start ends, although the disk of the spool hangs', { skip }, async (t) => {
+  const disk = await mountSilent(t);
+  const fdspan = fileURLToPath(new URL('../../bin/fdspan', import.meta.url));
+  // Without any capability: exit code 77. A run that hangs is killed: 137.
+  const bare = 'setpriv --bounding-set=-all --inh-caps=-all';
+  const said = await disk.run(
+    `timeout -s KILL 40 ${bare} ${fdspan} run --set export.spool.dir="$disk/spool" </dev/null; echo "exit code $?"`,
+  );
+  assert.match(said, /exit code 77/);
 });
