@@ -43,8 +43,13 @@ async function outage(
   assert.equal(receiver.spanCount, 0);
   const files = await load.end();
   receiver.otherwise = { type: 'accept' };
-  await eventually('what was kept', () => isDelivered(census, files), RECOVERY_MS);
+  const isThere = (): boolean => isDelivered(census, files);
+  const missing = await eventually('what was kept', isThere, RECOVERY_MS).catch((error: Error) => error);
   const stopped = await collector.stop();
+  if (missing instanceof Error)
+    throw new Error(`${census.files.size} of ${files} files: ${JSON.stringify(stopped.counters)}`, {
+      cause: missing,
+    });
   const { counters } = stopped;
   const keeps = 'export.spool.dir' in set ? 'with a spool' : 'without a spool';
   const fault = `503 for ${SECONDS} s, 8 MiB of memory ${keeps}`;
