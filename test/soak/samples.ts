@@ -39,9 +39,9 @@ interface NodeReport {
 const REPORT_TRIES = 200;
 const REPORT_LOOK_MS = 50;
 
-/** Of the program, for NODE_OPTIONS: a report of both heaps whenever SIGUSR2 comes. */
+/** Of the program, for NODE_OPTIONS: a report of both heaps whenever SIGUSR2 comes, with as little garbage as may be. */
 export function reportOptions(folder: string): string {
-  return `--report-on-signal --report-signal=SIGUSR2 --report-exclude-network --report-compact --report-directory=${folder}`;
+  return `--import=${join(import.meta.dirname, 'collect-always.ts')} --report-on-signal --report-signal=SIGUSR2 --report-exclude-network --report-compact --report-directory=${folder}`;
 }
 
 export async function takeSample(of: Sampled, seconds: number, isUp: boolean): Promise<Sample> {
