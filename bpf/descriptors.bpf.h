@@ -64,7 +64,7 @@ __noinline int is_elsewhere(u64 files, u64 file, u32 except)
 
 /*
  * The number no longer stands for the file. Ends the pair when it was the owner's last one. Returns false when no
- * open of the file is pending.
+ * open of the file is pending. `now` of 0: the time is asked for where a pair ends.
  */
 static __always_inline bool release(u64 files, u64 file, u32 descriptor, u32 reason, u64 now)
 {
@@ -86,7 +86,7 @@ static __always_inline bool release(u64 files, u64 file, u32 descriptor, u32 rea
 		return true;
 	if (found.slot->many && is_elsewhere(files, file, descriptor))
 		return true;
-	end_pair(file, &found, reason, now);
+	end_pair(file, &found, reason, now ? now : bpf_ktime_get_boot_ns());
 	return true;
 }
 

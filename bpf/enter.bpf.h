@@ -38,7 +38,7 @@ static __always_inline void enter_close(u64 task, u32 descriptor)
 	if (!table_has_pending(files))
 		return;
 	file = file_at(files, descriptor);
-	if (!release(files, file, descriptor, CLOSE_CLOSE, bpf_ktime_get_boot_ns()))
+	if (!release(files, file, descriptor, CLOSE_CLOSE, 0))
 		note_own_close(task, file);
 }
 

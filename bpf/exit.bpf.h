@@ -9,8 +9,7 @@
 
 static __always_inline u32 flags_of_call(struct pt_regs *regs, u32 number)
 {
-	struct open_how how = {};
-	u64 flags;
+	u64 flags = 0;
 
 	switch (number) {
 	case NR_OPEN:
@@ -18,8 +17,8 @@ static __always_inline u32 flags_of_call(struct pt_regs *regs, u32 number)
 	case NR_CREAT:
 		return 01101; /* O_CREAT | O_WRONLY | O_TRUNC */
 	case NR_OPENAT2:
-		bpf_probe_read_user(&how, sizeof(how), (void *)ARGUMENT_2(regs));
-		flags = how.flags;
+		/* The first field of struct open_how. */
+		bpf_probe_read_user(&flags, sizeof(flags), (void *)ARGUMENT_2(regs));
 		/* Kept apart: clang 22 makes one load of all cases, the verifier takes one kind of pointer a load. */
 		BARRIER(flags);
 		return flags;
@@ -136,7 +135,7 @@ static __always_inline void exit_dup_over(u64 task, struct pt_regs *regs, u32 nu
 		return;
 	/* The target's last reference goes when the call returns to user space: its address is still its own. */
 	if (target)
-		release(files, target, result, CLOSE_DUP, bpf_ktime_get_boot_ns());
+		release(files, target, result, CLOSE_DUP, 0);
 	join(files, result);
 }
 

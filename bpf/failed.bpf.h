@@ -21,73 +21,74 @@ static __always_inline void path_of_directory(struct path_of *path, u64 task, u6
 	}
 }
 
-/* Writes directory and slash to the tail; gives their length, 0 when the directory is the root. */
-static __always_inline u32 write_directory(struct long_record *far, u64 task, u64 files, s32 dirfd,
-					   u32 base)
+/* Writes directory and slash to the tail; gives their length, 0 when it is too long. */
+static __always_inline u32 write_directory(struct pending_open *slot, struct long_record *far,
+					   u64 task, s32 dirfd, u32 base, u32 *flags)
 {
-	struct path_of path = {};
-	u32 at;
+	struct path_of *path = &long_walk_of(slot)->path;
+	u32 at, bytes;
 
-	path_of_directory(&path, task, files, dirfd);
-	measure_path(&path);
-	if (path.bytes > RELATIVE_BYTES_MAX - 2) {
-		far->record.flags |= PAIR_PATH_TRUNCATED;
+	path_of_directory(path, task, WORD(task_struct, task, files), dirfd);
+	measure_path(slot);
+	bytes = path->bytes;
+	if (bytes > RELATIVE_BYTES_MAX - 2) {
+		*flags |= PAIR_PATH_TRUNCATED;
 		return 0;
 	}
-	if (path.bytes <= 1)
-		path.bytes = 0;
-	else if (!write_long_path(&path, far, base, path.bytes))
-		far->record.flags |= PAIR_PATH_RENAMED;
-	at = base + path.bytes;
+	if (bytes <= 1)
+		bytes = 0;
+	else if (!write_long_path(slot, far, base, bytes))
+		*flags |= PAIR_PATH_RENAMED;
+	at = base + bytes;
 	BARRIER(at);
 	if (at > RELATIVE_BYTES_MAX + 255)
 		return 0;
 	far->tail[at] = '/';
-	return path.bytes + 1;
+	return bytes + 1;
 }
 
-__noinline int fill_failed_path(struct long_record *far, u64 task, s32 dirfd, u64 user_path)
+/* Returns what is to be marked: enum pair_flag. */
+__noinline int fill_failed_path(struct pending_open *slot, struct long_record *far, u64 task,
+				s32 dirfd, u64 user_path)
 {
 	struct executable executable;
+	u32 base, at, flags = 0;
 	u8 first = 0;
-	u32 base, at;
 	long bytes;
 
-	if (!far)
+	if (!far || !slot)
 		return 0;
 	executable_of(&executable, task);
 	base = executable.bytes & 0xff;
 	write_long_name(far, 0, executable.name, base);
-	far->record.executable_bytes = base;
-	far->record.path_bytes = 0;
+	slot->record.executable_bytes = base;
+	slot->record.path_bytes = 0;
 	if (!user_path || bpf_probe_read_user(&first, 1, (void *)user_path))
 		return 0;
 	if (first == '/') {
 		bytes = bpf_probe_read_user_str(far->tail + base, PATH_BYTES_MAX,
 						(void *)user_path);
-		far->record.path_bytes = bytes > 0 ? bytes - 1 : 0;
-		if (bytes == PATH_BYTES_MAX)
-			far->record.flags |= PAIR_PATH_TRUNCATED;
-		return 0;
+		slot->record.path_bytes = bytes > 0 ? bytes - 1 : 0;
+		return bytes == PATH_BYTES_MAX ? PAIR_PATH_TRUNCATED : 0;
 	}
-	at = write_directory(far, task, WORD(task_struct, task, files), dirfd, base);
-	far->record.path_bytes = at;
+	at = write_directory(slot, far, task, dirfd, base, &flags);
+	slot->record.path_bytes = at;
 	at += base;
 	BARRIER(at);
 	if (at > RELATIVE_BYTES_MAX + 255)
-		return 0;
+		return flags;
 	bytes = bpf_probe_read_user_str(far->tail + at, RELATIVE_BYTES_MAX, (void *)user_path);
 	if (bytes > 0)
-		far->record.path_bytes += bytes - 1;
+		slot->record.path_bytes += bytes - 1;
 	if (bytes == RELATIVE_BYTES_MAX)
-		far->record.flags |= PAIR_PATH_TRUNCATED;
-	return 0;
+		flags |= PAIR_PATH_TRUNCATED;
+	return flags;
 }
 
 #define SHORT_FAILED_BASE_MAX 63
 #define SHORT_FAILED_BYTES    96
 
-/* Without a long buffer: what fits the slot of the name as the caller gave it, marked. */
+/* Without a long buffer: what fits the slot of the name as the caller gave it. Returns what is to be marked. */
 __noinline int fill_failed_shortly(struct pending_open *slot, u64 task, u64 user_path)
 {
 	struct executable executable;
@@ -102,8 +103,7 @@ __noinline int fill_failed_shortly(struct pending_open *slot, u64 task, u64 user
 	bytes = bpf_probe_read_user_str(slot->tail + base, SHORT_FAILED_BYTES, (void *)user_path);
 	slot->record.executable_bytes = base;
 	slot->record.path_bytes = bytes > 0 ? bytes - 1 : 0;
-	slot->record.flags |= PAIR_PATH_TRUNCATED;
-	return 0;
+	return PAIR_PATH_TRUNCATED;
 }
 
 static __always_inline void begin_failed(struct pair_record *record, const struct opening *opening,
@@ -118,42 +118,50 @@ static __always_inline void begin_failed(struct pair_record *record, const struc
 	record->device = 0;
 }
 
-/* Tells a failed open. A slot is taken for the moment: it is the memory that the record needs. */
-static __always_inline void tell_failed(struct opening *opening, s32 dirfd, u64 user_path,
-					u64 now)
+/*
+ * Tells a failed open. A slot is taken for the moment: it is the memory that the record needs. A global function, as those
+ * of an open that succeeds.
+ */
+__noinline int tell_failed(struct opening *opening, s32 dirfd, u64 user_path, u64 now)
 {
 	struct found taken;
+	struct pending_open *slot;
 	struct long_record *far;
-	struct slice *slice;
-	u32 index = 0;
+	u32 slice, index, flags;
 
+	if (!opening)
+		return 0;
 	count(COUNTER_OPENS_IN_SCOPE);
 	if (is_unwanted_user(opening->task)) {
 		count_left_out(COUNTER_PROCESS_EXCLUDED);
-		return;
+		return 0;
 	}
 	slice = slice_at_open(opening);
 	if (!take_slot(opening->task, &taken)) {
 		count_no_place(opening, slice);
-		return;
+		return 0;
 	}
-	taken.slot->generation++;
+	slot = taken.slot;
+	slot->generation++;
 	index = take_long(bpf_get_prandom_u32());
 	far = long_record_of(index);
-	taken.slot->long_index = far ? index : 0;
+	slot->long_index = far ? index : 0;
 	if (far) {
-		begin_failed(&far->record, opening, now);
-		fill_failed_path(far, opening->task, dirfd, user_path);
+		flags = fill_failed_path(slot, far, opening->task, dirfd, user_path);
 	} else {
 		count(COUNTER_PATHS_SHORTENED);
-		begin_failed(&taken.slot->record, opening, now);
-		fill_failed_shortly(taken.slot, opening->task, user_path);
+		flags = fill_failed_shortly(slot, opening->task, user_path);
 	}
-	if (!is_left_out(opening, taken.slot, slice, false)) {
+	/* The path is cut at its tail, if anywhere: globs may match its head. */
+	if (!is_left_out(opening, slot, slice, false, 0)) {
+		opening->flags |= flags;
+		begin_failed(&slot->record, opening, now);
+		move_record(slot);
 		count(COUNTER_OPENS_FAILED);
-		send_pair(taken.slot);
+		send_pair(slot);
 	}
-	free_slot(taken.tag, taken.slot);
+	free_slot(taken.tag, slot);
+	return 0;
 }
 
 #endif

@@ -131,41 +131,56 @@ static __always_inline u32 cell_at(const struct filters *filters, u32 at)
 	return *(const u32 *)((const u8 *)filters->cells + at);
 }
 
-/* One step of the automaton; whoever built the table keeps every row inside it. */
+/*
+ * One step of the automaton. The address of the cell in a row of 0 doesn't wait for the row: what follows the row's
+ * load is one addition. Whoever built the table keeps every row inside it.
+ */
 #define GLOB_STEP(filters, row, byte)                                                              \
 	({                                                                                         \
-		u32 at__ = (row) + (filters)->classes[(u8)(byte)];                                 \
+		const u8 *cell__ = (const u8 *)(filters)->cells +                                  \
+				   ((filters)->classes[(u8)(byte)] & (GLOB_ROW_BYTES_MAX - 1));    \
                                                                                                    \
-		BARRIER(at__);                                                                     \
+		BARRIER(cell__);                                                                   \
+		BARRIER(row);                                                                      \
 		/* Leaves at once: going on from another row would be another way to verify. */    \
-		if (at__ > sizeof((filters)->cells) - sizeof(u32))                                 \
+		if ((row) > (GLOB_CELLS - 1) * sizeof(u32))                                        \
 			return 0;                                                                  \
-		*(const u32 *)((const u8 *)(filters)->cells + at__);                               \
+		*(const u32 *)(cell__ + (row));                                                    \
 	})
 
-/* The automaton over bytes of a slot's tail, from a row: gives the row where they end. */
+/*
+ * The automaton over bytes of a slot's tail, from a row: gives the row where they end. Eight at a time first, as each
+ * end of the loop is another one to verify; byte by byte, as a word that was just written in parts would be waited for.
+ */
 __noinline int walk_short_globs(struct pending_open *slot, u32 half, u32 row, u32 from, u32 bytes)
 {
 	struct filters *filters = filters_of(half);
+	u32 at = from, left = bytes;
+	const u8 *text;
 
 	if (!slot || !filters)
 		return 0;
 	for (u32 done = 0; done < SLOT_TAIL_BYTES; done += 8) {
-		u32 at = from + done;
-		u64 word;
-
-		if (done >= bytes)
+		if (left < 8)
 			break;
 		BARRIER(at);
 		if (at > SLOT_TAIL_BYTES - 8)
-			break;
-		word = *(u64 *)(slot->tail + at);
+			return 0;
+		text = slot->tail + at;
 #pragma unroll
-		for (u32 i = 0; i < 8; i++) {
-			if (done + i >= bytes)
-				return row;
-			row = GLOB_STEP(filters, row, word >> (i * 8));
-		}
+		for (u32 i = 0; i < 8; i++)
+			row = GLOB_STEP(filters, row, text[i]);
+		at += 8;
+		left -= 8;
+	}
+	BARRIER(at);
+	if (at > SLOT_TAIL_BYTES - 8)
+		return row;
+	text = slot->tail + at;
+	for (u32 i = 0; i < 7; i++) {
+		if (i >= left)
+			break;
+		row = GLOB_STEP(filters, row, text[i]);
 	}
 	return row;
 }
@@ -187,7 +202,7 @@ static long walk_glob_word(u32 index, struct glob_walk *walk)
 	BARRIER(at);
 	if (at >= end || at > LONG_TAIL_BYTES - 8)
 		return 1;
-	word = *(u64 *)(walk->far->tail + at);
+	word = word_at(walk->far->tail + at);
 #pragma unroll
 	for (u32 i = 0; i < 8; i++) {
 		if (at + i >= end)
@@ -215,64 +230,56 @@ __noinline int walk_long_globs(struct long_record *far, u32 half, u32 row, u32 f
 	return walk.row;
 }
 
-/* Accept words of an open's two names. */
+/* Rules of sampling that an open's two names agree with. */
 struct glob_words {
-	u32 path;
-	u32 name;
-	u32 path_rules; /* of sampling */
+	u32 path_rules;
 	u32 name_rules;
 };
 
-/* The row where the bytes end. */
-static __always_inline u32 end_of_bytes(struct pending_open *slot, struct long_record *far, u32 half,
-					u32 row, u32 from, u32 bytes)
+/* The row where bytes of a tail end. */
+static __always_inline u32 end_of_bytes(struct pending_open *slot, struct long_record *far,
+					u32 half, u32 row, u32 from, u32 bytes)
 {
-	return far ? walk_long_globs(far, half, row, from, bytes) :
-		     walk_short_globs(slot, half, row, from, bytes);
+	return far ? walk_long_globs(far, half, row, from, bytes)
+		   : walk_short_globs(slot, half, row, from, bytes);
 }
 
 /*
  * Runs the globs over what was written of an open, which nobody else knows of yet. Gives the counter of what leaves it
- * out, or 0. Of a path whose head was cut, only globs that may begin anywhere can match.
+ * out, or 0. Of a path whose head was cut, only globs that may begin anywhere can match. `flags`: enum pair_flag.
  */
-__noinline int judge_names(struct pending_open *slot, struct glob_words *words)
+static __always_inline u32 judge_names(struct pending_open *slot, struct glob_words *words,
+				       u32 flags)
 {
 	u32 half = live.filter_half;
 	struct filters *filters = filters_of(half);
 	struct long_record *far;
-	struct pair_record *record;
 	u32 asked, end;
 
-	if (!slot || !words || !filters)
-		return 0;
-	words->path = words->name = words->path_rules = words->name_rules = 0;
-	asked = filters->asked;
+	words->path_rules = words->name_rules = 0;
+	asked = filters ? filters->asked : 0;
 	if (!asked)
 		return 0;
 	far = long_record_of(slot->long_index);
-	record = far ? &far->record : &slot->record;
 	if (asked & ASKED_NAME) {
-		end = end_of_bytes(slot, far, half, filters->name_row, 0, record->executable_bytes);
-		words->name = cell_at(filters, end + filters->accept_column);
+		end = end_of_bytes(slot, far, half, filters->name_row, 0,
+				   slot->record.executable_bytes);
 		words->name_rules = cell_at(filters, end + filters->rules_column);
-		if (words->name & ACCEPTS_NAME_EXCLUDE)
+		if (cell_at(filters, end + filters->accept_column) & ACCEPTS_NAME_EXCLUDE)
 			return COUNTER_PROCESS_EXCLUDED;
 	}
 	if (asked & ASKED_PATH) {
-		/* Of a failed open the tail is cut, if anything. */
-		bool is_headless = record->flags & PAIR_PATH_TRUNCATED && record->fd >= 0;
-		u32 row = is_headless ? filters->cut_path_row : 0;
-		u32 path_bytes = record->path_bytes;
+		u32 row = flags & PAIR_PATH_TRUNCATED ? filters->cut_path_row : 0;
+		u32 bytes = slot->record.path_bytes, accepts;
 
 		/* The mark of an unlinked file is fdspan's own. */
-		if (record->flags & PAIR_DELETED && path_bytes >= DELETED_SUFFIX_BYTES)
-			path_bytes -= DELETED_SUFFIX_BYTES;
-
-		end = end_of_bytes(slot, far, half, row, record->executable_bytes, path_bytes);
-		words->path = cell_at(filters, end + filters->accept_column);
+		if (flags & PAIR_DELETED && bytes >= DELETED_SUFFIX_BYTES)
+			bytes -= DELETED_SUFFIX_BYTES;
+		end = end_of_bytes(slot, far, half, row, slot->record.executable_bytes, bytes);
 		words->path_rules = cell_at(filters, end + filters->rules_column);
-		if (words->path & ACCEPTS_PATH_EXCLUDE ||
-		    (asked & ASKED_INCLUDE && !(words->path & ACCEPTS_PATH_INCLUDE)))
+		accepts = cell_at(filters, end + filters->accept_column);
+		if (accepts & ACCEPTS_PATH_EXCLUDE ||
+		    (asked & ASKED_INCLUDE && !(accepts & ACCEPTS_PATH_INCLUDE)))
 			return COUNTER_PATH_EXCLUDED;
 	}
 	return 0;

@@ -339,9 +339,4 @@ struct pt_regs {
 
 #pragma clang attribute pop
 
-/* open_how is the user's own struct: no CO-RE. */
-struct open_how {
-	u64 flags, mode, resolve;
-};
-
 #endif

@@ -33,3 +33,4 @@ struct filters filters_value;
 struct container_metrics container_metrics;
 struct metrics_settings metrics_settings;
 struct buckets_arguments buckets_arguments;
+struct close_arguments close_arguments;

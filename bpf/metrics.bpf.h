@@ -39,10 +39,26 @@ static __noinline struct container_metrics *early_metrics_of(u64 container)
 {
 	struct container_metrics *early = bpf_map_lookup_elem(&early_metrics, &container);
 
+	if (!early) {
+		bpf_map_update_elem(&early_metrics, &container, &no_metrics, BPF_NOEXIST);
+		early = bpf_map_lookup_elem(&early_metrics, &container);
+	}
+	return early && !early->is_closed ? early : NULL;
+}
+
+/*
+ * Closes an entry of early_metrics. A removed one is the next scope's at once, though a program may be about to count
+ * there: user space removes it once none can be that found it open.
+ */
+SEC("syscall")
+int close_early(struct close_arguments *arguments)
+{
+	u64 scope = arguments->scope;
+	struct container_metrics *early = bpf_map_lookup_elem(&early_metrics, &scope);
+
 	if (early)
-		return early;
-	bpf_map_update_elem(&early_metrics, &container, &no_metrics, BPF_NOEXIST);
-	return bpf_map_lookup_elem(&early_metrics, &container);
+		*(volatile u64 *)&early->is_closed = 1;
+	return 0;
 }
 
 static __always_inline struct container_metrics *metrics_of_slot(u32 slot)

@@ -50,8 +50,6 @@ static __always_inline void begin_record(struct pair_record *record, const struc
 	record->kind = RECORD_PAIR;
 	record->reason = CLOSE_FAILED;
 	record->flags = opening->flags;
-	if (without_slot(opening->verdict) == VERDICT_TRACE)
-		record->flags |= PAIR_ALLOWED;
 	record->scope = opening->container;
 	record->opened_boot_ns = opening->opened_boot_ns;
 	record->open_duration_ns = opening->duration_ns;
@@ -160,15 +158,17 @@ static __always_inline u32 write_namespace_name(u8 *tail, u32 base, u64 inode)
 	return at - base;
 }
 
+#define MADE_NAME_CUT 0x10000 /* beside the length: PAIR_PATH_TRUNCATED */
+
 /*
  * A file without a path of its own has the name that its file system makes: "mnt:[4026531841]"
- * for a namespace, "/memfd:x (deleted)" for shared memory. Returns its length.
+ * for a namespace, "/memfd:x (deleted)" for shared memory. Returns its length, and MADE_NAME_CUT.
  */
 __noinline int write_made_name(struct pending_open *slot, u32 base, u64 dentry, u64 inode)
 {
 	u64 magic = WORD(super_block, WORD(inode, inode, i_sb), s_magic);
 	u64 name = WORD(dentry, dentry, d_name.name);
-	u32 bytes = READ(dentry, dentry, d_name.len);
+	u32 bytes = READ(dentry, dentry, d_name.len), cut = 0;
 	struct tail to = { .slot = slot };
 
 	if (!slot || base > MADE_NAME_BASE_MAX)
@@ -177,12 +177,12 @@ __noinline int write_made_name(struct pending_open *slot, u32 base, u64 dentry, 
 		return write_namespace_name(slot->tail, base, inode);
 	if (bytes > MADE_NAME_BYTES_MAX) {
 		bytes = MADE_NAME_BYTES_MAX;
-		slot->record.flags |= PAIR_PATH_TRUNCATED;
+		cut = MADE_NAME_CUT;
 	}
 	slot->tail[base] = '/';
 	write_short_name(slot, base + 1, name, bytes);
 	write_suffix(&to, base + 1 + bytes);
-	return 1 + bytes + DELETED_SUFFIX_BYTES;
+	return (1 + bytes + DELETED_SUFFIX_BYTES) | cut;
 }
 
 #endif

@@ -25,13 +25,43 @@ struct walk {
 	u64 mnt; /* struct vfsmount */
 	u64 root_dentry;
 	u64 root_mnt;
-	struct tail to;
 	u64 seen;     /* of dentries and their sequence numbers: both passes must see the same */
 	u32 bytes;    /* first pass: the length so far */
 	u32 position; /* second pass: bytes that are still to be written, before what is */
 	u32 base;     /* second pass: where in the tail the path begins */
 	u32 cut;      /* second pass: the first name was cut or names were left out */
 };
+
+struct path_of {
+	u64 mnt;
+	u64 dentry;
+	u64 root_mnt;
+	u64 root_dentry;
+	u32 suffix_bytes; /* of " (deleted)" */
+	u32 bytes;	  /* of the whole path, at most PATH_BYTES_MAX */
+	u64 seen;
+	u32 truncated;
+	u32 reserved;
+};
+
+struct long_walk {
+	struct path_of path;
+	struct walk walk;
+};
+
+/*
+ * What is noted of a path while it is written lies in the slot, in what becomes the record, behind its head: the stack is
+ * small, and the verifier knows nothing of what it reads from a map, so that it follows no sum.
+ */
+#define NOTES_BYTES    (sizeof(struct pair_record) - offsetof(struct pair_record, scope))
+#define NOTES_OF(slot) ((void *)&(slot)->record.scope)
+
+_Static_assert(sizeof(struct long_walk) <= NOTES_BYTES, "the notes have a place in the record");
+
+static __always_inline struct long_walk *long_walk_of(struct pending_open *slot)
+{
+	return NOTES_OF(slot);
+}
 
 static __always_inline u64 mount_of(u64 vfsmount)
 {
@@ -67,13 +97,13 @@ static __always_inline enum walk_step walk_up(struct walk *walk, u64 *name, u32 
 	return WALK_NAME;
 }
 
-static long measure_step(u32 index, struct walk *walk)
+static long measure_step(u32 index, const struct tail *to)
 {
+	struct walk *walk = &long_walk_of(to->slot)->walk;
 	u64 name;
 	u32 bytes;
 	enum walk_step step;
 
-	/* At the start: so the verifier sees a bounded sum, and its search ends. */
 	if (walk->bytes > PATH_BYTES_MAX)
 		return 1;
 	step = walk_up(walk, &name, &bytes);
@@ -89,7 +119,7 @@ static __always_inline void write_part(u8 *to, u64 word, u32 bytes)
 {
 	u64 mask = ~0ULL >> ((64 - bytes * 8) & 63);
 
-	*(u64 *)to = (*(u64 *)to & ~mask) | (word & mask);
+	write_word(to, (word_at(to) & ~mask) | (word & mask));
 }
 
 static __always_inline int copy_name(u8 *tail, u32 tail_bytes, u32 offset, u64 name, u32 bytes)
@@ -104,7 +134,7 @@ static __always_inline int copy_name(u8 *tail, u32 tail_bytes, u32 offset, u64 n
 		if (at > tail_bytes - 8)
 			return 0;
 		if (bytes - done >= 8)
-			*(u64 *)(tail + at) = read_word(name + done);
+			write_word(tail + at, read_word(name + done));
 		else
 			write_part(tail + at, read_word(name + done), bytes - done);
 	}
@@ -144,8 +174,9 @@ static __always_inline void write_slash(struct tail *to, u32 at)
 	}
 }
 
-static long write_step(u32 index, struct walk *walk)
+static long write_step(u32 index, struct tail *to)
 {
+	struct walk *walk = &long_walk_of(to->slot)->walk;
 	u64 name;
 	u32 bytes, at;
 	enum walk_step step;
@@ -170,28 +201,16 @@ static long write_step(u32 index, struct walk *walk)
 			skipped = 0; /* only the slash doesn't fit */
 			walk->position = bytes;
 		}
-		write_name(&walk->to, walk->base, name + skipped, walk->position);
+		write_name(to, walk->base, name + skipped, walk->position);
 		walk->position = 0;
 		return 1;
 	}
 	walk->position -= bytes + 1;
 	at = walk->base + walk->position;
-	write_slash(&walk->to, at);
-	write_name(&walk->to, at + 1, name, bytes);
+	write_slash(to, at);
+	write_name(to, at + 1, name, bytes);
 	return 0;
 }
-
-struct path_of {
-	u64 mnt;
-	u64 dentry;
-	u64 root_mnt;
-	u64 root_dentry;
-	u32 suffix_bytes; /* of " (deleted)" */
-	u32 bytes;	  /* of the whole path, at most PATH_BYTES_MAX */
-	u64 seen;
-	u32 truncated;
-	u32 reserved;
-};
 
 static __always_inline void begin_walk(struct walk *walk, const struct path_of *path)
 {
@@ -199,8 +218,6 @@ static __always_inline void begin_walk(struct walk *walk, const struct path_of *
 	walk->mnt = path->mnt;
 	walk->root_dentry = path->root_dentry;
 	walk->root_mnt = path->root_mnt;
-	walk->to.slot = NULL;
-	walk->to.far = NULL;
 	walk->seen = 0;
 	walk->bytes = 0;
 	walk->position = 0;
@@ -215,17 +232,21 @@ static __always_inline bool is_unlinked(u64 dentry)
 	return !WORD(dentry, dentry, d_hash.pprev) && WORD(dentry, dentry, d_parent) != dentry;
 }
 
-/* A global function, as those below: the verifier looks at it once, not for every state of each caller. */
-__noinline int measure_path(struct path_of *path)
+/* Measures the path of the notes. A global function, as those below: the verifier looks at it once, not for each caller. */
+__noinline int measure_path(struct pending_open *slot)
 {
-	struct walk walk;
+	struct tail to = { .slot = slot };
+	struct path_of *path;
+	struct walk *walk;
 
-	if (!path)
+	if (!slot)
 		return 0;
-	begin_walk(&walk, path);
-	bpf_loop(WALK_STEPS_MAX, measure_step, &walk, 0);
-	path->seen = walk.seen;
-	path->bytes = walk.bytes ? walk.bytes : 1; /* the root itself is "/" */
+	path = &long_walk_of(slot)->path;
+	walk = &long_walk_of(slot)->walk;
+	begin_walk(walk, path);
+	bpf_loop(WALK_STEPS_MAX, measure_step, &to, 0);
+	path->seen = walk->seen;
+	path->bytes = walk->bytes ? walk->bytes : 1; /* the root itself is "/" */
 	path->bytes += path->suffix_bytes;
 	path->truncated = path->bytes > PATH_BYTES_MAX;
 	if (path->truncated)
@@ -240,7 +261,7 @@ static __always_inline void put_suffix(u8 *tail, u32 tail_bytes, u32 at)
 	BARRIER(at);
 	if (at > tail_bytes - DELETED_SUFFIX_BYTES)
 		return;
-	*(u64 *)(tail + at) = DELETED_SUFFIX_START;
+	write_word(tail + at, DELETED_SUFFIX_START);
 	tail[at + 8] = 'd';
 	tail[at + 9] = ')';
 }
@@ -254,38 +275,37 @@ static __always_inline void write_suffix(struct tail *to, u32 at)
 }
 
 /* Writes the path that was measured, cut to `bytes`, at `base`; false if a rename was seen. */
-static __always_inline bool write_path_to(struct path_of *path, struct tail *to, u32 base,
-					  u32 bytes)
+static __always_inline bool write_path_to(struct tail *to, u32 base, u32 bytes)
 {
-	struct walk walk;
+	struct path_of *path = &long_walk_of(to->slot)->path;
+	struct walk *walk = &long_walk_of(to->slot)->walk;
 
-	begin_walk(&walk, path);
-	walk.to = *to;
-	walk.base = base;
-	walk.position = bytes - path->suffix_bytes;
+	begin_walk(walk, path);
+	walk->base = base;
+	walk->position = bytes - path->suffix_bytes;
 	write_slash(to, base); /* the root itself, which has no name to write */
-	bpf_loop(WALK_STEPS_MAX, write_step, &walk, 0);
+	bpf_loop(WALK_STEPS_MAX, write_step, to, 0);
 	if (path->suffix_bytes)
 		write_suffix(to, base + bytes - path->suffix_bytes);
-	if (walk.cut)
+	if (walk->cut)
 		path->truncated = 1;
 	/* A cut walk ends early: what it saw can't be compared. */
-	return walk.cut || walk.seen == path->seen;
+	return walk->cut || walk->seen == path->seen;
 }
 
-__noinline int write_short_path(struct path_of *path, struct pending_open *slot, u32 base,
-				u32 bytes)
+__noinline int write_short_path(struct pending_open *slot, u32 base, u32 bytes)
 {
 	struct tail to = { .slot = slot };
 
-	return path && slot ? write_path_to(path, &to, base, bytes) : 0;
+	return slot ? write_path_to(&to, base, bytes) : 0;
 }
 
-__noinline int write_long_path(struct path_of *path, struct long_record *far, u32 base, u32 bytes)
+__noinline int write_long_path(struct pending_open *slot, struct long_record *far, u32 base,
+			       u32 bytes)
 {
-	struct tail to = { .far = far };
+	struct tail to = { .slot = slot, .far = far };
 
-	return path && far ? write_path_to(path, &to, base, bytes) : 0;
+	return slot && far ? write_path_to(&to, base, bytes) : 0;
 }
 
 #endif

@@ -63,4 +63,21 @@ static __always_inline u64 address_of(const void *pointer)
 /* Hides a value from the compiler, so that the bound just checked is the one the verifier sees. */
 #define BARRIER(value) asm volatile("" : "+r"(value))
 
+/* A word to any place of a byte array. Without the barrier clang would write it byte by byte, as one that isn't aligned. */
+static __always_inline void write_word(u8 *place, u64 word)
+{
+	u64 *words = (u64 *)place;
+
+	BARRIER(words);
+	*words = word;
+}
+
+static __always_inline u64 word_at(const u8 *place)
+{
+	const u64 *words = (const u64 *)place;
+
+	BARRIER(words);
+	return *words;
+}
+
 #endif

@@ -39,7 +39,7 @@ enum pair_flag {
 	PAIR_START_MISSED = 1 << 3,   /* opened_boot_ns is the exit of the open call */
 	PAIR_RUNTIME_PHASE = 1 << 4,  /* opened by the container runtime, before exec */
 	PAIR_DELETED = 1 << 5,	      /* the path ends in " (deleted)", put there by fdspan */
-	PAIR_ALLOWED = 1 << 11,	      /* the rules allowed its container when it was opened */
+	PAIR_RULES = 3 << 9,	      /* with PAIR_UNJUDGED: of struct sampling's `half` at the open */
 	PAIR_UNSAMPLED = 1 << 12,     /* only while open: dropped at its end unless its class is kept then */
 	PAIR_UNJUDGED = 1 << 13,      /* the container had no verdict at open: user space samples it */
 	PAIR_SLICE_CUT = 1 << 14,     /* others of its slice were lost by no chance: nothing to extrapolate */
@@ -109,6 +109,8 @@ struct settings {
 #define SAMPLING_STRIPES   4	      /* CPUs that count apart */
 #define SAMPLING_WEIGHT	   65536      /* of one open that no rule thins out */
 
+#define PAIR_RULES_SHIFT 9 /* of PAIR_RULES */
+
 /* Classes that are sent whatever was drawn at open: bits of struct sampling's `keep`. */
 enum sampling_keep {
 	KEEP_FAILED = 1 << 0,
@@ -129,7 +131,7 @@ struct sampling_rules {
 /* How to sample, mapped by user space, which may change it at any time by one store for each word. */
 struct sampling {
 	__u32 is_on;	      /* 0: all is sampled, nothing is counted */
-	__u32 half;	      /* of `rules` and of each slot's masks, in force */
+	__u32 half;	      /* grows with each change; its lowest bit: of `rules` and of each slot's masks, in force */
 	__u32 host_threshold; /* met or raised by each open, for sampling.target.host */
 	__u32 keep;	      /* enum sampling_keep */
 	__u64 slow_ns;	      /* KEEP_SLOW: open for longer */
@@ -171,6 +173,8 @@ struct live_settings {
  * one load. Reason of the limit: 1 MiB for each half; more globs than fit are a configuration error that says so.
  */
 #define GLOB_CELLS 262144
+/* A row has a cell for each of at most 256 classes, and two words: less than this. The kernel masks classes by it. */
+#define GLOB_ROW_BYTES_MAX 2048
 
 /* Bits of accept words: what a name or path that ends in this state matches. */
 enum glob_accepts {
@@ -217,7 +221,7 @@ struct filters {
 	__u64 excluded_magics[EXCLUDED_MAGICS_MAX]; /* file systems' s_magic */
 	struct user_range users[USER_RANGES_MAX];
 	__u16 classes[256]; /* of each byte: an offset in a row */
-	__u32 cells[GLOB_CELLS];
+	__u32 cells[GLOB_CELLS + GLOB_ROW_BYTES_MAX / 4]; /* the rest is padding, which no row reaches */
 };
 
 /* Arguments of the programs that user space runs itself (BPF_PROG_TEST_RUN). */
@@ -310,7 +314,13 @@ struct container_metrics {
 	__u64 durations[DURATION_BUCKETS];
 	__u64 duration_ns; /* their sum */
 	__u64 files_met;   /* in passes over the table: a pass adds the files that are open */
-	__u64 reserved[6];
+	__u64 is_closed;   /* of an entry of early_metrics: nothing is counted there any more */
+	__u64 reserved[5];
+};
+
+/* Argument of close_early: the scope whose entry is closed. */
+struct close_arguments {
+	__u64 scope;
 };
 
 /* Set before load, constant after it (section .rodata.metrics). */

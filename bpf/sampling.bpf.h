@@ -99,10 +99,9 @@ static __always_inline u32 lowest_bit(u32 mask)
 }
 
 /* What the first rule that agrees says, or the ratio; src/model/sampling-words.ts has the same function. */
-static __always_inline u32 rule_threshold(const struct sampling *how, u32 container_rules,
+static __always_inline u32 rule_threshold(const struct sampling_rules *rules, u32 container_rules,
 					  u32 open_flags, u32 named_rules)
 {
-	const struct sampling_rules *rules = &how->rules[how->half & 1];
 	u32 matching = container_rules & rules->by_access[open_flags & O_ACCMODE] & named_rules;
 
 	return matching ? rules->thresholds[lowest_bit(matching)] : rules->base;
@@ -110,8 +109,7 @@ static __always_inline u32 rule_threshold(const struct sampling *how, u32 contai
 
 static __always_inline struct slot_offers *offers_of(u32 slot)
 {
-	u32 index = slot * SAMPLING_STRIPES +
-		    (bpf_get_smp_processor_id() & (SAMPLING_STRIPES - 1));
+	u32 index = slot * SAMPLING_STRIPES + (bpf_get_smp_processor_id() & (SAMPLING_STRIPES - 1));
 
 	return bpf_map_lookup_elem(&slot_offers, &index);
 }
@@ -128,23 +126,25 @@ static __always_inline void count_offer(u32 slot, u32 threshold)
 }
 
 /* Rules whose globs agree, or that have none. */
-static __always_inline u32 named_rules(const struct sampling *how, u32 path_rules, u32 name_rules)
+static __always_inline u32 named_rules(const struct sampling_rules *rules, u32 path_rules,
+				       u32 name_rules)
 {
-	const struct sampling_rules *rules = &how->rules[how->half & 1];
-
 	return (path_rules | ~rules->by_path) & (name_rules | ~rules->by_process);
 }
 
-/* The threshold of an open; with PAIR_UNJUDGED, by which user space finds it: the rules that its names agree with. */
+/*
+ * The threshold of an open; with PAIR_UNJUDGED, by which user space finds it: the rules that its names agree with, of
+ * those whose number PAIR_RULES holds.
+ */
 static __always_inline u32 threshold_at_open(const struct sampling *how, struct opening *opening,
-					     u32 named)
+					     u32 half, u32 named)
 {
 	struct slot_sampling *slot;
 	u32 index = opening->verdict >> VERDICT_SLOT_SHIFT;
 	u32 threshold;
 
 	if (without_slot(opening->verdict) != VERDICT_TRACE) {
-		opening->flags |= PAIR_UNJUDGED;
+		opening->flags |= PAIR_UNJUDGED | (half << PAIR_RULES_SHIFT & PAIR_RULES);
 		if (how->is_counted)
 			count_offer(0, 0);
 		return named;
@@ -152,8 +152,9 @@ static __always_inline u32 threshold_at_open(const struct sampling *how, struct 
 	slot = bpf_map_lookup_elem(&slot_samplings, &index);
 	if (!slot)
 		return 0;
-	threshold = rule_threshold(how, how->half & 1 ? slot->rules[1] : slot->rules[0],
-				   opening->open_flags, named);
+	threshold = rule_threshold(&how->rules[half & 1],
+				   half & 1 ? slot->rules[1] : slot->rules[0], opening->open_flags,
+				   named);
 	if (how->is_counted)
 		count_offer(index, threshold);
 	if (threshold < slot->threshold)
@@ -163,7 +164,7 @@ static __always_inline u32 threshold_at_open(const struct sampling *how, struct 
 	return threshold;
 }
 
-__noinline int draw_open(struct opening *opening, u32 path_rules, u32 name_rules)
+__noinline int draw_open(struct opening *opening, u32 half, u32 path_rules, u32 name_rules)
 {
 	struct sampling *how = sampling_now();
 	bool has_failed;
@@ -173,7 +174,8 @@ __noinline int draw_open(struct opening *opening, u32 path_rules, u32 name_rules
 	has_failed = opening->fd < 0;
 	if (has_failed && how->keep & KEEP_FAILED)
 		return true;
-	opening->threshold = threshold_at_open(how, opening, named_rules(how, path_rules, name_rules));
+	opening->threshold = threshold_at_open(
+		how, opening, half, named_rules(&how->rules[half & 1], path_rules, name_rules));
 	if (opening->flags & PAIR_UNJUDGED ||
 	    (opening->threshold != SAMPLING_NEVER && opening->random >= opening->threshold))
 		return true;
@@ -181,6 +183,18 @@ __noinline int draw_open(struct opening *opening, u32 path_rules, u32 name_rules
 		return false;
 	opening->flags |= PAIR_UNSAMPLED;
 	return true;
+}
+
+/*
+ * Which rules are in force. Read before the globs are asked, which user space changes first: rules that are read as the
+ * new ones then have the new globs. An open that meets a reload between the two may be matched by the new globs and drawn by
+ * the old rules; the threshold in its record is the one that it was drawn by.
+ */
+static __always_inline u32 sampling_half(void)
+{
+	struct sampling *how = sampling_now();
+
+	return how ? *(volatile u32 *)&how->half : 0;
 }
 
 /* Whether an open is drawn before there is a record of it: nothing then needs one. */
@@ -195,19 +209,12 @@ static __always_inline bool is_drawn_early(void)
  * Decides an open: false when nothing of it is to be tracked. `opening` then has its threshold, and PAIR_UNSAMPLED when
  * it is tracked only for what its end tells.
  */
-static __always_inline bool sample_open(struct opening *opening, u32 path_rules,
+static __always_inline bool sample_open(struct opening *opening, u32 half, u32 path_rules,
 					u32 name_rules)
 {
 	struct sampling *how = sampling_now();
 
-	return !how || !how->is_on || draw_open(opening, path_rules, name_rules);
-}
-
-/* What was drawn after the record was written. */
-static __always_inline void note_draw(struct pair_record *record, const struct opening *opening)
-{
-	record->threshold = opening->threshold;
-	record->flags |= opening->flags & (PAIR_UNSAMPLED | PAIR_UNJUDGED);
+	return !how || !how->is_on || draw_open(opening, half, path_rules, name_rules);
 }
 
 /* An open that will be a span. Not counted: those that user space decides, and those that no chance decides. */
@@ -257,7 +264,7 @@ __noinline int judge_end(struct pair_record *record, u64 now, u32 is_held)
 	if (!is_kept_at_end(how, record, now, is_held))
 		return record->flags & PAIR_UNSAMPLED;
 	if (record->flags & PAIR_UNSAMPLED)
-		count_in_slice(slice_of_record(record), SLICE_TRACKED);
+		count_in_slice_of(record, SLICE_TRACKED);
 	stand_for_itself(record);
 	return 0;
 }

@@ -28,6 +28,7 @@ struct opening {
 
 #define SLICE_WAYS    4
 #define SLICE_FILLING ~0ULL
+#define NO_SLICE      ~0U /* in place of an index */
 /*
  * Reason: a backend refuses a trace of more than 5 MB (Tempo). A path is sent twice, and a byte that isn't UTF-8 as four:
  * 2 MB, beside 0.8 MB for 1,000 spans.
@@ -43,7 +44,7 @@ struct slice {
 	u32 tracked; /* no record goes out for a slice of which no file was tracked or filtered */
 	u32 unsampled;
 	u32 dropped;
-	u32 filtered; /* of `opens`: they don't make it full, and aren't told as opens */
+	u32 filtered;	/* of `opens`: they don't make it full, and aren't told as opens */
 	u32 path_bytes; /* of what was tracked */
 	u32 rolling;	/* 1: one processor begins the next slice here */
 	u32 reserved[2];
@@ -66,14 +67,18 @@ static __always_inline u32 mix(u32 hash, u32 word)
 	return hash ^ (hash >> 16);
 }
 
+/* One step of 64 bits is a third of what two of 32 bits take. */
+static __always_inline u64 mix_long(u64 word)
+{
+	word = (word ^ word >> 32) * 0xd6e8feb86659fd93ULL;
+	word = (word ^ word >> 32) * 0xd6e8feb86659fd93ULL;
+	return word ^ word >> 32;
+}
+
 /* 32 bits of a slice's 56. */
 static __always_inline u32 randomness(u64 execution, u64 begun_boot_ns)
 {
-	u32 hash = mix(0x9e3779b9, execution);
-
-	hash = mix(hash, execution >> 32);
-	hash = mix(hash, begun_boot_ns);
-	return mix(hash, begun_boot_ns >> 32);
+	return mix_long(execution ^ begun_boot_ns * 0x9e3779b97f4a7c15ULL) >> 32;
 }
 
 static __always_inline u64 hash_words(u64 one, u64 other)
@@ -96,7 +101,11 @@ static __always_inline u64 execution_of(const struct opening *opening)
 	leader = WORD(task_struct, opening->task, group_leader);
 	identity = (u64)READ(task_struct, opening->task, self_exec_id) << 32 |
 		   (u32)READ(task_struct, opening->task, tgid);
-	return hash_words(identity, WORD(task_struct, leader, start_boottime) ^ settings.boot_secret);
+	/* The secret twice: from an execution that somebody sees it can't be reckoned back. */
+	identity = mix_long(identity ^ settings.boot_secret);
+	return mix_long(identity ^ WORD(task_struct, leader, start_boottime) ^
+			(settings.boot_secret >> 32 | settings.boot_secret << 32)) |
+	       1;
 }
 
 static __always_inline u32 slice_set(u32 pid, u64 execution)
@@ -112,8 +121,7 @@ static __always_inline struct slice *slice_at(u32 index)
 }
 
 /* Tells a slice that has ended; its counts are taken out, whoever counts meanwhile counts for the next one. */
-static __noinline int tell_slice(struct slice *slice, u64 execution, u64 begun, u32 reason,
-				 s32 exit_code)
+__noinline int tell_slice(struct slice *slice, u64 execution, u64 begun, u32 reason, s32 exit_code)
 {
 	struct slice_record record = { .kind = RECORD_SLICE_ENDED };
 
@@ -150,66 +158,68 @@ static __always_inline bool is_over(const struct slice *slice, u64 begun, u64 no
 static __always_inline bool claim_slice(struct slice *slice, u64 execution)
 {
 	return execution != SLICE_FILLING &&
-	       __sync_val_compare_and_swap(&slice->execution, execution, SLICE_FILLING) == execution;
+	       __sync_val_compare_and_swap(&slice->execution, execution, SLICE_FILLING) ==
+		       execution;
 }
 
-/* The place for a new slice: a free one, one whose time is up, or the oldest. */
-static __noinline struct slice *take_slice(u32 set, u64 now)
+/* Makes a place for a new slice: a free one, one whose time is up, or the oldest. Where it lies, or NO_SLICE. */
+static __always_inline u32 take_slice(u32 set, u64 now)
 {
-	struct slice *taken = NULL;
+	u32 taken = NO_SLICE;
 	u64 oldest = ~0ULL, execution, begun;
+	struct slice *slice;
 
 	for (u32 way = 0; way < SLICE_WAYS; way++) {
-		struct slice *slice = slice_at(set + way);
-
+		slice = slice_at(set + way);
 		if (!slice || slice->execution == SLICE_FILLING)
 			continue;
 		if (!slice->execution) {
-			taken = slice;
+			taken = set + way;
 			break;
 		}
 		if (slice->begun_boot_ns < oldest) {
 			oldest = slice->begun_boot_ns;
-			taken = slice;
+			taken = set + way;
 		}
 	}
-	if (!taken)
-		return NULL;
-	execution = taken->execution;
-	if (!claim_slice(taken, execution))
-		return NULL;
-	begun = taken->begun_boot_ns;
+	slice = slice_at(taken);
+	if (!slice)
+		return NO_SLICE;
+	execution = slice->execution;
+	if (!claim_slice(slice, execution))
+		return NO_SLICE;
+	begun = slice->begun_boot_ns;
 	if (execution)
-		tell_slice(taken, execution, begun,
+		tell_slice(slice, execution, begun,
 			   now > begun + settings.slice_ns ? SLICE_ROLLED : SLICE_REPLACED, 0);
 	return taken;
 }
 
-static __always_inline struct slice *find_slice(u32 set, u64 execution)
+/* Where the slice of an execution lies, or NO_SLICE. */
+static __always_inline u32 find_slice(u32 set, u64 execution)
 {
 	for (u32 way = 0; way < SLICE_WAYS; way++) {
 		struct slice *slice = slice_at(set + way);
 
 		if (slice && slice->execution == execution)
-			return slice;
+			return set + way;
 	}
-	return NULL;
+	return NO_SLICE;
 }
 
-static __noinline struct slice *begin_slice(u32 set, const struct opening *opening, u32 pid)
+/* A global function, as it is the rare case. */
+__noinline int begin_slice(u32 set, const struct opening *opening, u32 pid)
 {
-	struct slice *slice;
+	u32 index = opening ? take_slice(set, opening->opened_boot_ns) : NO_SLICE;
+	struct slice *slice = slice_at(index);
 
-	if (!opening)
-		return NULL;
-	slice = take_slice(set, opening->opened_boot_ns);
-	if (!slice)
-		return NULL;
+	if (!opening || !slice)
+		return NO_SLICE;
 	slice->begun_boot_ns = opening->opened_boot_ns;
 	slice->scope = opening->container;
 	slice->pid = pid;
 	publish(&slice->execution, opening->execution);
-	return slice;
+	return index;
 }
 
 /* Begins the next slice in place; one processor at a time, and only if no other has done it before. */
@@ -223,28 +233,22 @@ static __always_inline void roll_slice(struct slice *slice, u64 execution, u64 n
 	tell_slice(slice, execution, begun, SLICE_ROLLED, 0);
 }
 
-/*
- * Puts an open into its slice; the open's execution and slice are set. NULL when others take the set's places just now:
- * the open is then a slice of its own, without counts.
- */
-static __always_inline struct slice *slice_at_open(struct opening *opening)
+/* Finds or begins the slice of an open, and counts it there; its index, or NO_SLICE when others take the set's places just now. */
+static __always_inline u32 join_slice(struct opening *opening)
 {
-	u32 pid = settings.group_by == GROUP_BY_CONTAINER ?
-			  0 :
-			  (u32)READ(task_struct, opening->task, tgid);
+	u32 pid = settings.group_by == GROUP_BY_CONTAINER
+			  ? 0
+			  : (u32)READ(task_struct, opening->task, tgid);
+	u32 set = slice_set(pid, opening->execution);
+	u32 index = find_slice(set, opening->execution);
 	struct slice *slice;
 	u64 begun;
-	u32 set;
 
-	opening->execution = execution_of(opening);
-	opening->slice_begun_boot_ns = opening->opened_boot_ns;
-	opening->random = randomness(opening->execution, opening->slice_begun_boot_ns);
-	set = slice_set(pid, opening->execution);
-	slice = find_slice(set, opening->execution);
+	if (index == NO_SLICE)
+		index = begin_slice(set, opening, pid);
+	slice = slice_at(index);
 	if (!slice)
-		slice = begin_slice(set, opening, pid);
-	if (!slice)
-		return NULL;
+		return NO_SLICE;
 	if (is_over(slice, slice->begun_boot_ns, opening->opened_boot_ns) &&
 	    !__sync_val_compare_and_swap(&slice->rolling, 0, 1)) {
 		roll_slice(slice, opening->execution, opening->opened_boot_ns);
@@ -253,19 +257,38 @@ static __always_inline struct slice *slice_at_open(struct opening *opening)
 	begun = slice->begun_boot_ns;
 	/* Taken by another execution meanwhile. */
 	if (slice->execution != opening->execution)
-		return NULL;
+		return NO_SLICE;
 	opening->slice_begun_boot_ns = begun;
-	opening->random = randomness(opening->execution, opening->slice_begun_boot_ns);
 	__sync_fetch_and_add(&slice->opens, 1);
-	return slice;
+	return index;
+}
+
+/*
+ * Puts an open into its slice; the open's execution and slice are set. Gives the slice's index: with a pointer, which may be
+ * NULL, the verifier would follow two ways from here on. NO_SLICE: the open is a slice of its own, without counts.
+ */
+static __always_inline u32 slice_at_open(struct opening *opening)
+{
+	u32 index;
+
+	opening->execution = execution_of(opening);
+	opening->slice_begun_boot_ns = opening->opened_boot_ns;
+	index = join_slice(opening);
+	opening->random = randomness(opening->execution, opening->slice_begun_boot_ns);
+	return index;
 }
 
 enum slice_count { SLICE_TRACKED, SLICE_UNSAMPLED, SLICE_DROPPED, SLICE_LEFT_OUT };
 
-static __always_inline void count_in_slice(struct slice *slice, enum slice_count what)
+/* An open that is tracked adds its path, too. */
+static __always_inline void count_in_slice(u32 index, enum slice_count what, u32 path_bytes)
 {
+	struct slice *slice = slice_at(index);
+
 	if (!slice)
 		return;
+	if (path_bytes)
+		__sync_fetch_and_add(&slice->path_bytes, path_bytes);
 	if (what == SLICE_TRACKED)
 		__sync_fetch_and_add(&slice->tracked, 1);
 	else if (what == SLICE_UNSAMPLED)
@@ -277,14 +300,20 @@ static __always_inline void count_in_slice(struct slice *slice, enum slice_count
 }
 
 /* The slice of a record while it lasts. */
-static __noinline struct slice *slice_of_record(const struct pair_record *record)
+static __always_inline u32 slice_of_record(const struct pair_record *record)
 {
-	struct slice *slice;
+	u32 index = find_slice(slice_set(record->pid, record->execution), record->execution);
+	struct slice *slice = slice_at(index);
 
-	if (!record)
-		return NULL;
-	slice = find_slice(slice_set(record->pid, record->execution), record->execution);
-	return slice && slice->begun_boot_ns == record->slice_begun_boot_ns ? slice : NULL;
+	return slice && slice->begun_boot_ns == record->slice_begun_boot_ns ? index : NO_SLICE;
+}
+
+/* Counts in the slice of a record. A global function, as it is rare. */
+__noinline int count_in_slice_of(const struct pair_record *record, u32 what)
+{
+	if (record)
+		count_in_slice(slice_of_record(record), what, 0);
+	return 0;
 }
 
 /* Ends the slice of a process that executes another program or exits. */

@@ -37,6 +37,7 @@ const STRUCTS = [
   'container_metrics',
   'metrics_settings',
   'buckets_arguments',
+  'close_arguments',
 ];
 
 function constants(): string[] {

@@ -90,6 +90,7 @@ export class TracedContainers {
   /** Once a second: adds what was counted before a verdict to its container. */
   tick(): void {
     this.#second += 1;
+    this.#counts?.removeTaken();
     this.#settle(this.#second - VERDICT_SECONDS);
   }
 

@@ -10,6 +10,7 @@ const ARRAY = 'container_metrics';
 const EARLY = 'early_metrics';
 const SETTINGS = '.rodata.metrics';
 const PASS = 'count_open_files';
+const CLOSE = 'close_early';
 const SCOPE_BYTES = 8;
 const PAGE_BYTES = 4096;
 const WORDS = layout.CONTAINER_METRICS_BYTES / 4;
@@ -48,8 +49,18 @@ export function prepareMetrics(object: BpfObject, options: MetricsOptions | unde
   return stripes;
 }
 
+/** An entry of the unjudged that is closed, and where what was counted there belongs. */
+interface TakenEntry {
+  readonly scope: bigint;
+  readonly counts: Counts | null;
+  readonly words: Uint32Array;
+}
+
 export class ContainerCounts {
   readonly #object: BpfObject;
+  /** Closed since the last call of {@link removeTaken}, and before it. */
+  #taken: TakenEntry[] = [];
+  #takenBefore: TakenEntry[] = [];
   readonly #stripes: number;
   readonly #buckets: number;
   readonly #address: bigint;
@@ -74,30 +85,66 @@ export class ContainerCounts {
     }
   }
 
-  /** The scopes that are in the table of the unjudged. */
+  /** The scopes that are in the table of the unjudged, without those that were taken. */
   earlyScopes(): bigint[] {
     const fd = this.#object.mapFd(EARLY);
+    const taken = new Set([...this.#taken, ...this.#takenBefore].map(({ scope }) => scope));
     const scopes: bigint[] = [];
     let key: Buffer | null = null;
     // Bounded: where an entry is removed meanwhile, the kernel begins anew.
     for (let turn = 0; turn < layout.EARLY_METRICS; turn += 1) {
       const next = Buffer.alloc(SCOPE_BYTES);
       if (libbpf().mapNextKey(fd, key, next) !== 0) break;
-      scopes.push(next.readBigUInt64LE());
+      if (!taken.has(next.readBigUInt64LE())) scopes.push(next.readBigUInt64LE());
       key = next;
     }
     return scopes;
   }
 
-  /** Adds what was counted for the scope before its verdict, and removes it: nothing may count there any more. */
+  /**
+   * Adds what was counted for the scope before its verdict. The entry is closed, so that nothing new is counted there, and
+   * removed by {@link removeTaken}.
+   */
   takeEarly(scope: bigint, counts: Counts | null): void {
-    const fd = this.#object.mapFd(EARLY);
+    // It stays in the map until it is removed: what it held has been added.
+    if (this.#isTaken(scope)) return;
+    const closed = Buffer.alloc(layout.CLOSE_ARGUMENTS_BYTES);
+    closed.writeBigUInt64LE(scope, layout.CLOSE_ARGUMENTS_SCOPE);
+    this.#object.run(CLOSE, closed);
+    const words = this.#readEarly(scope);
+    if (words === null) return;
+    if (counts !== null) addWords(counts, words, 0);
+    this.#taken.push({ scope, counts, words });
+  }
+
+  /**
+   * Once a second: removes what was taken a second ago or longer. A removed entry is another scope's at once; by then no
+   * program runs any more that found it open, and what such a one still counted is added.
+   */
+  removeTaken(): void {
+    const key = Buffer.alloc(SCOPE_BYTES);
+    for (const { scope, counts, words } of this.#takenBefore) {
+      const last = this.#readEarly(scope);
+      key.writeBigUInt64LE(scope);
+      libbpf().mapDelete(this.#object.mapFd(EARLY), key);
+      if (counts === null || last === null) continue;
+      addWords(counts, last, 0);
+      addWords(counts, words, 0, -1);
+    }
+    this.#takenBefore = this.#taken;
+    this.#taken = [];
+  }
+
+  #isTaken(scope: bigint): boolean {
+    return [...this.#taken, ...this.#takenBefore].some((entry) => entry.scope === scope);
+  }
+
+  #readEarly(scope: bigint): Uint32Array | null {
     const key = Buffer.alloc(SCOPE_BYTES);
     key.writeBigUInt64LE(scope);
-    const value = new Uint32Array(WORDS);
-    if (libbpf().mapLookup(fd, key, new Uint8Array(value.buffer)) !== 0) return;
-    libbpf().mapDelete(fd, key);
-    if (counts !== null) addWords(counts, value, 0);
+    const words = new Uint32Array(WORDS);
+    const isThere = libbpf().mapLookup(this.#object.mapFd(EARLY), key, new Uint8Array(words.buffer)) === 0;
+    return isThere ? words : null;
   }
 
   /** Passes over the table of pending opens; each file that is open adds one to its slot's {@link filesMet}. */
@@ -125,8 +172,8 @@ export class ContainerCounts {
   }
 }
 
-function addWords(counts: Counts, words: Uint32Array, first: number): void {
+function addWords(counts: Counts, words: Uint32Array, first: number, times = 1): void {
   for (let index = 0; index < COUNTS; index += 1) {
-    counts[index] += words[first + 2 * index] + words[first + 2 * index + 1] * 2 ** 32;
+    counts[index] += times * (words[first + 2 * index] + words[first + 2 * index + 1] * 2 ** 32);
   }
 }

@@ -17,6 +17,7 @@ const UNHOOKED = [
   'judge_scope',
   'sweep_pending',
   'count_open_files',
+  'close_early',
   'expire_slices',
   'self_test',
   'know_self',

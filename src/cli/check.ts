@@ -2,7 +2,8 @@
 import { parseArgs } from 'node:util';
 import { writeValue } from '../config/write-value.ts';
 import type { LoadedConfig } from '../config/load.ts';
-import { ConfigError } from '../config/problems.ts';
+import { ConfigError, textOf, type Problem } from '../config/problems.ts';
+import { spoolFolderProblems } from '../export/spool/check-folder.ts';
 import { maskUrlSecrets } from '../model/url-secrets.ts';
 import { KEYS } from '../config/schema.ts';
 import { escapeControls, escapeJsonControls } from '../telemetry/terminal-text.ts';
@@ -24,7 +25,7 @@ const LINE_COLUMNS = 100;
 
 /**
  * Prints every key with its value and source, secrets masked: YAML that is a configuration file itself, or
- * JSON. Returns 0, 64 or 78.
+ * JSON. What doesn't keep a collector from starting is warned of. Returns 0, 64 or 78.
  */
 export async function check(args: readonly string[], io: CommandIo): Promise<number> {
   let values: ConfigValues & { readonly json?: boolean | undefined };
@@ -37,15 +38,27 @@ export async function check(args: readonly string[], io: CommandIo): Promise<num
     void io.stdout.write(`${escapeJsonControls(JSON.stringify(report))}\n`);
   try {
     const loaded = loadForStart(values, io);
-    if (values.json) write({ valid: true, problems: [], values: jsonOf(loaded) });
-    else io.stdout.write(yamlOf(loaded));
+    const warnings = warningsOf(loaded);
+    if (values.json) write({ valid: true, problems: [], warnings, values: jsonOf(loaded) });
+    else {
+      io.stdout.write(yamlOf(loaded));
+      for (const warning of warnings)
+        io.stderr.write(`fdspan check: warning: ${escapeControls(textOf(warning))}\n`);
+    }
     return EXIT_OK;
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     if (!values.json) return sayProblems('check', error, io);
-    write({ valid: false, problems: error.problems, values: {} });
+    write({ valid: false, problems: error.problems, warnings: [], values: {} });
     return EXIT_CONFIG;
   }
+}
+
+function warningsOf({ config, origins }: LoadedConfig): Problem[] {
+  const { dir, bytesMax } = config.export.spool;
+  if (dir === null) return [];
+  const key = 'export.spool.dir';
+  return spoolFolderProblems(dir, bytesMax).map((message) => ({ source: origins.get(key)!, key, message }));
 }
 
 function jsonOf({ values, origins }: LoadedConfig): Record<string, { value: unknown; source: string }> {

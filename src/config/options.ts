@@ -27,6 +27,8 @@ const FILE_TYPE_BITS: Readonly<Record<string, number>> = {
 const ACCESSES = ['read', 'write', 'read_write', 'none', 'path'];
 /** Reason: under the 4 MiB that grpc-go takes by default, with room for resources. */
 const REQUEST_BYTES_MAX = 2 << 20;
+/** Of the queue: one that is larger than all of it would be dropped, and one that is nearly as large drops all others. */
+const REQUEST_SHARE = 1 / 4;
 /** Reason: from 2,048 spans on, a larger request costs no less per span. */
 const REQUEST_SPANS_MAX = 2048;
 /** Reason: close to accepted within 1 s, of which the ring takes 100 ms. */
@@ -94,7 +96,7 @@ export function pumpOptions(config: Config, ring: RingMapping, version: string):
     ...ring,
     bootIdLo: bootId.readUInt32LE(0),
     bootIdHi: bootId.readUInt32LE(4),
-    requestBytesMax: REQUEST_BYTES_MAX,
+    requestBytesMax: Math.min(REQUEST_BYTES_MAX, Math.floor(config.export.queue.bytesMax * REQUEST_SHARE)),
     requestSpansMax: REQUEST_SPANS_MAX,
     requestAgeMaxMs: REQUEST_AGE_MAX_MS,
     buffersMax: BUFFERS_MAX,

@@ -22,8 +22,8 @@ export class TreeScans {
   readonly #options: TreeScansOptions;
   #last: Promise<unknown> = Promise.resolve();
   #next: Promise<TreeScan> | null = null;
-  /** Heard to be removed during the look: what it says of them is old. */
-  #removedMeanwhile = new Set<bigint>();
+  /** Heard to be removed during the look: what it says of them is old. null: no look runs, which can take days. */
+  #removedMeanwhile: Set<bigint> | null = null;
 
   constructor(options: TreeScansOptions) {
     this.#options = options;
@@ -42,19 +42,28 @@ export class TreeScans {
 
   /** A group went: a look that runs must not find it again. */
   removed(scope: bigint): void {
-    this.#removedMeanwhile.add(scope);
+    this.#removedMeanwhile?.add(scope);
   }
 
   async #scan(): Promise<TreeScan> {
+    const removed = new Set<bigint>();
+    this.#removedMeanwhile = removed;
+    try {
+      return await this.#lookThrough(removed);
+    } finally {
+      this.#removedMeanwhile = null;
+    }
+  }
+
+  async #lookThrough(removed: ReadonlySet<bigint>): Promise<TreeScan> {
     const { hierarchies, found, leftOut } = this.#options;
     const scopes = new Set<bigint>();
     let isWhole = true;
-    this.#removedMeanwhile = new Set();
     for (const { mountPoint, version } of hierarchies) {
       const scan = await scanTree(mountPoint);
       for (const { id, path } of scan.groups) {
         const scope = scopeOfCgroup(id, version);
-        if (this.#removedMeanwhile.has(scope)) continue;
+        if (removed.has(scope)) continue;
         scopes.add(scope);
         found({ scope, path, version });
       }

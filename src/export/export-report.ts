@@ -17,6 +17,7 @@ const SPOOL_CURES: Readonly<Record<string, string>> = {
   SPOOL_FULL: 'raise export.spool.bytes_max',
   SPOOL_HANGS: 'see what the disk of export.spool.dir waits for, or set another folder',
   EIO: 'check the disk of export.spool.dir',
+  EMFILE: 'raise the limit of open files (LimitNOFILE= of the unit)',
 };
 
 interface Trouble {
@@ -80,8 +81,14 @@ export class ExportReport {
   }
 
   /** Called for each trouble that isn't an outage: refused spans, dropped ones, odd answers. */
-  trouble(message: string, reason: string, fields: Record<string, unknown>, spans: number): void {
-    const trouble = this.#troubleOf(`${message}\n${reason.replace(/[0-9]+/g, '#')}`);
+  trouble(
+    message: string,
+    reason: string,
+    fields: Record<string, unknown>,
+    spans: number,
+    kind = reason.replace(/[0-9]+/g, '#'),
+  ): void {
+    const trouble = this.#troubleOf(`${message}\n${kind}`);
     trouble.timesUntold += 1;
     trouble.spansUntold += spans;
     const now = this.#now();
@@ -103,7 +110,8 @@ export class ExportReport {
   spoolFailed(what: string, error: unknown): void {
     const { message, code = '' } = error as NodeJS.ErrnoException;
     const cure = SPOOL_CURES[code] ?? 'check export.spool.dir and its disk';
-    this.trouble(`the spool: ${what}`, message, { cure }, 0);
+    // The text names a file, and each time another one.
+    this.trouble(`the spool: ${what}`, message, { cure }, 0, code === '' ? undefined : code);
   }
 
   #troubleOf(key: string): Trouble {

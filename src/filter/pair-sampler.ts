@@ -49,7 +49,7 @@ export class PairSampler {
     cursor.hasThreshold = (flags & layout.PAIR_SLICE_CUT) === 0;
     if ((flags & layout.PAIR_UNJUDGED) !== 0) {
       const openFlags = cursor.i32(layout.PAIR_RECORD_OPEN_FLAGS);
-      const threshold = this.words.thresholdOf(slot, openFlags, cursor.threshold);
+      const threshold = this.words.thresholdOf(slot, openFlags, cursor.threshold, flags);
       if (threshold === NEVER || cursor.u32(layout.PAIR_RECORD_RANDOM) < threshold) return UNSAMPLED_LATE;
       cursor.threshold = threshold | 0;
     }

@@ -84,7 +84,8 @@ export class SamplingWords {
   apply({ keep, slowNs, isOn, isCounted, isEarly, isTracked }: CompiledSampling): void {
     // What isn't drawn early is drawn late, whichever comes first.
     this.#live[IS_EARLY] = 0;
-    Atomics.store(this.#live, HALF, this.nextHalf);
+    // Its lowest bit is the half; an unjudged container's record carries two of its bits.
+    Atomics.store(this.#live, HALF, this.#live[HALF] + 1);
     this.#live[SLOW_NS] = Number(slowNs & 0xffff_ffffn);
     this.#live[SLOW_NS + 1] = Number(slowNs >> 32n);
     this.#live[KEEP] = keep;
@@ -113,15 +114,20 @@ export class SamplingWords {
 
   /**
    * The threshold of an open of a container now; threshold_at_open() of bpf/sampling.bpf.h says the same. `named`: the
-   * rules that its names agree with.
+   * rules that its names agree with, which are of the change that the record's `flags` tell. Of other rules nothing is known
+   * by the names: the ratio counts. Four changes while a record waits pass for none.
    */
-  thresholdOf(slot: number, openFlags: number, named: number): number {
+  thresholdOf(slot: number, openFlags: number, named: number, flags: number): number {
     if (this.#live[IS_ON] === 0) return 0;
-    const half = this.#live[HALF] & 1;
+    const change = this.#live[HALF];
+    const half = change & 1;
+    const isOfThese =
+      ((change << layout.PAIR_RULES_SHIFT) & layout.PAIR_RULES) === (flags & layout.PAIR_RULES);
     const rules = RULES + half * RULES_WORDS;
     const at = slot * SLOT_WORDS;
-    const matching =
-      this.#slots[at + SLOT_RULES + half] & this.#live[rules + BY_ACCESS + (openFlags & O_ACCMODE)] & named;
+    const matching = isOfThese
+      ? this.#slots[at + SLOT_RULES + half] & this.#live[rules + BY_ACCESS + (openFlags & O_ACCMODE)] & named
+      : 0;
     const lowest = 31 - Math.clz32(matching & -matching);
     const threshold = matching === 0 ? this.#live[rules + BASE] : this.#live[rules + THRESHOLDS + lowest];
     return Math.max(threshold, this.#slots[at + SLOT_THRESHOLD], this.#live[HOST_THRESHOLD]);

@@ -9,6 +9,10 @@ import { startReceiver, type OtlpReceiver } from '../helpers/otlp-receiver.ts';
 import { startSystemd, whyNoSystemd, type CgroupMode, type SystemdHost } from '../helpers/systemd-host.ts';
 
 const OPENS = 17;
+/** Of files that are spooled: some 500 KB of spans. */
+const BATCH = 1000;
+const BATCHES_MAX = 40;
+const UNTIL_SENT_MS = 60_000;
 
 /** In the unit; spelled out here so that a change of the unit is noticed. */
 const STOP_SECONDS_MAX = 30;
@@ -69,6 +73,10 @@ function opens(name: string, count = OPENS): string {
 
 function pathsOf(name: string): string[] {
   return Array.from({ length: OPENS }, (_, index) => `/tmp/${name}-${index}`);
+}
+
+function pathsIn(bench: Bench, name: string): unknown[] {
+  return receivedPaths(bench).filter((path) => typeof path === 'string' && path.startsWith(`/tmp/${name}-`));
 }
 
 function receivedPaths({ receiver }: Bench): unknown[] {
@@ -193,17 +201,58 @@ test('a bad configuration ends with 78, and is not tried again', { skip }, async
   assert.match(journal, /fdspan\.yaml.*exporter/, 'the journal names file and key');
 });
 
-test('a killed collector is started again, and traces', { skip }, async (t) => {
-  const bench = await prepare(t);
-  const { unit, host, containerId } = bench;
+/** In the folder that the unit owns; memory is small, so that a few thousand files are more than it holds. */
+const WITH_SPOOL = [
+  'Environment=FDSPAN_EXPORT_SPOOL_DIR=/var/lib/fdspan/spool',
+  'Environment=FDSPAN_EXPORT_QUEUE_BYTES_MAX=1MiB',
+  'Environment=FDSPAN_SAMPLING_TARGET_HOST=0',
+];
+
+interface Waiting {
+  readonly queue: { readonly spans: number };
+  readonly spool: { readonly spans: number };
+}
+
+async function ask(host: SystemdHost): Promise<Waiting> {
+  const { stdout, stderr } = await host.run(['fdspan', 'status', '--json']);
+  assert.notEqual(stdout, '', stderr);
+  return JSON.parse(stdout) as Waiting;
+}
+
+/** Opens files until some are on the disk, a few at a time: a burst is dropped where the disk is slower. Returns how many. */
+async function spill({ host, containerId }: Bench): Promise<number> {
+  for (let batch = 0; batch < BATCHES_MAX; batch += 1) {
+    await runAsContainer(host, opens(`spilled-${batch}`, BATCH), containerId);
+    const { spool } = await ask(host);
+    if (spool.spans > 0) return spool.spans;
+  }
+  assert.fail('nothing is spooled');
+}
+
+test('a killed collector is started again, sends what it had spooled, and traces', { skip }, async (t) => {
+  const bench = await prepare(t, 'unified', { service: WITH_SPOOL });
+  const { unit, host, containerId, receiver } = bench;
+  receiver.otherwise = { type: 'http-status', status: 503 };
   await start(unit);
+  const spooled = await spill(bench);
   const before = await unit.show('MainPID');
   assert.equal((await unit.control('kill', '--signal=KILL')).exitCode, 0);
   const after = await untilRestarted(unit);
   assert.notEqual(after.MainPID, before.MainPID);
+  receiver.otherwise = { type: 'accept' };
   await runAsContainer(host, opens('again'), containerId);
+  await receiver.waitFor(() => pathsIn(bench, 'spilled').length >= spooled, UNTIL_SENT_MS);
+  for (let isSent = false; !isSent;) {
+    const { queue, spool } = await ask(host);
+    isSent = queue.spans === 0 && spool.spans === 0;
+  }
   assert.equal((await unit.control('stop')).exitCode, 0);
-  assert.deepEqual(receivedPaths(bench), pathsOf('again'));
+  assert.deepEqual(pathsIn(bench, 'again'), pathsOf('again'));
+  const counters = await unit.summary();
+  checkLaw(counters);
+  const { spool_recovered, spool_damaged } = counters;
+  assert.ok(spool_recovered >= spooled, `${spool_recovered} of ${spooled}`);
+  assert.equal(new Set(pathsIn(bench, 'spilled')).size, spool_recovered - spool_damaged);
 });
 
 function untilRestarted(unit: InstalledUnit): Promise<Readonly<Record<string, string>>> {

@@ -69,3 +69,31 @@ test('a stop does not wait for a disk that hangs, and counts what it could not k
   assert.equal(shutdown + harness.exporter.spool!.waiting.spans, 1050);
   await disk.run('fsfreeze --unfreeze "$disk"');
 });
+
+test(
+  'a disk that hangs at the start is used once it wakes up, and what it held is sent',
+  { skip },
+  async (t) => {
+    const disk = await mountExt4(t, 32 << 20);
+    const dir = `${disk.path}/spool`;
+    const first = await startSpooled(dir, { endpoint: `http://127.0.0.1:${await freePort()}` });
+    t.after(() => first.exporter.close());
+    await giveRequests(first, 0, 100);
+    await first.end(0);
+    await disk.run('fsfreeze --freeze "$disk"');
+    const receiver = await startReceiver({ protocol: 'http/protobuf' });
+    t.after(() => receiver.close());
+    const second = await startSpooled(dir, { endpoint: receiver.endpoint });
+    t.after(() => second.exporter.close());
+    assert.match(
+      JSON.stringify(second.warnings(/the spool can not be used/)),
+      /opening the folder: no answer from the disk for 5 s/,
+    );
+    await second.give(exportRequest(SPANS, tagOf(100)), SPANS);
+    await until(() => second.counters.spans_accepted === SPANS);
+    await disk.run('fsfreeze --unfreeze "$disk"');
+    await until(() => second.counters.spool_recovered === 1000 && second.isDrained);
+    await second.end();
+    assert.equal(receiver.spanCount, 1010);
+  },
+);

@@ -14,7 +14,7 @@ export const ROWS_FOLDER = join(import.meta.dirname, '../../build/fuzz');
 const RUNS = Number(process.env.FDSPAN_FUZZ_RUNS ?? 1_000_000);
 const SEED = Number(process.env.FDSPAN_FUZZ_SEED ?? Math.floor(Math.random() * 2 ** 31));
 /** With fewer runs, an end that is rare may be missed by chance. */
-const RUNS_TELLING = 100_000;
+const RUNS_TELLING = 1_000_000;
 
 export interface FuzzTarget<T> {
   /** What is given. */
@@ -49,13 +49,15 @@ export function fuzz<T>(target: FuzzTarget<T>): void {
     const guarded: Guarded = { begun: begun.buffer, title, seed: SEED };
     const guard = new Worker(new URL('./hang-guard.ts', import.meta.url), { workerData: guarded });
     const judge = guardedBy(begun, target.judge);
-    const outcomes = await assertTarget({ ...target, judge }, runs, SEED, process.env.FDSPAN_FUZZ_PATH);
-    await guard.terminate();
+    const path = process.env.FDSPAN_FUZZ_PATH;
+    const outcomes = await assertTarget({ ...target, judge }, runs, SEED, path).finally(() =>
+      guard.terminate(),
+    );
     const seconds = (performance.now() - began) / 1000;
     const ends = Object.entries(outcomes).map(([outcome, count]) => `${outcome} ${count}`);
     console.log(`fuzz: ${title}: ${seconds.toFixed(1)} s; ${ends.sort().join(', ')}`);
     const unmet = expected.filter((outcome) => outcomes[outcome] === undefined);
-    if (runs >= RUNS_TELLING && unmet.length > 0) throw new Error(`no run ended as: ${unmet.join(', ')}`);
+    if (RUNS >= RUNS_TELLING && unmet.length > 0) throw new Error(`no run ended as: ${unmet.join(', ')}`);
     writeRow({ title, runs, seconds, seed: SEED, outcomes });
   });
 }

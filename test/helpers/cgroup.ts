@@ -36,15 +36,19 @@ export function findHierarchy(kind: 'v2' | 'pids' | 'memory'): string | null {
   return null;
 }
 
-/** Makes a group whose path is that of a docker container under systemd; or one that is no container's. */
+/**
+ * Makes a group whose path is that of a docker container under systemd; or one that is no container's. `prefix` tells a
+ * test's groups from those of others.
+ */
 export function makeContainerGroup(
   kind: 'v2' | 'pids' | 'memory' = 'v2',
   isContainer = true,
+  prefix = 'fdspan-test-',
 ): ContainerGroup {
   const mount = findHierarchy(kind);
   if (mount === null) throw new Error(`no ${kind} hierarchy of control groups is mounted`);
   const id = randomBytes(32).toString('hex');
-  const path = `/fdspan-test-${randomBytes(6).toString('hex')}/${isContainer ? `docker-${id}.scope` : 'plain'}`;
+  const path = `/${prefix}${randomBytes(6).toString('hex')}/${isContainer ? `docker-${id}.scope` : 'plain'}`;
   mkdirSync(join(mount, path), { recursive: true });
   return createGroup(mount, path, id, true);
 }

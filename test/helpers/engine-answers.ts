@@ -20,7 +20,7 @@ export const text = fc.oneof(
   fc.integer({ min: 1000, max: 1100 }).map((length) => 'ö'.repeat(length)),
 );
 export const value = fc.oneof(anything, text);
-const labels = fc.oneof(
+export const labels = fc.oneof(
   value,
   fc.dictionary(
     fc.oneof(

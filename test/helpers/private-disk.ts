@@ -2,7 +2,7 @@
 // when its standard input does. The test reaches it through /proc/PID/root; nobody else sees it.
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -12,6 +12,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 export interface PrivateDisk {
   /** The root of the file system, as any process of the host can open it. */
   readonly path: string;
+  /** Whether one of its folders has a file whose name ends so. */
+  holds(folder: string, ending: string): boolean;
   /** Runs a shell command where `$disk` is the root, and `$image` what it is mounted from; fails with what it says. */
   run(command: string): Promise<string>;
 }
@@ -61,8 +63,11 @@ async function mount(t: TestContext, command: string): Promise<PrivateDisk> {
   };
   t.after(() => end(shell, folder));
   await must(run, `mkdir "$disk" && ${command}`);
+  const path = `/proc/${shell.pid}/root${folder}/disk`;
   return {
-    path: `/proc/${shell.pid}/root${folder}/disk`,
+    path,
+    holds: (name, ending) =>
+      existsSync(join(path, name)) && readdirSync(join(path, name)).some((file) => file.endsWith(ending)),
     run: (text) => must(run, text),
   };
 }

@@ -6,12 +6,13 @@ import { SpanArena } from '../../src/encode/span-arena.ts';
 import { ScopeTable } from '../../src/enrich/scope-table.ts';
 import { WaitingArea } from '../../src/enrich/waiting-area.ts';
 import { PairSampler } from '../../src/filter/pair-sampler.ts';
-import { Redactor } from '../../src/filter/redactor.ts';
+import { PathRedaction } from '../../src/filter/path-redaction.ts';
 import { LiveTraces } from '../../src/group/live-traces.ts';
 import { COUNTER_BLOCK_BYTES, readCounters } from '../../src/model/counters.ts';
 import { wordsOf, type FromPump, type PumpOptions, type ToPump } from '../../src/model/pump-messages.ts';
 import { samplingBlockBytes } from '../../src/model/sampling-words.ts';
 import { slotCountBytes } from '../../src/model/slot-counts.ts';
+import type { PumpStages } from '../../src/pump/pump-stages.ts';
 import { Pump } from '../../src/pump/pump.ts';
 import { readClock, Waiter } from '../../src/ring/libc.ts';
 import { RingReader } from '../../src/ring/ring-reader.ts';
@@ -51,7 +52,7 @@ export class RingPump {
   readonly #options: PumpOptions;
   readonly #ring = createTestRing(RING_BYTES);
   readonly #positions: readonly BigUint64Array[];
-  readonly #stages;
+  readonly #stages: Omit<PumpStages, 'ring' | 'request' | 'sealInto' | 'receive' | 'post'>;
   readonly #request: OpenRequest;
   readonly #sealed: readonly SpanArena[];
   /** Told at the next run. Scopes that the pump asked about are forgotten: its table is of bounded size. */
@@ -78,7 +79,7 @@ export class RingPump {
       waiting: new WaitingArea(waitingRecordsMax),
       traces: new LiveTraces(this.#options),
       sampler: new PairSampler(sampling),
-      redactor: redaction === undefined ? undefined : new Redactor(redaction),
+      redaction: new PathRedaction(redaction),
     };
   }
 

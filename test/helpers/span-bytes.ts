@@ -15,9 +15,15 @@ export interface SpanSketch {
 }
 
 const LENGTH_DELIMITED = 2;
+const SPAN_ID_BYTES = 8;
 
 /** Calls `take` for each span of an ExportTraceServiceRequest. */
 export function sketchSpans(request: Buffer, take: (span: SpanSketch) => void): void {
+  eachSpan(request, (begin, end, resourceBytes) => take(sketchOf(request, begin, end, resourceBytes)));
+}
+
+/** Calls `take` with where each span lies, and how large its resource is. */
+function eachSpan(request: Buffer, take: (begin: number, end: number, resourceBytes: number) => void): void {
   eachField(request, 0, request.length, (field, begin, end) => {
     if (field !== 1) return;
     let resourceBytes = 0;
@@ -25,10 +31,25 @@ export function sketchSpans(request: Buffer, take: (span: SpanSketch) => void): 
       if (inner === 1) resourceBytes = to - from;
       if (inner !== 2) return;
       eachField(request, from, to, (innermost, spanBegin, spanEnd) => {
-        if (innermost === 2) take(sketchOf(request, spanBegin, spanEnd, resourceBytes));
+        if (innermost === 2) take(spanBegin, spanEnd, resourceBytes);
       });
     });
   });
+}
+
+/** Returns the ids of a request's spans but for roots, 8 bytes each. */
+export function spanIdsOf(request: Buffer): Buffer {
+  const ids: Buffer[] = [];
+  eachSpan(request, (begin, end) => {
+    let id = 0;
+    let hasParent = false;
+    eachField(request, begin, end, (field, from) => {
+      if (field === 2) id = from;
+      else if (field === 4) hasParent = true;
+    });
+    if (hasParent) ids.push(request.subarray(id, id + SPAN_ID_BYTES));
+  });
+  return Buffer.concat(ids);
 }
 
 function sketchOf(request: Buffer, begin: number, end: number, resourceBytes: number): SpanSketch {

@@ -50,7 +50,11 @@ interface Sent {
 async function sendAll(t: TestContext, dir: string): Promise<Sent> {
   const receiver = await startReceiver({ protocol: 'http/protobuf' });
   t.after(() => receiver.close());
-  const harness = await startSpooled(dir, { endpoint: receiver.endpoint, requestsInFlightMax: 1 });
+  const harness = await startSpooled(dir, {
+    endpoint: receiver.endpoint,
+    requestsInFlightMax: 1,
+    timeoutMs: 60_000,
+  });
   await until(() => harness.isDrained);
   await harness.end();
   const { spans_accepted, spool_recovered, spool_damaged, queue_full, shutdown } = harness.counters;

@@ -7,7 +7,7 @@ import { test, type TestContext } from 'node:test';
 import { NOTHING_WANTED } from '../../src/bpf/live-filters.ts';
 import { LOAD_ONLY } from '../../src/bpf/probe.ts';
 import { Tracer } from '../../src/bpf/tracer.ts';
-import type { CountedContainer } from '../../src/model/container-counts.ts';
+import { COUNTS, type CountedContainer } from '../../src/model/container-counts.ts';
 import {
   EARLY_METRICS,
   VERDICT_DENY,
@@ -327,6 +327,52 @@ test(
     tracer.detach();
   },
 );
+
+test(
+  'a container that goes soon after its verdict has what was counted before it once',
+  { skip },
+  async (t) => {
+    const { tracer, traced } = await loadCounting(t);
+    const [group] = makeGroups(t, 1);
+    const scope = scopeOf(group);
+    tracer.judge(scope, scope, VERDICT_UNJUDGED, false);
+    await runIn(t, group, 'counted-opens', 7);
+    traced.changed(1, { id: 'short' });
+    tracer.judge(scope, scope, VERDICT_TRACE | (1 << VERDICT_SLOT_SHIFT), false);
+    traced.judged(scope, 'trace', 1);
+    // The counts are taken at the second tick; the entry is there for two more.
+    for (let second = 0; second < 2; second += 1) traced.tick();
+    traced.gone(1);
+    assert.deepEqual((await traced.look()).map(readsAndMissing), [['short', 3 * 7, 5 * 7]]);
+    tracer.detach();
+  },
+);
+
+test('a place whose counts were taken is counted in no more until it is free', { skip }, async (t) => {
+  const { tracer } = await loadCounting(t);
+  const counts = tracer.containerCounts!;
+  const [group] = makeGroups(t, 1);
+  const scope = scopeOf(group);
+  tracer.judge(scope, scope, VERDICT_UNJUDGED, false);
+  const taken = new Float64Array(COUNTS);
+  await runIn(t, group, 'counted-opens', 3);
+  counts.takeEarly(scope, taken);
+  assert.deepEqual(counts.earlyScopes(), []);
+  const missed = (): number => tracer.counters.read()['metrics_missed'];
+  assert.equal(missed(), 0);
+  await runIn(t, group, 'counted-opens', 7);
+  assert.ok(missed() >= 3 * 7 + 5 * 7, `${missed()} opens, failures and ends of them`);
+  counts.removeTaken();
+  assert.deepEqual(counts.earlyScopes(), [], 'a program may be about to count there');
+  counts.removeTaken();
+  assert.deepEqual([taken[0], taken[8 + 1]], [3 * 3, 5 * 3]);
+  await runIn(t, group, 'counted-opens', 11);
+  assert.deepEqual(counts.earlyScopes(), [scope]);
+  const next = new Float64Array(COUNTS);
+  counts.takeEarly(scope, next);
+  assert.deepEqual([next[0], next[8 + 1]], [3 * 11, 5 * 11]);
+  tracer.detach();
+});
 
 test(
   'more scopes without a verdict than there are places are counted as metrics_missed',

@@ -1,7 +1,10 @@
 // What fdspan says and how it exits when it can't start; and that an unreachable backend isn't such a case.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { makeContainerGroup } from '../helpers/cgroup.ts';
 import { runToExit, startCollector, whyNoKernelTests } from '../helpers/collector-process.ts';
@@ -33,6 +36,21 @@ test('bad configuration exits with 78 and lists every wrong value at once', { sk
   assert.equal(exitCode, 78, stderr);
   assert.match(stderr, /attach/);
   assert.match(stderr, /limits\.rings/);
+});
+
+test('a second fdspan on one spool exits with 78 and names the first', { skip }, async (t) => {
+  const spool = mkdtempSync(join(tmpdir(), 'fdspan-spool-'));
+  t.after(() => rmSync(spool, { recursive: true, force: true }));
+  const endpoint = `http://127.0.0.1:${await closedPort()}`;
+  const containerIds = ['0'.repeat(64)];
+  const first = await startCollector({ endpoint, containerIds, set: { 'export.spool.dir': spool } });
+  t.after(() => first.kill());
+  const { exitCode, stderr } = await runToExit(['run', '--set', `export.spool.dir=${spool}`]);
+  assert.equal(exitCode, 78, stderr);
+  const { error, cure } = JSON.parse(stderr) as { error: string; cure: string };
+  assert.equal(error, `the spool in ${spool} is used by another fdspan, pid ${first.pid}`);
+  assert.match(cure, /export\.spool\.dir of its own/);
+  await first.stop();
 });
 
 test('an unknown command exits with 64', { skip }, async () => {

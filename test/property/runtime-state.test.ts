@@ -1,165 +1,21 @@
 // State files of any content: a look-up gives nothing, text within its bounds, or a StateFileError.
-import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { containerdState } from '../../src/containers/runtimes/containerd-state.ts';
-import { crunState } from '../../src/containers/runtimes/crun-state.ts';
-import { podmanState } from '../../src/containers/runtimes/podman-state.ts';
-import { runcState } from '../../src/containers/runtimes/runc-state.ts';
-import {
-  LABEL_BYTES_MAX,
-  NAME_BYTES_MAX,
-  type RuntimeSource,
-} from '../../src/containers/runtimes/runtime-source.ts';
-import { StateFileError } from '../../src/containers/runtimes/state/state-file.ts';
+import { assertStateRead, STATE_CASES, stateDamage, writeState } from '../helpers/state-cases.ts';
 
-const OWN = process.getuid?.() ?? 0;
-const ID = 'c3'.repeat(32);
-const QUESTION = { id: ID, cgroupPath: `/docker/${ID}` };
-
-const ANNOTATIONS = {
-  'io.container.manager': 'cri-o',
-  'io.kubernetes.cri-o.ContainerType': 'container',
-  'io.kubernetes.cri-o.ImageName': 'registry.example/a/b:1@sha256:00',
-  'io.kubernetes.cri-o.Labels': '{"io.kubernetes.pod.name":"p","io.kubernetes.pod.uid":"u"}',
-  'io.kubernetes.cri-o.Annotations': '{"io.kubernetes.container.restartCount":"3"}',
-  'io.kubernetes.pod.namespace': 'n',
-  'io.kubernetes.cri.container-type': 'sandbox',
-  'io.kubernetes.cri.sandbox-name': 'p',
-  'org.opencontainers.image.ref.name': 'a/b:1',
-};
-const CONFIG = {
-  annotations: ANNOTATIONS,
-  process: { env: ['A=b', 'OTEL_SERVICE_NAME=shop'] },
-  linux: { cgroupsPath: QUESTION.cgroupPath },
-};
-
-interface Case {
-  readonly name: string;
-  readonly source: (folder: string) => RuntimeSource;
-  /** Valid content by path below the folder. */
-  readonly files: Readonly<Record<string, unknown>>;
-}
-
-const owned = (path: string) => ({ folders: [{ path, ownerUid: OWN }] });
-
-const CASES: readonly Case[] = [
-  {
-    name: 'runc',
-    source: (folder) => runcState(owned(folder)),
-    files: {
-      [`${ID}/state.json`]: {
-        id: ID,
-        cgroup_paths: { '': `/sys/fs/cgroup${QUESTION.cgroupPath}` },
-        config: { labels: ['a=b', 'io.container.manager=libpod', 'bundle=/nowhere'], env: ['A=b'] },
-      },
-    },
-  },
-  {
-    name: 'crun',
-    source: (folder) => crunState(owned(folder)),
-    files: { [`${ID}/status`]: { 'cgroup-path': QUESTION.cgroupPath }, [`${ID}/config.json`]: CONFIG },
-  },
-  {
-    name: 'containerd',
-    source: (folder) => containerdState(owned(folder)),
-    files: {
-      [`io.containerd.runtime.v2.task/k8s.io/${ID}/config.json`]: CONFIG,
-      [`io.containerd.runtime.v2.task/k8s.io/${ID}/options.json`]: { binary_name: '/usr/bin/runc' },
-    },
-  },
-  {
-    name: 'podman',
-    source: (folder) =>
-      podmanState({ storages: [{ graphRoot: folder, runRoot: `${folder}/run`, ownerUid: OWN }] }),
-    files: {
-      'overlay-containers/containers.json': [{ id: ID, names: ['web'], metadata: '{"image-name":"a/b:1"}' }],
-      [`overlay-containers/${ID}/userdata/config.json`]: CONFIG,
-    },
-  },
-];
-
-/** The value with one of its members, at any depth, replaced. */
-function replaced(value: unknown, path: readonly number[], by: unknown): unknown {
-  if (path.length === 0 || typeof value !== 'object' || value === null) return by;
-  const keys = Object.keys(value);
-  if (keys.length === 0) return by;
-  const key = keys[path[0] % keys.length];
-  const copy: any = Array.isArray(value) ? [...value] : { ...value };
-  copy[key] = replaced(copy[key], path.slice(1), by);
-  return copy;
-}
-
-const odd = fc.oneof(
-  fc.jsonValue(),
-  fc.constantFrom(
-    'x'.repeat(5000),
-    '\ud800',
-    '/',
-    '..',
-    '',
-    'a=',
-    '='.repeat(99),
-    '{',
-    '[]',
-    '9'.repeat(400),
-  ),
-);
-const change = fc.record({ path: fc.array(fc.nat(20), { maxLength: 4 }), by: odd });
-const content = fc.oneof(
-  { weight: 4, arbitrary: fc.array(change, { minLength: 1, maxLength: 3 }) },
-  { weight: 1, arbitrary: fc.uint8Array({ maxLength: 300 }) },
-);
-
-function assertBounded(value: unknown, depth = 0): void {
-  if (value instanceof Map) {
-    let bytes = 0;
-    for (const [key, label] of value) {
-      assert.ok(key.isWellFormed() && label.isWellFormed());
-      bytes += Buffer.byteLength(key) + Buffer.byteLength(label);
-    }
-    assert.ok(bytes <= LABEL_BYTES_MAX);
-  } else if (typeof value === 'string') {
-    assert.ok(value !== '' && Buffer.byteLength(value) <= NAME_BYTES_MAX && value.isWellFormed());
-  } else if (typeof value === 'number') {
-    assert.ok(Number.isSafeInteger(value));
-  } else {
-    assert.ok(typeof value === 'object' && value !== null && depth < 3, String(value));
-    for (const member of Object.values(value)) assertBounded(member, depth + 1);
-  }
-}
-
-for (const { name, source, files } of CASES) {
-  test(`${name}: any change of its state gives nothing, bounded text or a StateFileError`, async (t) => {
+for (const stateCase of STATE_CASES) {
+  test(`${stateCase.name}: any change of its state gives nothing, bounded text or a StateFileError`, async (t) => {
     const folder = await mkdtemp(join(tmpdir(), 'fdspan-state-'));
     t.after(() => rm(folder, { recursive: true, force: true }));
-    const paths = Object.keys(files);
-    for (const path of paths) {
-      await mkdir(dirname(join(folder, path)), { recursive: true });
-      await writeFile(join(folder, path), JSON.stringify(files[path]));
-    }
-    const valid = await source(folder).find(QUESTION, AbortSignal.timeout(10_000));
-    assert.equal(valid?.id, ID, 'the unchanged state is found');
+    await writeState(stateCase, folder);
     await fc.assert(
-      fc.asyncProperty(fc.nat(), content, async (index, changes) => {
-        const path = paths[index % paths.length];
-        const bytes = Array.isArray(changes)
-          ? JSON.stringify(
-              changes.reduce<unknown>((all, { path: at, by }) => replaced(all, at, by), files[path]),
-            )
-          : changes;
-        await writeFile(join(folder, path), bytes ?? '');
-        try {
-          const found = await source(folder).find(QUESTION, AbortSignal.timeout(10_000));
-          if (found !== null) assertBounded(found);
-        } catch (error) {
-          if (!(error instanceof StateFileError)) throw error;
-        }
-        await writeFile(join(folder, path), JSON.stringify(files[path]));
-      }),
+      fc.asyncProperty(
+        stateDamage,
+        async (damage) => void (await assertStateRead(stateCase, folder, damage)),
+      ),
       { numRuns: 200 },
     );
   });

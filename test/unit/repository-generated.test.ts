@@ -8,6 +8,7 @@ import { test, type TestContext } from 'node:test';
 import { Btf, BTF_KIND_FUNC } from '../../src/bpf/btf.ts';
 import { libbpf } from '../../src/bpf/libbpf.ts';
 import * as layout from '../../src/model/record-layout.ts';
+import { tooDeep } from '../helpers/bpf-stacks.ts';
 
 const root = join(import.meta.dirname, '../..');
 const objects = ['fdspan.bpf.o', 'fdspan-probe-reads.bpf.o'].map((name) => join(root, 'bpf/build', name));
@@ -94,15 +95,23 @@ test('the built objects have the structs of the layout, byte by byte', { skip: s
   }
 });
 
-test('the programs compile for arm64', { skip: skipBtf || whyNoCompiler() }, (t) => {
-  const out = temporaryFolder(t);
-  const { status, stderr } = spawnSync('make', ['-C', 'bpf', 'arm64', `OUT=${out}`], {
-    cwd: root,
-    encoding: 'utf8',
-  });
-  assert.equal(status, 0, stderr);
-  const btf = Btf.open(join(out, 'fdspan-arm64.bpf.o'));
-  for (const program of ['sys_enter', 'sys_exit', 'sched_process_exit', 'sweep_pending'])
-    assert.ok(btf.has(program, BTF_KIND_FUNC), program);
-  btf.close();
-});
+test(
+  'both builds of the programs compile for arm64, and fit its stack',
+  { skip: skipBtf || whyNoCompiler() },
+  (t) => {
+    const out = temporaryFolder(t);
+    const { status, stderr } = spawnSync('make', ['-C', 'bpf', '-j2', 'arm64', `OUT=${out}`], {
+      cwd: root,
+      encoding: 'utf8',
+    });
+    assert.equal(status, 0, stderr);
+    for (const name of objects.map((path) => basename(path))) {
+      const file = join(out, 'arm64', name);
+      const btf = Btf.open(file);
+      for (const program of ['sys_enter', 'sys_exit', 'sched_process_exit', 'sweep_pending'])
+        assert.ok(btf.has(program, BTF_KIND_FUNC), `${name}: ${program}`);
+      btf.close();
+      assert.deepEqual(tooDeep(file), []);
+    }
+  },
+);

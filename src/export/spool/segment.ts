@@ -1,5 +1,5 @@
 // One file of the spool: requests one behind the other, written once, read in order, each marked when it is done.
-import type { FileHandle } from 'node:fs/promises';
+import { unlink, type FileHandle } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
 import { NO_SPANS, spansWith, spansWithout, type SpanCounts } from '../../model/span-counts.ts';
 import type { DiskTurns } from './disk-turns.ts';
@@ -54,6 +54,8 @@ export class Segment {
   #isWriting = false;
   #isGone = false;
   #isAbandoned = false;
+  /** Not all of it could be read: it is left for the next start, unless its room is needed. */
+  #isUnread = false;
   /** Nothing is added any more. */
   isFinished = true;
   /** Has a request that no datasync followed. */
@@ -84,7 +86,8 @@ export class Segment {
   }
 
   get isDone(): boolean {
-    return this.#requestsWaiting === 0 && this.#requestsLoaded === 0 && !this.#isWriting;
+    const isIdle = this.#requestsWaiting === 0 && this.#requestsLoaded === 0 && !this.#isWriting;
+    return isIdle && !this.#isUnread;
   }
 
   /** Its file was deleted, and with it what waited. */
@@ -114,6 +117,7 @@ export class Segment {
    */
   async recover(tell: (head: RequestHead, isTorn: boolean) => void): Promise<number> {
     let damagedBytes = this.#size;
+    this.#isUnread = true;
     for (let found = await this.#find(0); found !== null; found = await this.#find(found.end)) {
       damagedBytes -= Math.min(found.end, this.#size) - found.offset;
       if (found.isDone) continue;
@@ -123,6 +127,7 @@ export class Segment {
       this.firstSequence = Math.min(this.firstSequence, found.head.sequence);
       this.#await(found.head);
     }
+    this.#isUnread = false;
     return damagedBytes;
   }
 
@@ -194,6 +199,11 @@ export class Segment {
     this.#isAbandoned = true;
   }
 
+  /** Removes the file's name; what waits can still be read. */
+  async unlink(): Promise<void> {
+    await this.#file.use(() => unlink(this.path));
+  }
+
   /** Deletes the file. What was loaded from it stays valid. */
   async remove(): Promise<void> {
     this.#isGone = true;
@@ -224,7 +234,9 @@ export class Segment {
   }
 
   #read(into: Buffer, position: number): Promise<number> {
-    return this.#file.use(async (file) => (await file.read(into, 0, into.length, position)).bytesRead);
+    const read = async (file: FileHandle): Promise<number> =>
+      (await file.read(into, 0, into.length, position)).bytesRead;
+    return this.#file.use(read, true);
   }
 
   /** Returns the first request at or behind `from`: by its head, or where that is damaged by its tail. */

@@ -6,12 +6,15 @@ import type { DiskTurns } from './disk-turns.ts';
 const FILE_MODE = 0o600;
 /** Never through a link that somebody put in a file's place. */
 const FLAGS = constants.O_RDWR | constants.O_NOFOLLOW;
+const READ_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW;
 
 export class SharedFile {
   readonly #path: string;
   readonly #turns: DiskTurns;
   #file: FileHandle | null = null;
   #opening: Promise<FileHandle> | null = null;
+  /** Why the file is open for reading only; null: it isn't. */
+  #refusal: Error | null = null;
   /** Calls that use the file now. */
   #users = 0;
   #isCloseAsked = false;
@@ -27,11 +30,15 @@ export class SharedFile {
     this.#file = await this.#turns.take(() => open(this.#path, flags, FILE_MODE));
   }
 
-  /** Lends the open file to a call. */
-  async use<T>(call: (file: FileHandle) => Promise<T>): Promise<T> {
+  /** Lends the open file to a call; where the file system has become read-only, to one that reads. */
+  async use<T>(call: (file: FileHandle) => Promise<T>, isReading = false): Promise<T> {
     this.#users += 1;
     try {
-      return await this.#turns.take(async () => call(await this.#open()));
+      return await this.#turns.take(async () => {
+        const file = await this.#open();
+        if (this.#refusal !== null && !isReading) throw this.#refusal;
+        return call(file);
+      });
     } finally {
       this.#users -= 1;
       await this.#closeIfIdle();
@@ -51,7 +58,11 @@ export class SharedFile {
 
   async #open(): Promise<FileHandle> {
     if (this.#file !== null) return this.#file;
-    this.#opening ??= open(this.#path, FLAGS);
+    this.#opening ??= open(this.#path, FLAGS).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EROFS') throw error;
+      this.#refusal = error;
+      return open(this.#path, READ_FLAGS);
+    });
     try {
       this.#file = await this.#opening;
       return this.#file;
@@ -65,6 +76,7 @@ export class SharedFile {
     this.#isCloseAsked = false;
     const file = this.#file;
     this.#file = null;
+    this.#refusal = null;
     if (file !== null) await this.#turns.take(() => file.close());
   }
 }

@@ -1,8 +1,9 @@
 // The spool's folder: made if it is missing, owned by one process, and only the files of the spool touched in it.
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
-import { access, lstat, mkdir, open, opendir, type FileHandle } from 'node:fs/promises';
+import { lstat, open, opendir, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
+import { makeFolder } from '../../model/make-folder.ts';
 import { DiskTurns } from './disk-turns.ts';
 import { Segment } from './segment.ts';
 
@@ -15,7 +16,7 @@ const LOCK_BYTES_MAX = 32;
 const SEGMENT_NAME = /^([0-9a-f]{8})-([0-9a-f]{8})[.]spool$/;
 /** Reason: an entry of memory for each. A spool of 1 TiB has as many; a folder with more isn't ours. */
 const SEGMENTS_MAX = 65_536;
-const { O_CREAT, O_NOFOLLOW, O_RDWR, W_OK } = constants;
+const { O_CREAT, O_NOFOLLOW, O_RDWR } = constants;
 
 /** For whoever finds the folder taken. A full disk has no room for it, and what the spool holds can be sent all the same. */
 async function notePid(lock: FileHandle): Promise<void> {
@@ -56,7 +57,7 @@ export class SpoolFolder {
   }
 
   async #claim(): Promise<void> {
-    await mkdir(this.path, { recursive: true, mode: FOLDER_MODE });
+    await makeFolder(this.path, FOLDER_MODE);
     const lock = await open(join(this.path, LOCK_NAME), O_RDWR | O_CREAT | O_NOFOLLOW, FILE_MODE);
     try {
       if (!this.#lockFile(lock.fd)) throw new SpoolBusyError(await this.#busyText(lock));
@@ -101,11 +102,6 @@ export class SpoolFolder {
       throw error;
     }
     return segment;
-  }
-
-  /** Throws where the file system lets nothing go: it is mounted read-only, or the folder isn't ours. */
-  async checkWritable(): Promise<void> {
-    await this.#turns.take(() => access(this.path, W_OK));
   }
 
   /** Gives the lock back. */

@@ -13,6 +13,10 @@ const NUMBER_MAX = 0xffff_ffff;
 /** What a power cut can cost; a kill costs nothing. */
 const SYNC_EVERY_MS = 1000;
 
+function unlessMissing(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'ENOENT') throw error;
+}
+
 /** What the writer asks of the spool. */
 export interface SpoolWriterHost {
   readonly isRecovering: boolean;
@@ -82,9 +86,7 @@ export class SpoolWriter {
   }
 
   async #delete(segment: Segment): Promise<void> {
-    await segment.remove().catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== 'ENOENT') throw error;
-    });
+    await segment.remove().catch(unlessMissing);
     this.#undeleted.delete(segment);
   }
 
@@ -96,7 +98,7 @@ export class SpoolWriter {
       if (oldest === null || isBefore || this.#host.isRecovering)
         throw new SpoolFullError(`the spool holds ${this.#segments.bytes} bytes of ${this.#bytesMax}`);
       // Where nothing can be deleted, nothing is gained by giving it up.
-      await this.#folder.checkWritable();
+      await oldest.unlink().catch(unlessMissing);
       this.#host.sacrificed(oldest);
       await this.remove(oldest);
     }

@@ -73,7 +73,12 @@ const message: fc.Arbitrary<ToPump> = fc.oneof(
     return { type: 'container', update: { slot: of, resourceBytes, name, namespaces: new Uint32Array(7) } };
   }),
   slot.map((of): ToPump => ({ type: 'container-gone', slot: of })),
-  fc.constantFrom<ToPump>({ type: 'rate-limit', perSecond: 0 }, { type: 'rate-limit', perSecond: 1 }),
+  fc.constantFrom<ToPump>(
+    { type: 'rate-limit', perSecond: 0 },
+    { type: 'rate-limit', perSecond: 1 },
+    { type: 'redaction', redaction: REDACTION },
+    { type: 'redaction', redaction: undefined },
+  ),
 );
 
 /** A report of an open file, of a container that has its verdict. */

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <linux/sched.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -236,6 +237,52 @@ static void leader_exits(int count)
 	}
 }
 
+/* A child with this number, if the kernel gives it; 0: any. */
+static int fork_as(int pid)
+{
+	struct clone_args arguments = {
+		.exit_signal = SIGCHLD,
+		.set_tid = pid ? (uint64_t)(uintptr_t)&pid : 0,
+		.set_tid_size = pid ? 1 : 0,
+	};
+	int made = syscall(SYS_clone3, &arguments, sizeof(arguments));
+
+	if (made < 0 && (errno == EPERM || errno == ENOSYS))
+		skip("a process may not choose its number here: clone3(2)");
+	return must(made, "clone3");
+}
+
+/* Opens a file of a child's own; the entry is the parent's, who ends it where the child leaves it open. */
+static int open_in(struct expected *entry, const char *path)
+{
+	entry->pid = entry->tid = (int)syscall(SYS_getpid);
+	entry->opened_before_ns = boot_ns();
+	return open_ended(entry, openat(AT_FDCWD, path, O_RDONLY));
+}
+
+/* COUNT processes one after the other that all have one number, and files that all have one descriptor. */
+static void pid_reuse(int count)
+{
+	int reused = 0;
+
+	for (int i = 0; i < count; i++) {
+		char *paths[] = { make_file("reused", i * 2), make_file("reused", i * 2 + 1) };
+		struct expected *closed = open_begins("openat", O_RDONLY);
+		struct expected *left = open_begins("openat", O_RDONLY);
+		int pid = fork_as(reused);
+
+		if (pid == 0) {
+			close_traced(open_in(closed, paths[0]), closed);
+			open_in(left, paths[1]);
+			close_begins(left);
+			_exit(0);
+		}
+		wait_for_child(pid);
+		close_ended(left, "exit");
+		reused = pid;
+	}
+}
+
 const struct scenario process_scenarios[] = {
 	{ "execs", execs, 0 },
 	{ "exits", exits, 0 },
@@ -243,5 +290,6 @@ const struct scenario process_scenarios[] = {
 	{ "kills", kills, 0 },
 	{ "core-dumps", core_dumps, 0 },
 	{ "leader-exits", leader_exits, 0 },
+	{ "pid-reuse", pid_reuse, 0 },
 	{ 0 },
 };

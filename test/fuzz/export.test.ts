@@ -1,0 +1,4 @@
+import { fuzz } from './fuzz.ts';
+import { EXPORT } from './targets/export.ts';
+
+fuzz(EXPORT);

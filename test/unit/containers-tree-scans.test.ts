@@ -1,0 +1,47 @@
+// Looks through a tree, while groups go: what is remembered of those.
+import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { scopeOfCgroup } from '../../src/containers/scope.ts';
+import { TreeScans } from '../../src/containers/tree-scans.ts';
+
+const GROUPS = 300_000;
+/** A set of so many takes 20 MB and more. */
+const REMEMBERED_BYTES_MAX = 4_000_000;
+
+test('a group that goes during a look is not found by it, and by the next one it is', async (t) => {
+  const mountPoint = mkdtempSync(join(tmpdir(), 'fdspan-scans-'));
+  t.after(() => rmSync(mountPoint, { recursive: true }));
+  mkdirSync(join(mountPoint, 'a'));
+  const scope = scopeOfCgroup(statSync(join(mountPoint, 'a'), { bigint: true }).ino, 'v2');
+  const found: bigint[] = [];
+  const scans = new TreeScans({
+    hierarchies: [{ mountPoint, version: 'v2' }],
+    found: (group) => void found.push(group.scope),
+    leftOut: () => {},
+  });
+  const look = scans.scan();
+  await Promise.resolve();
+  await Promise.resolve();
+  scans.removed(scope);
+  assert.equal((await look).scopes.has(scope), false);
+  assert.ok(!found.includes(scope));
+  assert.equal((await scans.scan()).scopes.has(scope), true, 'its number was given again');
+});
+
+test('groups that go while no look runs are not remembered', () => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const scans = new TreeScans({ hierarchies: [], found: () => {}, leftOut: () => {} });
+  collect();
+  const before = process.memoryUsage().heapUsed;
+  for (let group = 0; group < GROUPS; group += 1) scans.removed(BigInt(group) << 20n);
+  collect();
+  const grown = process.memoryUsage().heapUsed - before;
+  assert.ok(grown < REMEMBERED_BYTES_MAX, `${grown} bytes for ${GROUPS} groups`);
+  scans.removed(0n);
+});
