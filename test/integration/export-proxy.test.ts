@@ -90,22 +90,50 @@ for (const protocol of ['grpc', 'http/protobuf'] as const) {
     t.after(() => receiver.close());
     const proxy = await startProxy();
     t.after(() => proxy.close());
-    const timeoutMs = 600;
+    // Not by the clock: connecting may take long on a machine that is busy.
+    const deadlines: AbortController[] = [];
+    t.mock.method(AbortSignal, 'timeout', () => {
+      deadlines.push(new AbortController());
+      return deadlines.at(-1)!.signal;
+    });
     const harness = new ExportHarness({
       protocol,
       endpoint: `https://${HOST}:${receiver.port}`,
       tls: trust,
-      timeoutMs,
+      timeoutMs: 60_000,
       proxyVariables: { https_proxy: `http://127.0.0.1:${proxy.port}` },
     });
     await harness.give(exportRequest(10), 10);
-    await receiver.waitFor(({ requests }) => requests.length === 1);
-    await delay(timeoutMs + 100);
+    while (harness.counters.spans_accepted < 10) await new Promise(setImmediate);
+    assert.equal(deadlines.length, 1, 'the tunnel had a deadline');
+    deadlines[0].abort();
     await harness.give(exportRequest(10), 10);
     await harness.end();
     assert.equal(harness.counters.spans_accepted, 20);
     assert.deepEqual(harness.log, []);
     assert.equal(proxy.asked.length, 1);
+  });
+
+  test(`${protocol}: a key that isn't its certificate's costs no span, ends nothing, and leaves no tunnel open`, async (t) => {
+    const receiver = await startReceiver({ protocol, tls });
+    t.after(() => receiver.close());
+    const proxy = await startProxy();
+    t.after(() => proxy.close());
+    const harness = new ExportHarness({
+      protocol,
+      endpoint: `https://${HOST}:${receiver.port}`,
+      // As between the replacing of the one and of the other.
+      tls: { ca: certificates.ca, cert: certificates.client.cert, key: certificates.server.key },
+      proxyVariables: { https_proxy: `http://127.0.0.1:${proxy.port}` },
+    });
+    await harness.give(exportRequest(10), 10);
+    while (proxy.asked.length < 3) await new Promise(setImmediate);
+    const { reason, cure } = harness.log[0].fields;
+    assert.match(String(reason), /key values mismatch/);
+    assert.match(String(cure), /export\.tls\.cert and export\.tls\.key/);
+    await harness.end(0);
+    assert.equal(harness.counters.shutdown, 10, 'they were still to be sent');
+    while (proxy.connections > 0) await new Promise(setImmediate);
   });
 
   test(`${protocol}: a variable that names no proxy is told, and nothing is sent around it`, async (t) => {
@@ -140,3 +168,21 @@ for (const protocol of ['grpc', 'http/protobuf'] as const) {
     assert.equal(hasty.counters.shutdown, 10);
   });
 }
+
+test('http/protobuf: user and password of the endpoint reach the backend in a header, and no proxy in a line', async (t) => {
+  const receiver = await startReceiver({ protocol: 'http/protobuf' });
+  t.after(() => receiver.close());
+  const proxy = await startProxy();
+  t.after(() => proxy.close());
+  const harness = new ExportHarness({
+    protocol: 'http/protobuf',
+    endpoint: `http://me:hidden@${HOST}:${receiver.port}/v1/traces?tenant=1`,
+    proxyVariables: { http_proxy: `http://127.0.0.1:${proxy.port}` },
+  });
+  await harness.give(exportRequest(10), 10);
+  await receiver.waitFor(({ spanCount }) => spanCount === 10);
+  await harness.end();
+  assert.deepEqual(proxy.asked, [`POST http://${HOST}:${receiver.port}/v1/traces?tenant=1`]);
+  const expected = `Basic ${Buffer.from('me:hidden').toString('base64')}`;
+  assert.equal(receiver.requests[0].headers.authorization, expected);
+});
