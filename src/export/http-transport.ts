@@ -72,7 +72,9 @@ export class HttpTransport implements Transport {
     if (this.#proxy === null || !this.#isForwarded) return sent;
     const { hop } = hopTo(this.#proxy);
     const { url } = this.#endpoint;
-    return { ...sent, ...hop, path: url.href, headers: { ...headers, ...hop.headers, host: url.host } };
+    // Not `href`: user and password are in a header, and proxies log the path.
+    const path = url.origin + url.pathname + url.search;
+    return { ...sent, ...hop, path, headers: { ...headers, ...hop.headers, host: url.host } };
   }
 
   /** The proxy gets each request as such; with TLS it sees bytes only. */

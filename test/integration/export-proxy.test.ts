@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, test } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
+import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import { createCertificates } from '../helpers/certificates.ts';
 import { ExportHarness, exportRequest } from '../helpers/export-harness.ts';
 import { freePort } from '../helpers/free-port.ts';
@@ -17,6 +17,9 @@ const tls = {
   key: readFileSync(certificates.wrongName.key, 'utf8'),
 };
 const trust = { ca: certificates.ca, cert: null, key: null };
+const proxyTls = { cert: readFileSync(certificates.server.cert), key: readFileSync(certificates.server.key) };
+// A proxy's certificate is held against Node's own authorities.
+setDefaultCACertificates([...getCACertificates(), readFileSync(certificates.ca, 'utf8')]);
 
 for (const protocol of ['grpc', 'http/protobuf'] as const) {
   for (const scheme of ['http', 'https'] as const) {
@@ -46,6 +49,26 @@ for (const protocol of ['grpc', 'http/protobuf'] as const) {
       if (protocol === 'grpc') assert.equal(proxy.asked.length, 1, 'one tunnel for all requests');
       assert.equal(receiver.requests[0].headers['proxy-authorization'], undefined);
     });
+
+    for (const host of ['localhost', '127.0.0.1'])
+      test(`${protocol} over ${scheme} goes through a proxy that is reached by TLS, asked for as ${host}`, async (t) => {
+        const receiver = await startReceiver({ protocol, ...(scheme === 'https' ? { tls } : {}) });
+        t.after(() => receiver.close());
+        const proxy = await startProxy('me:secret', 0, proxyTls);
+        t.after(() => proxy.close());
+        const harness = new ExportHarness({
+          protocol,
+          endpoint: `${scheme}://${HOST}:${receiver.port}`,
+          tls: trust,
+          proxyVariables: { [`${scheme}_proxy`]: `https://me:secret@${host}:${proxy.port}` },
+        });
+        await harness.give(exportRequest(10), 10);
+        await receiver.waitFor(({ spanCount }) => spanCount === 10);
+        await harness.end();
+        assert.equal(harness.counters.spans_accepted, 10);
+        assert.deepEqual(harness.log, []);
+        assert.deepEqual(proxy.names, [host === 'localhost' ? host : false], 'never the name of the backend');
+      });
 
     test(`${protocol} over ${scheme}: a proxy that is down, or refuses, costs no span and is named`, async (t) => {
       const receiver = await startReceiver({ protocol, ...(scheme === 'https' ? { tls } : {}) });
