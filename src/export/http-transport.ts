@@ -168,8 +168,19 @@ class TunnelAgent extends https.Agent {
   ): undefined {
     const signal = AbortSignal.any([this.#closed.signal, AbortSignal.timeout(this.#timeoutMs)]);
     openTunnel(this.#proxy, this.#endpoint, signal).then(
-      // The options name the backend's host: without it no certificate would be asked for that name.
-      (socket) => done(null, tls.connect({ ...options, socket })),
+      (socket) => {
+        let secured: tls.TLSSocket;
+        try {
+          // The options name the backend's host: without it no certificate would be asked for that name.
+          secured = tls.connect({ ...options, socket });
+        } catch (error) {
+          // Throws where a key isn't its certificate's, as between the replacing of the one and of the other.
+          socket.destroy();
+          done(error as Error);
+          return;
+        }
+        done(null, secured);
+      },
       (error: Error) => done(error),
     );
   }
