@@ -17,10 +17,12 @@ const manifests = readManifests();
 const pod = podSpecOf(manifests);
 const [container] = pod.containers;
 const dockerfile = read('deploy/container/Dockerfile');
+/** Of the checkout. */
+const sources = [...dockerfile.matchAll(/^COPY (?!--from)(.+) \S+$/gm)].flatMap(([, paths]) =>
+  paths.split(' '),
+);
 
 test('the recipe copies files of the repository, and of the build what the program looks for', () => {
-  const lines = [...dockerfile.matchAll(/^COPY (?!--from)(.+) \S+$/gm)];
-  const sources = lines.flatMap(([, paths]) => paths.split(' '));
   assert.ok(sources.length > 8, dockerfile);
   const tracked = spawnSync('git', ['ls-files', '-z', ...sources], { cwd: root, encoding: 'utf8' });
   const files = tracked.status === 0 ? tracked.stdout.split('\0') : null;
@@ -33,6 +35,18 @@ test('the recipe copies files of the repository, and of the build what the progr
   }
   const built = copiesOf(dockerfile).filter(({ isBuilt }) => isBuilt);
   assert.deepEqual(built.flatMap(({ sources: of }) => of).toSorted(), ['bpf/build', 'dist', 'node_modules']);
+});
+
+test('what the recipe copies is given to the build, and of a checkout nothing else', () => {
+  const [all, ...lines] = read('.dockerignore')
+    .split('\n')
+    .filter((line) => !/^(#|$)/.test(line));
+  assert.equal(all, '*');
+  const allowed = lines.filter((line) => line.startsWith('!')).map((line) => line.slice(1));
+  assert.deepEqual(allowed.toSorted(), [...new Set(sources)].toSorted());
+  // The last line that matches counts: only what is made within an allowed folder is taken back.
+  assert.deepEqual(lines.slice(allowed.length), ['bpf/build']);
+  assert.match(read('.gitignore'), /^build\/$/m);
 });
 
 test('the pod has two capabilities, no more rights than its user, and a root that nobody writes', () => {
