@@ -96,6 +96,24 @@ test('the pod’s configuration is one that fdspan takes, and its variables are 
   assert.deepEqual(container.ports, [{ name: 'metrics', containerPort: port }]);
 });
 
+test('the pod asks for the memory that the documents measured, and has the limit of the unit', () => {
+  const [, maps] = /^## Memory$(.*?)^## /ms.exec(read('docs/operating.md'))!;
+  const mebibytes = [...maps.matchAll(/ ([\d.]+) MiB \|$/gm)].map(([, amount]) => Number(amount));
+  assert.ok(mebibytes.length > 8, maps);
+  const resident = [
+    ...[...read('docs/soak.md').matchAll(/^\| most +\| ([\d.]+)/gm)].map(([, most]) => Number(most)),
+    Number(/^\| memory with .*?\| (\d+) MB/m.exec(read('docs/overhead.md'))![1]),
+  ];
+  assert.equal(resident.length, 3);
+  const needed = mebibytes.reduce((sum, each) => sum + each) + (Math.max(...resident) * 1e6) / (1 << 20);
+  const { requests, limits } = container.resources;
+  const [, request] = /^(\d+)Mi$/.exec(requests.memory)!;
+  assert.ok(Number(request) >= needed, `${request} MiB are asked for, ${needed} needed`);
+  const [, limit] = /^(\d)Gi$/.exec(limits.memory)!;
+  assert.ok(Number(limit) * 1024 >= 2 * needed, `at most ${limit} GiB, ${needed} MiB needed`);
+  assert.match(read('deploy/systemd/fdspan.service'), new RegExp(`^MemoryMax=${limit}G$`, 'm'));
+});
+
 test('the pod is given as long to stop as the unit, and is asked by paths that fdspan answers', () => {
   const unit = /^TimeoutStopSec=(\d+)$/m.exec(read('deploy/systemd/fdspan.service'))?.[1];
   assert.equal(String(pod.terminationGracePeriodSeconds), unit);
