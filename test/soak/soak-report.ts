@@ -89,6 +89,17 @@ ${told.join(', ')}. The backend has got ${count(got.unique)} different spans of 
 `;
 }
 
+/** Of the run with a spool. */
+export const SECONDS_DEFAULT = 600;
+
+/** Returns why docs/soak.md doesn't tell of such a run; null: it does. */
+export function whyNotWritten(seconds: number, rate: number): string | null {
+  const told = 'FDSPAN_WRITE=1: docs/soak.md tells of whole runs only;';
+  if (rate !== 0) return `${told} FDSPAN_SOAK_RATE=${rate} is not the full rate`;
+  if (seconds >= SECONDS_DEFAULT) return null;
+  return `${told} FDSPAN_SOAK_SECONDS=${seconds} is less than ${SECONDS_DEFAULT}`;
+}
+
 /** Writes docs/soak.md. */
 export function writeDocument(reports: readonly SoakReport[]): void {
   const text = `# Soak: full rate, and a backend that is down a third of the time
