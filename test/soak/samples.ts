@@ -9,6 +9,8 @@ import { askControl } from '../../src/telemetry/control-client.ts';
 export interface Sample {
   readonly seconds: number;
   readonly isUp: boolean;
+  /** How long `status` took: what holds the main thread up is seen by it. */
+  readonly answerMs: number;
   readonly residentBytes: number;
   /** Used: of the main thread and of the pump. */
   readonly heapBytes: number;
@@ -35,8 +37,10 @@ interface NodeReport {
   readonly workers?: readonly NodeReport[];
 }
 
+/** A guard against a hang, far beyond what an answer takes beside other work. */
+const ANSWER_DEADLINE_MS = 60_000;
 /** Reason: a report is written in some 100 ms; other tests may share the machine. */
-const REPORT_TRIES = 200;
+const REPORT_TRIES = 1200;
 const REPORT_LOOK_MS = 50;
 
 /** Of the program, for NODE_OPTIONS: a report of both heaps whenever SIGUSR2 comes, with as little garbage as may be. */
@@ -46,11 +50,18 @@ export function reportOptions(folder: string): string {
 
 export async function takeSample(of: Sampled, seconds: number, isUp: boolean): Promise<Sample> {
   const report = await takeReport(of);
-  const status = (await askControl(of.controlSocket, { command: 'status' })) as CollectorStatus;
+  const askedMs = performance.now();
+  const status = (await askControl(
+    of.controlSocket,
+    { command: 'status' },
+    ANSWER_DEADLINE_MS,
+  )) as CollectorStatus;
+  const answerMs = performance.now() - askedMs;
   const metrics = await (await fetch(of.metricsUrl)).text();
   return {
     seconds,
     isUp,
+    answerMs,
     residentBytes: residentBytesOf(of.pid),
     heapBytes: report.javascriptHeap.usedMemory,
     pumpHeapBytes: report.workers?.[0].javascriptHeap.usedMemory ?? 0,

@@ -22,6 +22,7 @@ const COLUMNS: readonly (readonly [string, keyof Amounts, number])[] = [
   ['queue, MiB', 'queueBytes', 1 << 20],
   ['spool, MiB', 'spoolBytes', 1 << 20],
   ['ring, KiB', 'ringFillBytes', 1 << 10],
+  ['answer, ms', 'answerMs', 1],
 ];
 /** Where what was opened and didn't arrive is told. */
 const TOLD = [
