@@ -11,8 +11,8 @@ import type { Spool } from './spool/spool.ts';
 const MEMORY_SHARE = 3 / 4;
 /** Below this part of the queue's bytes the spool is read. */
 const LOAD_SHARE = 3 / 8;
-/** After a failed write: a full disk is asked again, but not for each request. */
-const WRITE_AGAIN_MS = 5000;
+/** After a failure: a full disk is asked again, but not for each request. */
+const AGAIN_MS = 5000;
 
 /** Reason: a disk that works takes a request in less. What waits for one that hangs is better sent, or dropped by its age. */
 const HUNG_AFTER_MS = 5000;
@@ -47,6 +47,7 @@ export class Backlog {
   /** A request has been on its way to the disk for too long, and still is. */
   #isHung = false;
   #writeAgainMs = 0;
+  #readAgainMs = 0;
   #isLoading = false;
   #isLoadable = true;
 
@@ -207,7 +208,7 @@ export class Backlog {
     if (!isTried || failure !== null) this.#queueUp(request);
     else this.#listener.stored(request.body, request.encoding);
     if (failure !== null) {
-      this.#writeAgainMs = performance.now() + WRITE_AGAIN_MS;
+      this.#writeAgainMs = performance.now() + AGAIN_MS;
       this.#listener.writeFailed(failure);
     }
     this.load();
@@ -245,12 +246,20 @@ export class Backlog {
 
   #wantsMore(spool: Spool): boolean {
     const isLow = this.#bytesMax === 0 || this.bytes + this.#takenBytes < this.#bytesMax * LOAD_SHARE;
-    return this.#isLoadable && isLow && !spool.isRecovering && !spool.isEmpty;
+    const isReadable = !spool.isRecovering && !spool.isEmpty && performance.now() >= this.#readAgainMs;
+    return this.#isLoadable && isLow && isReadable;
+  }
+
+  #readLater(spool: Spool, error: unknown): null {
+    spool.trouble('what it holds can not be read now', error);
+    this.#readAgainMs = performance.now() + AGAIN_MS;
+    setTimeout(() => this.load(), AGAIN_MS).unref();
+    return null;
   }
 
   async #loadFrom(spool: Spool): Promise<void> {
     while (this.#wantsMore(spool)) {
-      const loaded = await spool.load();
+      const loaded = await spool.load().catch((error: unknown) => this.#readLater(spool, error));
       if (loaded === null) return;
       const { stored, body } = loaded;
       const { sequence, spans, processSpans, heldSpans, encoding } = stored.head;

@@ -17,6 +17,7 @@ const SPOOL_CURES: Readonly<Record<string, string>> = {
   SPOOL_FULL: 'raise export.spool.bytes_max',
   SPOOL_HANGS: 'see what the disk of export.spool.dir waits for, or set another folder',
   EIO: 'check the disk of export.spool.dir',
+  EMFILE: 'raise the limit of open files (LimitNOFILE= of the unit)',
 };
 
 interface Trouble {

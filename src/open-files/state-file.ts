@@ -6,9 +6,10 @@
 //   number of entries (u64), SHA-256 of all before
 import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
-import { mkdir, open, readFile, rename, rm, type FileHandle } from 'node:fs/promises';
+import { open, readFile, rename, rm, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { OpenIdentity } from '../bpf/open-files.ts';
+import { makeFolder } from '../model/make-folder.ts';
 
 const MAGIC = Buffer.from('FDSPOPEN');
 const VERSION = 1;
@@ -157,7 +158,7 @@ export async function writeStateFile(
   portions: AsyncIterable<readonly OpenIdentity[]>,
 ): Promise<number> {
   const written = `${path}.new`;
-  await mkdir(dirname(path), { recursive: true, mode: 0o755 });
+  await makeFolder(dirname(path), 0o755);
   await rm(written, { force: true });
   const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
   const file = await open(written, flags, FILE_MODE);

@@ -1,8 +1,9 @@
 // The control socket's server: answers `status`, `containers` and whatever handlers it was given, and
 // streams rows to `tail`. For root only (0600). Nothing that a client does may stall the collector.
-import { chmodSync, lstatSync, mkdirSync, unlinkSync } from 'node:fs';
+import { chmodSync, lstatSync, unlinkSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
+import { makeFolder } from '../model/make-folder.ts';
 import { ControlConnection } from './control-connection.ts';
 import { ControlError, type ControlRequest } from './control-protocol.ts';
 import { RowBudget } from './span-rows.ts';
@@ -103,7 +104,7 @@ export class ControlServer {
   /** Listens; replaces the socket file of a dead process. Throws a ControlError otherwise. */
   static async listen(options: ControlServerOptions): Promise<ControlServer> {
     try {
-      mkdirSync(dirname(options.path), { recursive: true, mode: 0o755 });
+      await makeFolder(dirname(options.path), 0o755);
       await removeStale(options.path);
     } catch (cause) {
       if (cause instanceof ControlError) throw cause;

@@ -1,5 +1,6 @@
 // Disks that stop taking anything, and take it again: full and emptied, broken and replaced. And one whose power went.
 import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
 import { test, type TestContext } from 'node:test';
 import { exportRequest, type ExportHarness } from '../helpers/export-harness.ts';
 import { freePort } from '../helpers/free-port.ts';
@@ -134,3 +135,36 @@ test(
     }
   },
 );
+
+test('a process that has no descriptor left reads its spool when it has', { skip }, async (t) => {
+  const disk = await mountTmpfs(t, 4 << 20);
+  const dir = `${disk.path}/spool`;
+  // Files of some ten requests each.
+  const first = await startSpooled(dir, {
+    endpoint: `http://127.0.0.1:${await freePort()}`,
+    spoolBytesMax: 40_000,
+  });
+  t.after(() => first.exporter.close());
+  await giveRequests(first, 0, 80);
+  await first.end(0);
+  const { spans } = first.exporter.spool!.waiting;
+  const receiver = await startReceiver({
+    protocol: 'http/protobuf',
+    otherwise: { type: 'http-status', status: 503 },
+  });
+  t.after(() => receiver.close());
+  const second = await spooledRun(t, dir, receiver.port);
+  await receiver.waitFor(({ requests }) => requests.length > 0);
+  const limit = (soft: number | string): Promise<string> =>
+    disk.run(`prlimit --pid ${process.pid} --nofile=${soft}:`);
+  const before = /Max open files +(\d+)/.exec(readFileSync('/proc/self/limits', 'utf8'))![1];
+  await limit(readdirSync('/proc/self/fd').length - 1);
+  receiver.otherwise = { type: 'accept' };
+  await until(() => second.warnings(/can not be read now/).length > 0);
+  await limit(before);
+  await until(() => second.isDrained);
+  await second.end();
+  assert.equal(second.counters.spool_recovered, spans);
+  assert.equal(second.counters.spans_accepted, spans);
+  assert.equal(receiver.spanCount, spans);
+});

@@ -172,3 +172,27 @@ test('a folder where none can be made is told at once, and spans go on', async (
   await harness.end();
   assert.equal(harness.counters.spans_accepted + harness.counters.queue_full, 2000);
 });
+
+test('a file that can not be deleted is deleted once it can be', { skip }, async (t) => {
+  const disk = await mountExt4(t, 32 << 20);
+  const dir = `${disk.path}/spool`;
+  const port = await freePort();
+  const harness = await spooledRun(t, dir, port);
+  await giveRequests(harness, 0, 60);
+  await until(() => harness.exporter.spool!.waiting.spans > 0);
+  const [first] = segmentFiles(dir);
+  await disk.run('chattr +a "$disk/spool"');
+  const receiver = await receiverAt(t, port);
+  await until(() => harness.isDrained && harness.warnings(/can not be deleted/).length > 0);
+  await receiver.close();
+  assert.deepEqual(segmentFiles(dir), [first]);
+  await disk.run('chattr -a "$disk/spool"');
+  await giveRequests(harness, 60, 120);
+  await until(() => harness.exporter.spool!.waiting.spans > 0);
+  assert.ok(!segmentFiles(dir).includes(first));
+  await receiverAt(t, port);
+  await until(() => harness.isDrained);
+  await harness.end();
+  assert.equal(harness.counters.spans_accepted, 1200);
+  assert.deepEqual(segmentFiles(dir), []);
+});

@@ -9,6 +9,8 @@ import { tracedRun, type OpenRun, type RunResult } from './traced-run.ts';
 
 const skip = whyNoKernelTests() ?? false;
 const HELD = 100_003;
+/** LONG_RECORDS of bpf/maps.bpf.h. */
+const LONG_BUFFERS = 2048;
 
 /** Holds the files open over the stop. */
 async function holdOverStop({ workload }: OpenRun): Promise<void> {
@@ -49,6 +51,50 @@ test('more open files than the table holds are counted as open_table_full', { sk
   assert.deepEqual(countReasons(result.spans), { stop: result.counters.opens_tracked });
   assertAllAccepted(result);
 });
+
+test(
+  'paths that find no long buffer keep their tail, marked and counted, until buffers are free',
+  { skip },
+  async () => {
+    const count = 3001;
+    const { counters, spans, workload } = await tracedRun(
+      // No rule is to find the head of a path that was cut.
+      { scenario: 'hold-long', count, set: { 'files.exclude': '[]' } },
+      async (run) => {
+        await holdOverStop(run);
+        run.workload.go();
+        await run.workload.finished();
+        // What they held is free again.
+        const next = await startWorkload({
+          scenario: 'hold-long',
+          count: 100,
+          procsFiles: [run.group.procsFile],
+        });
+        next.go();
+        await next.line('holding');
+        next.go();
+        await next.finished();
+        await next.end();
+      },
+    );
+    assert.ok(counters.paths_shortened >= count - LONG_BUFFERS, `${counters.paths_shortened} were shortened`);
+    const cut = spans.filter(({ attributes }) => attributes['fdspan.file.path.truncated'] === true);
+    assert.equal(cut.length, counters.paths_shortened);
+    const { folder } = workload.lines.find((line) => 'folder' in line)!;
+    const held = spans
+      .filter((span) => !cut.includes(span))
+      .map((span) => String(span.attributes['file.path']));
+    assert.equal(
+      held.filter((path) => path.startsWith(`${String(folder)}/held-`)).length,
+      count - cut.length,
+    );
+    for (const { attributes } of cut) {
+      const path = String(attributes['file.path']);
+      assert.match(path, /^0{100,}\/held-\d+$/);
+    }
+    assert.deepEqual(countReasons(spans), { exit: count + 100 });
+  },
+);
 
 test('100,003 files open at the stop are all sent when stop_spans has no limit', { skip }, async () => {
   const set = { 'limits.stop_spans': '0', 'limits.stop_deadline': '30s' };

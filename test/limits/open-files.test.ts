@@ -53,6 +53,16 @@ async function holdAndExit(t: TestContext, openFilesMax: number): Promise<Counte
   return counters;
 }
 
+/**
+ * All opens are counted. Opens of other containers of this machine, until they are denied, are in the counters too; in a full
+ * ring they can't be told from the workload's.
+ */
+function assertOpens(counters: Counters, opens: number): void {
+  const own = counters.opens_in_scope - counters.container_denied;
+  assert.ok(own >= opens, `${own} of ${opens} opens`);
+  if (counters.ring_full === 0 && counters.open_table_full === 0) assert.equal(own, opens);
+}
+
 function whyNotAll(): string | false {
   if (skip !== false) return skip;
   const available =
@@ -66,7 +76,7 @@ test(
   { skip },
   async (t) => {
     const counters = await holdAndExit(t, DEFAULT_TABLE);
-    assert.equal(counters.opens_in_scope, DESCRIPTORS);
+    assertOpens(counters, DESCRIPTORS);
     assert.ok(counters.open_table_full >= DESCRIPTORS - DEFAULT_TABLE);
     assert.ok(counters.opens_tracked >= Math.min(DESCRIPTORS, DEFAULT_TABLE * 0.9), 'the table is used');
     assert.equal(counters.still_open, 0, 'all have ended with their processes');
@@ -79,9 +89,9 @@ test(
   { skip: whyNotAll() },
   async (t) => {
     const counters = await holdAndExit(t, 2 * DESCRIPTORS);
-    assert.equal(counters.opens_in_scope, DESCRIPTORS);
-    assert.equal(counters.opens_tracked, DESCRIPTORS);
-    assert.equal(counters.pairs_finished, DESCRIPTORS);
+    assertOpens(counters, DESCRIPTORS);
+    assert.equal(counters.open_table_full, 0);
+    assert.equal(counters.pairs_finished, counters.opens_in_scope);
     assert.equal(counters.still_open, 0);
     assert.equal(counters.pairs_lost, 0);
   },
@@ -100,8 +110,8 @@ test(`${PROCESSES} short processes, 64 at once: each has its files and one root`
       'limits.metadata_wait': '1ms',
     },
   });
-  assert.equal(counters.opens_in_scope, PROCESSES * (opens + left));
-  assert.equal(counters.spans_accepted, counters.opens_in_scope, 'none is lost');
+  assertOpens(counters, PROCESSES * (opens + left));
+  assert.equal(counters.spans_accepted, PROCESSES * (opens + left), 'none is lost');
   assert.equal(counters.pairs_lost, 0);
   const reasons = Map.groupBy(files, ({ span }) => span.attributes['fdspan.close.reason']);
   assert.equal(reasons.get('close')?.length, PROCESSES * opens);

@@ -54,6 +54,8 @@ export class Segment {
   #isWriting = false;
   #isGone = false;
   #isAbandoned = false;
+  /** Not all of it could be read: it is left for the next start, unless its room is needed. */
+  #isUnread = false;
   /** Nothing is added any more. */
   isFinished = true;
   /** Has a request that no datasync followed. */
@@ -84,7 +86,8 @@ export class Segment {
   }
 
   get isDone(): boolean {
-    return this.#requestsWaiting === 0 && this.#requestsLoaded === 0 && !this.#isWriting;
+    const isIdle = this.#requestsWaiting === 0 && this.#requestsLoaded === 0 && !this.#isWriting;
+    return isIdle && !this.#isUnread;
   }
 
   /** Its file was deleted, and with it what waited. */
@@ -114,6 +117,7 @@ export class Segment {
    */
   async recover(tell: (head: RequestHead, isTorn: boolean) => void): Promise<number> {
     let damagedBytes = this.#size;
+    this.#isUnread = true;
     for (let found = await this.#find(0); found !== null; found = await this.#find(found.end)) {
       damagedBytes -= Math.min(found.end, this.#size) - found.offset;
       if (found.isDone) continue;
@@ -123,6 +127,7 @@ export class Segment {
       this.firstSequence = Math.min(this.firstSequence, found.head.sequence);
       this.#await(found.head);
     }
+    this.#isUnread = false;
     return damagedBytes;
   }
 

@@ -5,6 +5,11 @@ export class SpoolFullError extends Error {
   readonly code = 'SPOOL_FULL';
 }
 
+/** The process or the host is short of something: what can't be read now can be read later. */
+export function isShortage(error: unknown): boolean {
+  return ['EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN'].includes((error as NodeJS.ErrnoException).code ?? '');
+}
+
 /** The disk doesn't answer; the call that waits for it can't be ended. */
 export class SpoolHangsError extends Error {
   readonly code = 'SPOOL_HANGS';

@@ -1,8 +1,9 @@
 // The spool's folder: made if it is missing, owned by one process, and only the files of the spool touched in it.
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
-import { lstat, mkdir, open, opendir, type FileHandle } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { lstat, open, opendir, type FileHandle } from 'node:fs/promises';
+import { join } from 'node:path';
+import { makeFolder } from '../../model/make-folder.ts';
 import { DiskTurns } from './disk-turns.ts';
 import { Segment } from './segment.ts';
 
@@ -16,21 +17,6 @@ const SEGMENT_NAME = /^([0-9a-f]{8})-([0-9a-f]{8})[.]spool$/;
 /** Reason: an entry of memory for each. A spool of 1 TiB has as many; a folder with more isn't ours. */
 const SEGMENTS_MAX = 65_536;
 const { O_CREAT, O_NOFOLLOW, O_RDWR } = constants;
-
-/** Not by mkdir's `recursive`: where a file system says ENOENT to each new name, as /proc does, that tries for ever. */
-async function makeFolder(path: string): Promise<void> {
-  const make = (): Promise<void> =>
-    mkdir(path, FOLDER_MODE).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EEXIST') throw error;
-    });
-  try {
-    await make();
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || dirname(path) === path) throw error;
-    await makeFolder(dirname(path));
-    await make();
-  }
-}
 
 /** For whoever finds the folder taken. A full disk has no room for it, and what the spool holds can be sent all the same. */
 async function notePid(lock: FileHandle): Promise<void> {
@@ -71,7 +57,7 @@ export class SpoolFolder {
   }
 
   async #claim(): Promise<void> {
-    await makeFolder(this.path);
+    await makeFolder(this.path, FOLDER_MODE);
     const lock = await open(join(this.path, LOCK_NAME), O_RDWR | O_CREAT | O_NOFOLLOW, FILE_MODE);
     try {
       if (!this.#lockFile(lock.fd)) throw new SpoolBusyError(await this.#busyText(lock));

@@ -6,7 +6,7 @@ import { NO_SPANS, spansWith, type SpanCounts } from '../../model/span-counts.ts
 import { BODY_BYTES_MAX, type RequestHead } from './request-format.ts';
 import type { Segment, StoredRequest } from './segment.ts';
 import { SegmentList } from './segment-list.ts';
-import { SpoolFullError, SpoolHangsError } from './spool-errors.ts';
+import { isShortage, SpoolFullError, SpoolHangsError } from './spool-errors.ts';
 import { SpoolWriter, type SpoolWriterHost } from './spool-writer.ts';
 import { SpoolBusyError, SpoolFolder, type LockFile } from './spool-folder.ts';
 
@@ -129,12 +129,19 @@ export class Spool implements SpoolWriterHost {
     await this.#writer.append({ ...head, bodyBytes: body.length, bodySum: crc32(body) }, body, isBefore);
   }
 
-  /** Returns the oldest request that waits, checked; null when there is none. It is loaded until it is done or given back. */
+  /**
+   * Returns the oldest request that waits, checked; null when there is none. It is loaded until it is done or given back.
+   * Throws where it can't be read now, but may be later.
+   */
   async load(): Promise<LoadedRequest | null> {
     for (;;) {
       const stored = this.#nextGivenBack() ?? (await this.#next());
       if (stored === null) return null;
       const body = await stored.segment.bodyOf(stored).catch((error: unknown) => {
+        if (isShortage(error)) {
+          this.#keepInOrder(stored);
+          throw error;
+        }
         this.trouble('a stored request can not be read', error);
         return null;
       });
@@ -149,11 +156,7 @@ export class Spool implements SpoolWriterHost {
 
   /** A loaded request has ended; a segment of which all have is deleted. */
   done(stored: StoredRequest): void {
-    const mark = this.#mark(stored)
-      .catch((error: unknown) => {
-        this.trouble('a request that was sent can not be marked, and is sent again after a restart', error);
-      })
-      .finally(() => this.#marks.delete(mark));
+    const mark = this.#mark(stored).finally(() => this.#marks.delete(mark));
     this.#marks.add(mark);
   }
 
@@ -161,9 +164,13 @@ export class Spool implements SpoolWriterHost {
   giveBack(stored: StoredRequest): boolean {
     if (stored.segment.isGone) return false;
     stored.segment.giveBack(stored);
+    this.#keepInOrder(stored);
+    return true;
+  }
+
+  #keepInOrder(stored: StoredRequest): void {
     this.#givenBack.push(stored);
     this.#givenBack.sort((one, other) => one.head.sequence - other.head.sequence);
-    return true;
   }
 
   /** Puts all on the disk and gives the folder up; a disk that hangs isn't waited for longer than `timeoutMs`. */
@@ -231,11 +238,13 @@ export class Spool implements SpoolWriterHost {
 
   async #mark(stored: StoredRequest): Promise<void> {
     const { segment } = stored;
-    try {
-      await segment.done(stored);
-    } finally {
-      if (segment.isDone) await this.#writer.remove(segment);
-    }
+    await segment.done(stored).catch((error: unknown) => {
+      this.trouble('a request that was sent can not be marked, and is sent again after a restart', error);
+    });
+    if (!segment.isDone) return;
+    await this.#writer.remove(segment).catch((error: unknown) => {
+      this.trouble('a file of which all was sent can not be deleted', error);
+    });
   }
 
   async #next(): Promise<StoredRequest | null> {
@@ -245,6 +254,7 @@ export class Spool implements SpoolWriterHost {
         if (stored !== null) return stored;
         if (this.#givenBack.length > 0) return this.#nextGivenBack();
       } catch (error) {
+        if (isShortage(error)) throw error;
         this.trouble('a file of the spool can not be read', error);
       }
       if (segment.hasWaiting) this.#listener?.lost('spool_damaged', segment.giveUp());

@@ -90,15 +90,12 @@ static int raise_limit(void)
 	return (int)limit.rlim_cur - HOLD_SPARE;
 }
 
-/* COUNT files held open by as few processes as their limit allows, until the next byte arrives. */
-static void hold(int count)
+/* COUNT opens held by as few processes as their limit allows, until the next byte arrives. */
+static void hold_paths(int count, char *const *paths)
 {
 	int held[2], end[2], processes = 0, most = raise_limit();
-	char *paths[HOLD_FILES];
 	char byte;
 
-	for (int i = 0; i < HOLD_FILES; i++)
-		paths[i] = make_file("held", i);
 	must(pipe2(held, O_CLOEXEC), "pipe");
 	must(pipe2(end, O_CLOEXEC), "pipe");
 	for (int left = count; left > 0; left -= most, processes++) {
@@ -115,6 +112,27 @@ static void hold(int count)
 	close(end[1]);
 	while (processes-- > 0)
 		wait(NULL);
+}
+
+static void hold(int count)
+{
+	char *paths[HOLD_FILES];
+
+	for (int i = 0; i < HOLD_FILES; i++)
+		paths[i] = make_file("held", i);
+	hold_paths(count, paths);
+}
+
+/* The same with paths that are longer than the kernel side has room for beside a record. */
+static void hold_long(int count)
+{
+	char *folder = format("%s/%0240d", work_dir, 0), *paths[HOLD_FILES];
+
+	must(mkdir(folder, 0755), "mkdir");
+	for (int i = 0; i < HOLD_FILES; i++)
+		paths[i] = make_file_at(format("%s/held-%d", folder, i));
+	dprintf(1, "{\"folder\":\"%s\"}\n", folder);
+	hold_paths(count, paths);
 }
 
 /*
@@ -290,5 +308,5 @@ const struct scenario load_scenarios[] = {
 	{ "adopted", adopted, 1 },     { "burst", burst, 0 },
 	{ "left-open", left_open, 0 }, { "swarm", swarm, 0 },
 	{ "numbered", numbered, 0 },   { "fork-bomb", fork_bomb, 0 },
-	{ 0 },
+	{ "hold-long", hold_long, 0 }, { 0 },
 };
