@@ -11,7 +11,7 @@ import { startCollector, type Counters, type LogLine } from '../helpers/collecto
 import { freePort } from '../helpers/free-port.ts';
 import { startWorkload } from '../helpers/workload.ts';
 import { Backend, type Protocol } from './backend.ts';
-import { reportOptions, takeSample, type Sample } from './samples.ts';
+import { sampledEnvironment, takeSample, type Sample } from './samples.ts';
 
 export interface SoakOptions {
   readonly seconds: number;
@@ -49,13 +49,10 @@ const SAMPLE_SECONDS_MIN = 0.4;
 
 export async function runSoak(options: SoakOptions): Promise<SoakResult> {
   const folder = mkdtempSync(join(tmpdir(), 'fdspan-soak-'));
-  const nodeOptions = process.env.NODE_OPTIONS;
   const backend = new Backend(options.protocol, join(folder, 'ids'));
   try {
     return await soakIn(folder, backend, options);
   } finally {
-    if (nodeOptions === undefined) delete process.env.NODE_OPTIONS;
-    else process.env.NODE_OPTIONS = nodeOptions;
     await backend.end();
     rmSync(folder, { recursive: true, force: true });
   }
@@ -75,8 +72,8 @@ async function soakIn(folder: string, backend: Backend, options: SoakOptions): P
     'export.spool.dir': join(folder, 'spool'),
     'export.spool.bytes_max': String(options.spoolBytes),
   };
-  process.env.NODE_OPTIONS = reportOptions(reportFolder);
   const collector = await startCollector({
+    environment: sampledEnvironment(reportFolder),
     endpoint: backend.endpoint,
     protocol: options.protocol,
     containerIds: null,
@@ -94,7 +91,6 @@ async function soakIn(folder: string, backend: Backend, options: SoakOptions): P
       ...(options.spoolBytes === 0 ? {} : spool),
     },
   });
-  delete process.env.NODE_OPTIONS;
   try {
     const sampled = {
       pid: collector.pid,
