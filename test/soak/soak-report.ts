@@ -22,6 +22,7 @@ const COLUMNS: readonly (readonly [string, keyof Amounts, number])[] = [
   ['queue, MiB', 'queueBytes', 1 << 20],
   ['spool, MiB', 'spoolBytes', 1 << 20],
   ['ring, KiB', 'ringFillBytes', 1 << 10],
+  ['answer, ms', 'answerMs', 1],
 ];
 /** Where what was opened and didn't arrive is told. */
 const TOLD = [
@@ -110,7 +111,8 @@ One process opens and closes a file as fast as it can, containers of short proce
 and started again: down for a third of each tenth of the run. What memory and spool can't hold is dropped, oldest first, and
 counted. The run fails when a counter doesn't add up ([architecture.md](architecture.md#accounting)), when the backend has got fewer different spans than were
 counted as accepted, or when the median of the last fifth is more than 10 % above that of the second, for resident memory and for
-both heaps, of which all garbage is collected (\`--gc-global\`). Amounts are medians of the samples of each fifth.
+both heaps. So that only a leak can be that, all garbage is collected (\`--gc-global\`), and malloc gives freed buffers back at
+once (\`MALLOC_MMAP_THRESHOLD_\`). Amounts are medians of the samples of each fifth.
 
 ${reports.map(sectionOf).join('\n')}`;
   writeFileSync(join(import.meta.dirname, '../../docs/soak.md'), text);

@@ -29,8 +29,9 @@ const SECONDS_FILLING = 600;
 const skip = whyNoKernelTests() ?? false;
 /**
  * Between the second fifth and the last one only a leak can grow so much. By the end of the first fifth the queue, the spool
- * and the ring have been full twice, every table has its final size and all code is compiled; both fifths hold two whole
- * periods of the same load and the same outages; and the median of a fifth's samples isn't moved by a collection more or less.
+ * and the ring have been full twice, every table has its final size (each of 256 slots has been some container's) and all
+ * code is compiled; both fifths hold two whole periods of the same load and the same outages. Garbage is collected at once, and
+ * malloc keeps no freed buffers: see samples.ts.
  */
 const GROWTH_MAX = 1.1;
 
