@@ -50,8 +50,6 @@ static __always_inline void begin_record(struct pair_record *record, const struc
 	record->kind = RECORD_PAIR;
 	record->reason = CLOSE_FAILED;
 	record->flags = opening->flags;
-	if (without_slot(opening->verdict) == VERDICT_TRACE)
-		record->flags |= PAIR_ALLOWED;
 	record->scope = opening->container;
 	record->opened_boot_ns = opening->opened_boot_ns;
 	record->open_duration_ns = opening->duration_ns;

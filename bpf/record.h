@@ -40,7 +40,6 @@ enum pair_flag {
 	PAIR_RUNTIME_PHASE = 1 << 4,  /* opened by the container runtime, before exec */
 	PAIR_DELETED = 1 << 5,	      /* the path ends in " (deleted)", put there by fdspan */
 	PAIR_RULES = 3 << 9,	      /* with PAIR_UNJUDGED: of struct sampling's `half` at the open */
-	PAIR_ALLOWED = 1 << 11,	      /* the rules allowed its container when it was opened */
 	PAIR_UNSAMPLED = 1 << 12,     /* only while open: dropped at its end unless its class is kept then */
 	PAIR_UNJUDGED = 1 << 13,      /* the container had no verdict at open: user space samples it */
 	PAIR_SLICE_CUT = 1 << 14,     /* others of its slice were lost by no chance: nothing to extrapolate */

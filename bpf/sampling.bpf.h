@@ -187,7 +187,8 @@ __noinline int draw_open(struct opening *opening, u32 half, u32 path_rules, u32 
 
 /*
  * Which rules are in force. Read before the globs are asked, which user space changes first: rules that are read as the
- * new ones then have the new globs.
+ * new ones then have the new globs. An open that meets a reload between the two may be matched by the new globs and drawn by
+ * the old rules; the threshold in its record is the one that it was drawn by.
  */
 static __always_inline u32 sampling_half(void)
 {

@@ -1,6 +1,5 @@
 // What the start finds out, and loads, before the collector is made.
 import { readFile } from 'node:fs/promises';
-import type { Worker } from 'node:worker_threads';
 import { findHostNamespaces } from './bpf/host-namespace.ts';
 import { Tracer } from './bpf/tracer.ts';
 import { findHierarchies, layoutOf, type CgroupHierarchy } from './containers/cgroup-mounts.ts';
@@ -11,11 +10,11 @@ import type { Config } from './config/config.ts';
 import { kernelOptions } from './config/options.ts';
 import { kernelFilters } from './kernel-filters.ts';
 import type { Attributes } from './model/attributes.ts';
-import { startPumpWorker } from './pump-thread.ts';
+import { startPumpWorker, type PumpWorker } from './pump-thread.ts';
 
 export interface Found {
   readonly tracer: Tracer;
-  readonly pumpWorker: Worker;
+  readonly pumpWorker: PumpWorker;
   readonly scope: ScopeChoice;
   readonly host: Attributes;
   readonly hierarchies: readonly CgroupHierarchy[];
@@ -30,8 +29,10 @@ export async function findParts(config: Config): Promise<Found> {
   const host = await hostAttributes();
   const options = await kernelOptions(config, scope, hostNamespaces, kernelFilters(config));
   const pumpWorker = startPumpWorker();
-  const tracer = await Tracer.open(options).catch((error: unknown) => {
-    void pumpWorker.terminate();
+  const opening = Tracer.open(options);
+  const tracer = await Promise.race([opening, pumpWorker.failed]).catch((error: unknown) => {
+    void pumpWorker.worker.terminate();
+    void opening.then((opened) => opened.close()).catch(() => {});
     throw error;
   });
   return { tracer, pumpWorker, scope, host, hierarchies, hostNamespaces };

@@ -27,10 +27,22 @@ export interface PumpListener {
   scopeUnknown(scope: bigint): void;
 }
 
+export interface PumpWorker {
+  readonly worker: Worker;
+  /** Rejects when it fails or ends before there is a pump. */
+  readonly failed: Promise<never>;
+}
+
 /** Starts the pump's thread, which loads its code and waits for a {@link PumpThread}: the programs are loaded meanwhile. */
-export function startPumpWorker(): Worker {
+export function startPumpWorker(): PumpWorker {
   const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
-  return new Worker(new URL(`./pump-worker.${extension}`, import.meta.url));
+  const worker = new Worker(new URL(`./pump-worker.${extension}`, import.meta.url));
+  const failed = new Promise<never>((_resolve, reject) => {
+    worker.on('error', reject);
+    worker.on('exit', (code) => reject(new Error(`the pump's thread has ended with ${code}`)));
+  });
+  failed.catch(() => {});
+  return { worker, failed };
 }
 
 export class PumpThread {
@@ -49,7 +61,7 @@ export class PumpThread {
   #fail: (error: Error) => void = () => {};
 
   /** @param worker of {@link startPumpWorker}; it begins to read the ring. */
-  constructor(worker: Worker, settings: PumpSettings, listener: PumpListener) {
+  constructor({ worker, failed }: PumpWorker, settings: PumpSettings, listener: PumpListener) {
     this.#worker = worker;
     this.#listener = listener;
     this.#eventFd = makeEventFd();
@@ -58,7 +70,7 @@ export class PumpThread {
     this.failed = new Promise((_resolve, reject) => (this.#fail = reject));
     this.failed.catch(() => {});
     const ready = new Promise<void>((resolve) => (this.#markReady = resolve));
-    this.ready = Promise.race([ready, this.failed]);
+    this.ready = Promise.race([ready, this.failed, failed]);
     this.ready.catch(() => {});
     // One more slot than containers: the host's.
     const slotCounts = new SharedArrayBuffer(slotCountBytes(settings.containersMax + 1));

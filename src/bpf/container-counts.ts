@@ -106,6 +106,8 @@ export class ContainerCounts {
    * removed by {@link removeTaken}.
    */
   takeEarly(scope: bigint, counts: Counts | null): void {
+    // It stays in the map until it is removed: what it held has been added.
+    if (this.#isTaken(scope)) return;
     const closed = Buffer.alloc(layout.CLOSE_ARGUMENTS_BYTES);
     closed.writeBigUInt64LE(scope, layout.CLOSE_ARGUMENTS_SCOPE);
     this.#object.run(CLOSE, closed);
@@ -131,6 +133,10 @@ export class ContainerCounts {
     }
     this.#takenBefore = this.#taken;
     this.#taken = [];
+  }
+
+  #isTaken(scope: bigint): boolean {
+    return [...this.#taken, ...this.#takenBefore].some((entry) => entry.scope === scope);
   }
 
   #readEarly(scope: bigint): Uint32Array | null {

@@ -38,7 +38,7 @@ export async function check(args: readonly string[], io: CommandIo): Promise<num
     void io.stdout.write(`${escapeJsonControls(JSON.stringify(report))}\n`);
   try {
     const loaded = loadForStart(values, io);
-    const warnings = warningsOf(loaded);
+    const warnings = await warningsOf(loaded);
     if (values.json) write({ valid: true, problems: [], warnings, values: jsonOf(loaded) });
     else {
       io.stdout.write(yamlOf(loaded));
@@ -54,11 +54,12 @@ export async function check(args: readonly string[], io: CommandIo): Promise<num
   }
 }
 
-function warningsOf({ config, origins }: LoadedConfig): Problem[] {
+async function warningsOf({ config, origins }: LoadedConfig): Promise<Problem[]> {
   const { dir, bytesMax } = config.export.spool;
   if (dir === null) return [];
   const key = 'export.spool.dir';
-  return spoolFolderProblems(dir, bytesMax).map((message) => ({ source: origins.get(key)!, key, message }));
+  const messages = await spoolFolderProblems(dir, bytesMax);
+  return messages.map((message) => ({ source: origins.get(key)!, key, message }));
 }
 
 function jsonOf({ values, origins }: LoadedConfig): Record<string, { value: unknown; source: string }> {

@@ -1,8 +1,12 @@
 // Whether the folders that fdspan writes can be written. Makes nothing and writes nothing.
 import { constants } from 'node:fs';
-import { access, stat, statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { lookAtSpoolFolder } from '../export/spool/check-folder.ts';
+import { lookAtFolder, type FolderLook } from '../model/look-at-folder.ts';
 import { ok, warning, type Check, type DoctorHost } from './doctor-check.ts';
+
+const { W_OK, X_OK } = constants;
+const BYTES_PER_MEBIBYTE = 1 << 20;
 
 export interface WrittenPlaces {
   readonly socket: string;
@@ -45,57 +49,36 @@ export async function checkFolders(host: DoctorHost, places: WrittenPlaces): Pro
     );
     return checks;
   }
-  const folder = await checkFolder(host, {
-    name: 'spool',
-    folder: spool.dir,
-    key: 'export.spool.dir',
-    cost: 'what memory can’t hold while the backend is down is dropped',
-  });
-  checks.push(folder.status === 'ok' ? await checkSpace(host, folder, spool.dir, spool.bytesMax) : folder);
+  checks.push(await checkSpool(host, spool.dir, spool.bytesMax));
   return checks;
 }
 
-async function checkFolder(host: DoctorHost, { name, folder, key, cost }: Place): Promise<Check> {
-  const existing = await nearestExisting(host.root, folder);
+async function checkFolder(host: DoctorHost, place: Place): Promise<Check> {
+  return checkOf(place, await lookAtFolder(place.folder, W_OK | X_OK, host.root));
+}
+
+function checkOf({ name, folder, key, cost }: Place, { existing, error }: FolderLook): Check {
   const place = existing === folder ? folder : `${folder} (to be made in ${existing})`;
-  const why = await whyNotWritten(host.root + existing);
-  if (why === null) return ok(name, `${place} can be written`);
+  if (error === null) return ok(name, `${place} can be written`);
   const cure = `Let the user of fdspan write it, or set ${key} to another place; the unit has /run/fdspan and /var/lib/fdspan.`;
-  return warning(name, `${place}: ${why}; ${cost}`, cure);
+  return warning(name, `${place}: ${error.code ?? error.message}; ${cost}`, cure);
 }
 
-async function nearestExisting(root: string, folder: string): Promise<string> {
-  for (let path = folder; path !== '/' && path !== '.'; path = dirname(path))
-    if (await isThere(root + path)) return path;
-  return '/';
-}
-
-function isThere(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    (error: NodeJS.ErrnoException) => error.code !== 'ENOENT',
+async function checkSpool(host: DoctorHost, dir: string, bytesMax: number): Promise<Check> {
+  const look = await lookAtSpoolFolder(dir, bytesMax, host.root);
+  const folder = checkOf(
+    {
+      name: 'spool',
+      folder: dir,
+      key: 'export.spool.dir',
+      cost: 'what memory can’t hold while the backend is down is dropped',
+    },
+    look,
   );
-}
-
-/** The reason by its errno; null when a file can be made in the folder. */
-async function whyNotWritten(path: string): Promise<string | null> {
-  try {
-    if (!(await stat(path)).isDirectory()) return 'ENOTDIR';
-    await access(path, constants.W_OK | constants.X_OK);
-    return null;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code ?? String(error);
-  }
-}
-
-const BYTES_PER_MEBIBYTE = 1 << 20;
-
-/** What the spool has already counts as its own. */
-async function checkSpace(host: DoctorHost, folder: Check, dir: string, bytesMax: number): Promise<Check> {
-  const { bavail, bsize } = await statfs(host.root + (await nearestExisting(host.root, dir)));
-  const [free, wanted] = [bavail * bsize, bytesMax].map((bytes) => Math.floor(bytes / BYTES_PER_MEBIBYTE));
-  const detail = `${folder.detail}; ${free} MiB free, ${bytesMax === 0 ? 'no limit' : `${wanted} MiB at most`}`;
-  if (free >= wanted) return ok(folder.name, detail);
+  if (look.error !== null) return folder;
+  const [room, most] = [look.roomBytes, bytesMax].map((bytes) => Math.floor(bytes / BYTES_PER_MEBIBYTE));
+  const detail = `${folder.detail}; room for ${room} MiB, ${most} MiB at most`;
+  if (!look.isTooSmall) return ok(folder.name, detail);
   return warning(
     folder.name,
     detail,

@@ -49,16 +49,16 @@ export interface JudgeOptions extends RegistryRules {
 export class ContainerJudge {
   readonly #options: JudgeOptions;
   readonly #slots: SlotPool;
-  readonly #makeRoom: () => boolean;
+  readonly #freeSlot: (asking: Container) => boolean;
   readonly #asking = new Set<Promise<void>>();
   #rules: RegistryRules;
   #isFullTold = false;
   #containersFull = 0;
 
-  /** `makeRoom` frees a slot, and says whether it may have. */
-  constructor(options: JudgeOptions, makeRoom: () => boolean) {
+  /** `freeSlot` frees a slot for the container that asks, which may be gone itself, and says whether it may have. */
+  constructor(options: JudgeOptions, freeSlot: (asking: Container) => boolean) {
     this.#options = options;
-    this.#makeRoom = makeRoom;
+    this.#freeSlot = freeSlot;
     this.#rules = options;
     this.#slots = new SlotPool(options.containersMax);
   }
@@ -102,13 +102,13 @@ export class ContainerJudge {
 
   /**
    * Sets verdict, rule and slot, and tells a traced container's resource; false when no slot is free. One that was allowed
-   * before keeps its slot: what it opened then ends later.
+   * before keeps its slot until another needs it: what it opened then ends later.
    */
   judge(container: Container): boolean {
     const { isAllowed, rule } = this.#rules.rules.judge(factsOf(container.path, container.metadata));
     if (isAllowed && container.slot === 0) {
       let slot = this.#slots.take();
-      while (slot === 0 && this.#makeRoom()) slot = this.#slots.take();
+      while (slot === 0 && this.#freeSlot(container)) slot = this.#slots.take();
       if (slot === 0) {
         this.tellFull();
         return false;

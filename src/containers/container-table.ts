@@ -1,6 +1,7 @@
 // The containers that are known, and the free slots. A slot goes back only after the pump was told.
 import type { ContainerPath } from './cgroup-path.ts';
 import { isHexId } from './cgroup-segment.ts';
+import { cgroupIdOf, type FoundScope } from './found-scope.ts';
 import type { CgroupVersion } from './scope.ts';
 import type { ContainerMetadata } from './runtimes/runtime-source.ts';
 import { userOfGroup } from './runtimes/user-slice.ts';
@@ -36,7 +37,31 @@ export interface Container {
   startedBootNs: bigint | null;
 }
 
-export const NAMESPACE_COUNT = 7;
+const NAMESPACE_COUNT = 7;
+
+/** A container of which only a group is known. */
+export function newContainer(path: ContainerPath, found: FoundScope): Container {
+  return {
+    key: containerKey(path),
+    path,
+    slot: 0,
+    rule: null,
+    verdict: 'unjudged',
+    // No runtime knows a namespace's number.
+    isAsked: path.instance !== undefined,
+    isBeingAsked: false,
+    metadata: null,
+    scopes: new Set(),
+    scope: found.scope,
+    cgroupPath: path.groupPath,
+    cgroupVersion: found.version,
+    cgroupId: cgroupIdOf(found),
+    namespaces: new Uint32Array(NAMESPACE_COUNT),
+    hostname: '',
+    pid: 0,
+    startedBootNs: null,
+  };
+}
 
 /**
  * Returns what tells containers apart. Hex ids are unique; free ones (`web`) only where they are.

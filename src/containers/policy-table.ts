@@ -10,7 +10,7 @@ const VERDICTS: Readonly<Record<RegistryVerdict, number>> = {
   unjudged: layout.VERDICT_UNJUDGED,
 };
 
-/** Returns a verdict as the kernel's table holds it; `slot` is a traced container's, and 0 for any other. */
+/** Returns a verdict as the kernel's table holds it; `slot` is told of a traced container only. */
 export function kernelVerdict(verdict: RegistryVerdict, slot: number): number {
   return VERDICTS[verdict] | (verdict === 'trace' ? slot << layout.VERDICT_SLOT_SHIFT : 0);
 }

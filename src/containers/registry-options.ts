@@ -6,7 +6,7 @@ import type { GroupProofs } from './container-of-group.ts';
 export type RegistryVerdict = 'trace' | 'deny' | 'ignore' | 'unjudged';
 
 export interface RegistryListener extends JudgeListener {
-  /** `slot` counts for `trace` only; `containerScope` is the container's own group where it is known. */
+  /** `slot`: of a container that is traced, or was before it was denied; else 0. `containerScope` is the container's own group where it is known. */
   scope(scope: bigint, verdict: RegistryVerdict, slot: number, containerScope: bigint): void;
   scopeGone(scope: bigint): void;
 }

@@ -9,7 +9,7 @@ import {
   EarlyDescriptions,
   isAbout,
   listed,
-  NAMESPACE_COUNT,
+  newContainer,
   type Container,
   type ListedContainer,
 } from './container-table.ts';
@@ -46,7 +46,7 @@ export class ContainerRegistry {
 
   constructor(options: RegistryOptions) {
     this.#options = options;
-    this.#judge = new ContainerJudge(options, () => this.#makeRoom());
+    this.#judge = new ContainerJudge(options, (asking) => this.#freeSlot(asking));
   }
 
   /** Counts of what found no place; they only grow. */
@@ -149,10 +149,15 @@ export class ContainerRegistry {
   /** Judges every container by other rules. One that stays traced loses nothing, and its resource is told anew. */
   reload(rules: RegistryRules): void {
     this.#judge.rules = rules;
+    const unplaced: Container[] = [];
     for (const container of this.#containers.values()) {
       if (container.verdict === 'unjudged') continue;
-      this.#ask(container, () => this.#judgeAgain(container));
+      this.#ask(container, () => {
+        if (!this.#judgeAgain(container)) unplaced.push(container);
+      });
     }
+    // By now those that the new rules deny may have left them a slot.
+    for (const container of unplaced.splice(0)) this.#judgeAgain(container);
   }
 
   #ask(container: Container, answered: () => void): void {
@@ -160,12 +165,14 @@ export class ContainerRegistry {
     this.#judge.ask(container, () => isUnproven(container) || this.#isThere(container), answered);
   }
 
-  #judgeAgain(container: Container): void {
-    if (this.#containers.get(container.key) !== container) return;
+  /** False when there is no slot for it. */
+  #judgeAgain(container: Container): boolean {
+    if (this.#containers.get(container.key) !== container) return true;
     const before = container.verdict;
-    this.#judge.judge(container);
-    if (container.verdict === before) return;
+    const isPlaced = this.#judge.judge(container);
+    if (container.verdict === before) return isPlaced;
     for (const scope of container.scopes) this.#tellVerdict(scope, container);
+    return isPlaced;
   }
 
   /**
@@ -185,30 +192,11 @@ export class ContainerRegistry {
   }
 
   #addContainer(path: ContainerPath, found: FoundScope): Container | null {
-    if (this.#containers.size >= 2 * this.#options.containersMax && !this.#makeRoom()) {
+    if (this.#containers.size >= 2 * this.#options.containersMax && !this.#forgetGone()) {
       this.#judge.tellFull();
       return null;
     }
-    const container: Container = {
-      key: containerKey(path),
-      path,
-      slot: 0,
-      rule: null,
-      verdict: 'unjudged',
-      // No runtime knows a namespace's number.
-      isAsked: path.instance !== undefined,
-      isBeingAsked: false,
-      metadata: null,
-      scopes: new Set(),
-      scope: found.scope,
-      cgroupPath: path.groupPath,
-      cgroupVersion: found.version,
-      cgroupId: cgroupIdOf(found),
-      namespaces: new Uint32Array(NAMESPACE_COUNT),
-      hostname: '',
-      pid: 0,
-      startedBootNs: null,
-    };
+    const container = newContainer(path, found);
     this.#containers.set(container.key, container);
     return container;
   }
@@ -261,18 +249,24 @@ export class ContainerRegistry {
     this.#options.listener.scope(scope, container.verdict, slot, own);
   }
 
-  /** Forgets the container that is gone for longest, or takes the slot of one that is denied by now; false: there is none. */
-  #makeRoom(): boolean {
-    for (const entry of this.#gone.forgettable(({ container }) => container.slot !== 0)) {
-      if (entry.container.verdict === 'unjudged') continue;
-      this.#forget(entry);
-      if (entry.container.scopes.size === 0) return true;
-    }
+  /** Frees the slot of the container that is gone for longest, else of one that is denied by now; false: there is none. */
+  #freeSlot(asking: Container): boolean {
+    if (this.#forgetGone(asking)) return true;
     for (const denied of this.#containers.values()) {
       if (denied.slot === 0 || denied.verdict !== 'deny') continue;
       for (const scope of denied.scopes) this.#tellVerdict(scope, denied, 0);
       this.#judge.giveSlot(denied);
       return true;
+    }
+    return false;
+  }
+
+  /** Forgets the container that is gone for longest; false when none is gone for long enough. */
+  #forgetGone(except: Container | null = null): boolean {
+    for (const entry of this.#gone.forgettable(({ container }) => container.slot !== 0)) {
+      if (entry.container.verdict === 'unjudged' || entry.container === except) continue;
+      this.#forget(entry);
+      if (entry.container.scopes.size === 0) return true;
     }
     return false;
   }

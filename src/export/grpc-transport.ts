@@ -102,7 +102,13 @@ export class GrpcTransport implements Transport {
     const socket = await openTunnel(proxy, url, AbortSignal.any([signal, deadline]));
     const createConnection = (): Duplex =>
       isSecure ? tls.connect({ ...files, socket, ...serverName(url), ALPNProtocols: ['h2'] }) : socket;
-    return this.#begin(files, { createConnection });
+    try {
+      return this.#begin(files, { createConnection });
+    } catch (error) {
+      // Throws where a key isn't its certificate's, as between the replacing of the one and of the other.
+      socket.destroy();
+      throw error;
+    }
   }
 
   #begin(files: TlsMaterial, options: http2.SecureClientSessionOptions): Session {

@@ -72,7 +72,9 @@ export class HttpTransport implements Transport {
     if (this.#proxy === null || !this.#isForwarded) return sent;
     const { hop } = hopTo(this.#proxy);
     const { url } = this.#endpoint;
-    return { ...sent, ...hop, path: url.href, headers: { ...headers, ...hop.headers, host: url.host } };
+    // Not `href`: user and password are in a header, and proxies log the path.
+    const path = url.origin + url.pathname + url.search;
+    return { ...sent, ...hop, path, headers: { ...headers, ...hop.headers, host: url.host } };
   }
 
   /** The proxy gets each request as such; with TLS it sees bytes only. */
@@ -166,8 +168,19 @@ class TunnelAgent extends https.Agent {
   ): undefined {
     const signal = AbortSignal.any([this.#closed.signal, AbortSignal.timeout(this.#timeoutMs)]);
     openTunnel(this.#proxy, this.#endpoint, signal).then(
-      // The options name the backend's host: without it no certificate would be asked for that name.
-      (socket) => done(null, tls.connect({ ...options, socket })),
+      (socket) => {
+        let secured: tls.TLSSocket;
+        try {
+          // The options name the backend's host: without it no certificate would be asked for that name.
+          secured = tls.connect({ ...options, socket });
+        } catch (error) {
+          // Throws where a key isn't its certificate's, as between the replacing of the one and of the other.
+          socket.destroy();
+          done(error as Error);
+          return;
+        }
+        done(null, secured);
+      },
       (error: Error) => done(error),
     );
   }

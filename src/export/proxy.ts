@@ -83,9 +83,13 @@ export function hopTo({ url, headers, display }: Proxy): {
   readonly hop: https.RequestOptions;
 } {
   if (url === null) throw new ProxyError(`${display} is no address of a proxy: write http://host:port`);
+  const { protocol } = url;
+  const hostname = url.hostname.replace(/^\[|\]$/g, '');
+  // Of TLS to the proxy: without it the name would be that of the host header, which is the backend's. An address is none.
+  const servername = isIP(hostname) === 0 ? hostname : '';
   return {
-    request: url.protocol === 'https:' ? https.request : http.request,
-    hop: { hostname: url.hostname.replace(/^\[|\]$/g, ''), port: url.port || defaultPort(url), headers },
+    request: protocol === 'https:' ? https.request : http.request,
+    hop: { protocol, hostname, servername, port: url.port || defaultPort(url), headers },
   };
 }
 

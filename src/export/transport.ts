@@ -37,6 +37,7 @@ const CURES: readonly (readonly [RegExp, string])[] = [
     /HPE_|ERR_HTTP2|Protocol error/,
     'the port may speak the other protocol: see export.protocol (grpc 4317, http/protobuf 4318)',
   ],
+  [/KEY_VALUES_MISMATCH/, 'set export.tls.cert and export.tls.key to a certificate and its own key'],
   [/BAD_CREDENTIAL/, 'make the file readable for fdspan, in the form that the documentation tells'],
 ];
 

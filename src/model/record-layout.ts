@@ -47,7 +47,6 @@ export const PAIR_START_MISSED = 8;
 export const PAIR_RUNTIME_PHASE = 16;
 export const PAIR_DELETED = 32;
 export const PAIR_RULES = 1536;
-export const PAIR_ALLOWED = 2048;
 export const PAIR_UNSAMPLED = 4096;
 export const PAIR_UNJUDGED = 8192;
 export const PAIR_SLICE_CUT = 16384;

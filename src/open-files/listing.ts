@@ -22,6 +22,8 @@ export interface ListingContainer {
   readonly id: string;
   readonly name: string | null;
   readonly verdict: string;
+  /** 0: it is not traced, and never was. */
+  readonly slot: number;
   readonly scopes: readonly bigint[];
 }
 
@@ -56,7 +58,7 @@ export async function* listOpenFiles(
       lookedAt += 1;
       const entry = new OpenFileEntry(portion, at, redactor);
       const container = byScope.get(entry.scope);
-      if (container?.verdict === 'deny' && !entry.wasAllowed) continue;
+      if (container?.verdict === 'deny' && container.slot === 0) continue;
       if (named !== null && (container === undefined || !named.has(container))) continue;
       if (globs !== null && !isMatch(globs, entry)) continue;
       rows.push(rowOf(entry, container, bootNs, unixNs));
@@ -125,10 +127,6 @@ class OpenFileEntry {
 
   get flags(): number {
     return this.#bytes.readUInt16LE(this.#record + layout.PAIR_RECORD_FLAGS);
-  }
-
-  get wasAllowed(): boolean {
-    return (this.flags & layout.PAIR_ALLOWED) !== 0;
   }
 
   /** A place holds a number of this open only if it has its generation. */

@@ -1,7 +1,7 @@
 // What the main thread tells of containers and scopes, obeyed in its order. A container that goes leaves roots of traces
 // to send; while no request buffer is free they can't be, and what follows waits: another container may get the slot.
 import type { ToPump } from '../model/pump-messages.ts';
-import { ignoredState, SCOPE_WAITING } from '../model/scope-state.ts';
+import { deniedState, SCOPE_WAITING } from '../model/scope-state.ts';
 import type { SlotCounts } from '../model/slot-counts.ts';
 import type { PumpStages } from './pump-stages.ts';
 import type { RootSender } from './root-sender.ts';
@@ -31,7 +31,12 @@ export class ContainerMessages {
     if (this.waiting.length > 0 || !this.obey(message)) this.waiting.push(message);
   }
 
-  /** Once a turn: goes on with what waits. */
+  /** Whether something waits for room. */
+  get isBlocked(): boolean {
+    return this.waiting.length > 0;
+  }
+
+  /** Once a turn, behind the messages that free buffers: goes on with what waits. */
   goOn(): void {
     while (this.waiting.length > 0 && this.obey(this.waiting[0])) this.waiting.shift();
   }
@@ -50,19 +55,20 @@ export class ContainerMessages {
         return true;
       case 'scope': {
         const { scopeLo, scopeHi, verdict, slot } = message.verdict;
-        this.noteWaiting(scopeLo, scopeHi);
-        scopes.set(scopeLo, scopeHi, verdict === 'trace' ? slot : ignoredState(slot));
+        const before = scopes.find(scopeLo, scopeHi);
+        this.noteWaiting(before);
+        scopes.set(scopeLo, scopeHi, verdict === 'trace' ? slot : deniedState(before, slot));
         return true;
       }
       case 'scope-gone':
-        this.noteWaiting(message.scopeLo, message.scopeHi);
+        this.noteWaiting(scopes.find(message.scopeLo, message.scopeHi));
         scopes.remove(message.scopeLo, message.scopeHi);
         return true;
     }
   }
 
   /** Only records that wait for this very scope are a reason to go through all that wait. */
-  private noteWaiting(lo: number, hi: number): void {
-    if (this.stages.scopes.find(lo, hi) === SCOPE_WAITING) this.isReplayDue = true;
+  private noteWaiting(state: number): void {
+    if (state === SCOPE_WAITING) this.isReplayDue = true;
   }
 }

@@ -65,8 +65,7 @@ export class Pump {
     this.freeBuffers = [...options.buffers.keys()];
     this.roots = new RootSender(stages, this.counters, () => this.makeRoom());
     this.containers = new ContainerMessages(stages, this.roots, this.slotCounts);
-    const slotOf = (lo: number, hi: number): number =>
-      stateAtOpen(stages.scopes.find(lo, hi), this.cursor.u16(layout.PAIR_RECORD_FLAGS));
+    const slotOf = (lo: number, hi: number): number => stateAtOpen(stages.scopes.find(lo, hi));
     this.held = new HeldReader(this.counters, slotOf, (slot) => {
       return stages.sampler.judge(this.cursor, slot) === KEEP && this.encode(slot);
     });
@@ -112,6 +111,8 @@ export class Pump {
 
   /** Answers a drain or a stop once all is sealed; true when the pump must end. */
   private finish(): boolean {
+    // A verdict may be among what waits for room.
+    if (this.isStopping && this.containers.isBlocked) return false;
     if (this.isStopping) this.counters[UNJUDGED_OVERFLOW] += giveUpWaiting(this.stages, this.cursor);
     this.counters[WAITING_GAUGE] = this.stages.waiting.count;
     if (this.isStopping && !this.roots.sendDue(Infinity)) return false;
@@ -192,7 +193,7 @@ export class Pump {
   }
 
   private finishPair(scopeState: number): void {
-    const state = stateAtOpen(scopeState, this.cursor.u16(layout.PAIR_RECORD_FLAGS));
+    const state = stateAtOpen(scopeState);
     const verdict =
       state === SCOPE_IGNORED ? CONTAINER_DENIED : this.stages.sampler.judge(this.cursor, state);
     if (verdict !== KEEP) {
@@ -266,9 +267,9 @@ export class Pump {
   }
 
   private receiveMessages(): void {
-    this.containers.goOn();
     for (let message = this.stages.receive(); message !== undefined; message = this.stages.receive())
       this.obey(message);
+    this.containers.goOn();
   }
 
   private obey(message: ToPump): void {

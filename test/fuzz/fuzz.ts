@@ -8,13 +8,12 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import fc from 'fast-check';
+import { RUNS_DEFAULT, whyNotWritten } from './document.ts';
 import type { Guarded } from './hang-guard.ts';
 
 export const ROWS_FOLDER = join(import.meta.dirname, '../../build/fuzz');
-const RUNS = Number(process.env.FDSPAN_FUZZ_RUNS ?? 1_000_000);
+const RUNS = Number(process.env.FDSPAN_FUZZ_RUNS ?? RUNS_DEFAULT);
 const SEED = Number(process.env.FDSPAN_FUZZ_SEED ?? Math.floor(Math.random() * 2 ** 31));
-/** With fewer runs, an end that is rare may be missed by chance. */
-const RUNS_TELLING = 1_000_000;
 
 export interface FuzzTarget<T> {
   /** What is given. */
@@ -31,6 +30,7 @@ export interface FuzzTarget<T> {
 export interface FuzzRow {
   readonly title: string;
   readonly runs: number;
+  readonly runsDefault: number;
   readonly seconds: number;
   readonly seed: number;
   /** How many runs ended how: a test whose every input is refused at once is seen to be one. */
@@ -41,6 +41,9 @@ export interface FuzzRow {
 export function fuzz<T>(target: FuzzTarget<T>): void {
   const { title, weight = 1, expected } = target;
   const runs = Math.max(1, Math.round(RUNS * weight));
+  // Before the first run, not ten minutes later.
+  const refusal = whyNotWritten(process.env);
+  if (refusal !== null) throw new Error(refusal);
   test(title, async () => {
     // Before the first run: one that hangs tells nothing any more.
     console.log(`fuzz: ${title}: ${runs} runs, FDSPAN_FUZZ_SEED=${SEED}`);
@@ -57,8 +60,9 @@ export function fuzz<T>(target: FuzzTarget<T>): void {
     const ends = Object.entries(outcomes).map(([outcome, count]) => `${outcome} ${count}`);
     console.log(`fuzz: ${title}: ${seconds.toFixed(1)} s; ${ends.sort().join(', ')}`);
     const unmet = expected.filter((outcome) => outcomes[outcome] === undefined);
-    if (RUNS >= RUNS_TELLING && unmet.length > 0) throw new Error(`no run ended as: ${unmet.join(', ')}`);
-    writeRow({ title, runs, seconds, seed: SEED, outcomes });
+    if (RUNS >= RUNS_DEFAULT && unmet.length > 0) throw new Error(`no run ended as: ${unmet.join(', ')}`);
+    const runsDefault = Math.round(RUNS_DEFAULT * weight);
+    writeRow({ title, runs, runsDefault, seconds, seed: SEED, outcomes });
   });
 }
 

@@ -18,6 +18,8 @@ export interface CollectorOptions {
   readonly configFile?: string;
   /** More `--set` values, which win over the ones set here. */
   readonly set?: Readonly<Record<string, string>>;
+  /** More variables than the tests' caller has. */
+  readonly environment?: Readonly<Record<string, string>>;
   /** A command that runs the rest of its arguments as itself, so that signals reach fdspan. */
   readonly prefix?: readonly string[];
   /** Gives the command that runs a command elsewhere, to which signals must be passed on. */
@@ -132,7 +134,7 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
   const [command, ...rest] = wrap([program, 'run', ...args]);
   const child = spawn(command, rest, {
     stdio: ['ignore', 'ignore', 'pipe'],
-    env: cleanEnvironment(),
+    env: { ...cleanEnvironment(), ...options.environment },
   });
   options.spawned?.(child);
   const followed = followCollector(child, folder);

@@ -35,6 +35,7 @@ export interface PodContainer {
     readonly seccompProfile: { readonly type: string; readonly localhostProfile?: string };
     readonly capabilities: { readonly drop: readonly string[]; readonly add: readonly string[] };
   };
+  readonly resources: Readonly<Record<'requests' | 'limits', { readonly memory: string }>>;
   readonly volumeMounts: readonly VolumeMount[];
   readonly [key: string]: unknown;
 }

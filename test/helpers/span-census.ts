@@ -31,6 +31,8 @@ export interface CountedSpan {
   readonly id: string;
   /** null: a root. */
   readonly path: string | null;
+  /** Why it ended. */
+  readonly reason: string;
 }
 
 /** Returns a request's spans. Throws when it is no request. */
@@ -38,10 +40,15 @@ export function spansIn(request: Uint8Array): CountedSpan[] {
   const { resourceSpans } = Request.decode(request) as unknown as Plain;
   return resourceSpans.flatMap(({ scopeSpans }) =>
     scopeSpans.flatMap(({ spans }) =>
-      spans.map(({ traceId, spanId, attributes }) => ({
-        id: Buffer.concat([traceId, spanId]).toString('hex'),
-        path: attributes.find(({ key }) => key === 'file.path')?.value.stringValue ?? null,
-      })),
+      spans.map(({ traceId, spanId, attributes }) => {
+        const read = (name: string): string | undefined =>
+          attributes.find(({ key }) => key === name)?.value.stringValue;
+        return {
+          id: Buffer.concat([traceId, spanId]).toString('hex'),
+          path: read('file.path') ?? null,
+          reason: read('fdspan.close.reason') ?? '',
+        };
+      }),
     ),
   );
 }
@@ -50,18 +57,21 @@ export class SpanCensus {
   /** The paths of the files' spans by their ids. */
   readonly files = new Map<string, string>();
   readonly roots = new Set<string>();
+  /** Why each file's span ended. */
+  readonly #reasons = new Map<string, string>();
   /** Spans of files that came again. */
   duplicates = 0;
   rootDuplicates = 0;
 
   readonly take = (request: Uint8Array): void => {
-    for (const { id, path } of spansIn(request)) {
+    for (const { id, path, reason } of spansIn(request)) {
       if (path === null) {
         if (this.roots.has(id)) this.rootDuplicates += 1;
         this.roots.add(id);
       } else {
         if (this.files.has(id)) this.duplicates += 1;
         this.files.set(id, path);
+        this.#reasons.set(id, reason);
       }
     }
   };
@@ -70,8 +80,15 @@ export class SpanCensus {
     return path === null ? this.roots.has(id) : this.files.get(id) === path;
   }
 
-  /** How many different files there are. */
-  get paths(): number {
-    return new Set(this.files.values()).size;
+  /**
+   * The files that have more than one span, with the reasons of their ends. One that was open at a stop may: the next collector
+   * takes it over.
+   */
+  get doubled(): readonly string[] {
+    const byPath = Map.groupBy(this.files.keys(), (id) => this.files.get(id) ?? '');
+    return [...byPath]
+      .map(([path, ids]) => ({ path, reasons: ids.map((id) => this.#reasons.get(id)) }))
+      .filter(({ reasons }) => reasons.filter((reason) => reason !== 'stop').length > 1)
+      .map(({ path, reasons }) => `${path}: ${reasons.join(', ')}`);
   }
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, test } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
+import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import { createCertificates } from '../helpers/certificates.ts';
 import { ExportHarness, exportRequest } from '../helpers/export-harness.ts';
 import { freePort } from '../helpers/free-port.ts';
@@ -17,6 +17,9 @@ const tls = {
   key: readFileSync(certificates.wrongName.key, 'utf8'),
 };
 const trust = { ca: certificates.ca, cert: null, key: null };
+const proxyTls = { cert: readFileSync(certificates.server.cert), key: readFileSync(certificates.server.key) };
+// A proxy's certificate is held against Node's own authorities.
+setDefaultCACertificates([...getCACertificates(), readFileSync(certificates.ca, 'utf8')]);
 
 for (const protocol of ['grpc', 'http/protobuf'] as const) {
   for (const scheme of ['http', 'https'] as const) {
@@ -46,6 +49,26 @@ for (const protocol of ['grpc', 'http/protobuf'] as const) {
       if (protocol === 'grpc') assert.equal(proxy.asked.length, 1, 'one tunnel for all requests');
       assert.equal(receiver.requests[0].headers['proxy-authorization'], undefined);
     });
+
+    for (const host of ['localhost', '127.0.0.1'])
+      test(`${protocol} over ${scheme} goes through a proxy that is reached by TLS, asked for as ${host}`, async (t) => {
+        const receiver = await startReceiver({ protocol, ...(scheme === 'https' ? { tls } : {}) });
+        t.after(() => receiver.close());
+        const proxy = await startProxy('me:secret', 0, proxyTls);
+        t.after(() => proxy.close());
+        const harness = new ExportHarness({
+          protocol,
+          endpoint: `${scheme}://${HOST}:${receiver.port}`,
+          tls: trust,
+          proxyVariables: { [`${scheme}_proxy`]: `https://me:secret@${host}:${proxy.port}` },
+        });
+        await harness.give(exportRequest(10), 10);
+        await receiver.waitFor(({ spanCount }) => spanCount === 10);
+        await harness.end();
+        assert.equal(harness.counters.spans_accepted, 10);
+        assert.deepEqual(harness.log, []);
+        assert.deepEqual(proxy.names, [host === 'localhost' ? host : false], 'never the name of the backend');
+      });
 
     test(`${protocol} over ${scheme}: a proxy that is down, or refuses, costs no span and is named`, async (t) => {
       const receiver = await startReceiver({ protocol, ...(scheme === 'https' ? { tls } : {}) });
@@ -90,22 +113,50 @@ for (const protocol of ['grpc', 'http/protobuf'] as const) {
     t.after(() => receiver.close());
     const proxy = await startProxy();
     t.after(() => proxy.close());
-    const timeoutMs = 600;
+    // Not by the clock: connecting may take long on a machine that is busy.
+    const deadlines: AbortController[] = [];
+    t.mock.method(AbortSignal, 'timeout', () => {
+      deadlines.push(new AbortController());
+      return deadlines.at(-1)!.signal;
+    });
     const harness = new ExportHarness({
       protocol,
       endpoint: `https://${HOST}:${receiver.port}`,
       tls: trust,
-      timeoutMs,
+      timeoutMs: 60_000,
       proxyVariables: { https_proxy: `http://127.0.0.1:${proxy.port}` },
     });
     await harness.give(exportRequest(10), 10);
-    await receiver.waitFor(({ requests }) => requests.length === 1);
-    await delay(timeoutMs + 100);
+    while (harness.counters.spans_accepted < 10) await new Promise(setImmediate);
+    assert.equal(deadlines.length, 1, 'the tunnel had a deadline');
+    deadlines[0].abort();
     await harness.give(exportRequest(10), 10);
     await harness.end();
     assert.equal(harness.counters.spans_accepted, 20);
     assert.deepEqual(harness.log, []);
     assert.equal(proxy.asked.length, 1);
+  });
+
+  test(`${protocol}: a key that isn't its certificate's costs no span, ends nothing, and leaves no tunnel open`, async (t) => {
+    const receiver = await startReceiver({ protocol, tls });
+    t.after(() => receiver.close());
+    const proxy = await startProxy();
+    t.after(() => proxy.close());
+    const harness = new ExportHarness({
+      protocol,
+      endpoint: `https://${HOST}:${receiver.port}`,
+      // As between the replacing of the one and of the other.
+      tls: { ca: certificates.ca, cert: certificates.client.cert, key: certificates.server.key },
+      proxyVariables: { https_proxy: `http://127.0.0.1:${proxy.port}` },
+    });
+    await harness.give(exportRequest(10), 10);
+    while (proxy.asked.length < 3) await new Promise(setImmediate);
+    const { reason, cure } = harness.log[0].fields;
+    assert.match(String(reason), /key values mismatch/);
+    assert.match(String(cure), /export\.tls\.cert and export\.tls\.key/);
+    await harness.end(0);
+    assert.equal(harness.counters.shutdown, 10, 'they were still to be sent');
+    while (proxy.connections > 0) await new Promise(setImmediate);
   });
 
   test(`${protocol}: a variable that names no proxy is told, and nothing is sent around it`, async (t) => {
@@ -140,3 +191,21 @@ for (const protocol of ['grpc', 'http/protobuf'] as const) {
     assert.equal(hasty.counters.shutdown, 10);
   });
 }
+
+test('http/protobuf: user and password of the endpoint reach the backend in a header, and no proxy in a line', async (t) => {
+  const receiver = await startReceiver({ protocol: 'http/protobuf' });
+  t.after(() => receiver.close());
+  const proxy = await startProxy();
+  t.after(() => proxy.close());
+  const harness = new ExportHarness({
+    protocol: 'http/protobuf',
+    endpoint: `http://me:hidden@${HOST}:${receiver.port}/v1/traces?tenant=1`,
+    proxyVariables: { http_proxy: `http://127.0.0.1:${proxy.port}` },
+  });
+  await harness.give(exportRequest(10), 10);
+  await receiver.waitFor(({ spanCount }) => spanCount === 10);
+  await harness.end();
+  assert.deepEqual(proxy.asked, [`POST http://${HOST}:${receiver.port}/v1/traces?tenant=1`]);
+  const expected = `Basic ${Buffer.from('me:hidden').toString('base64')}`;
+  assert.equal(receiver.requests[0].headers.authorization, expected);
+});

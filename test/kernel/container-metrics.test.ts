@@ -328,6 +328,26 @@ test(
   },
 );
 
+test(
+  'a container that goes soon after its verdict has what was counted before it once',
+  { skip },
+  async (t) => {
+    const { tracer, traced } = await loadCounting(t);
+    const [group] = makeGroups(t, 1);
+    const scope = scopeOf(group);
+    tracer.judge(scope, scope, VERDICT_UNJUDGED, false);
+    await runIn(t, group, 'counted-opens', 7);
+    traced.changed(1, { id: 'short' });
+    tracer.judge(scope, scope, VERDICT_TRACE | (1 << VERDICT_SLOT_SHIFT), false);
+    traced.judged(scope, 'trace', 1);
+    // The counts are taken at the second tick; the entry is there for two more.
+    for (let second = 0; second < 2; second += 1) traced.tick();
+    traced.gone(1);
+    assert.deepEqual((await traced.look()).map(readsAndMissing), [['short', 3 * 7, 5 * 7]]);
+    tracer.detach();
+  },
+);
+
 test('a place whose counts were taken is counted in no more until it is free', { skip }, async (t) => {
   const { tracer } = await loadCounting(t);
   const counts = tracer.containerCounts!;

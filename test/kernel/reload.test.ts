@@ -89,6 +89,18 @@ async function said(collector: Collector, msg: string, count: number): Promise<v
   }
 }
 
+/** Resolves when the collector has judged these containers, and traces them. */
+async function untilTraced(rows: Bench['rows'], ids: readonly string[]): Promise<void> {
+  const deadlineMs = performance.now() + DEADLINE_MS;
+  for (;;) {
+    const found = await rows();
+    if (found.filter(({ id, verdict }) => ids.includes(id) && verdict === 'trace').length === ids.length)
+      return;
+    assert.ok(performance.now() < deadlineMs, `they aren't traced: ${JSON.stringify(found)}`);
+    await delay(50);
+  }
+}
+
 const onlyFirst = ([first]: readonly string[]): string => `containers:\n  allow: [{id: ${first}}]\n`;
 const onlySecond = ([, second]: readonly string[]): string => `containers:\n  allow: [{id: ${second}}]\n`;
 
@@ -145,7 +157,7 @@ test(
     await open();
     const verdictOf = async (id: string): Promise<string | undefined> =>
       (await rows()).find((row) => row.id === id)?.verdict;
-    while ((await verdictOf(ids[0])) !== 'trace');
+    await untilTraced(rows, ids.slice(0, 1));
     const workload = await startWorkload({
       scenario: 'hold',
       count: OPENS,
@@ -218,8 +230,7 @@ test('SIGHUP changes sampling between two opens: what is open keeps its decision
   const { collector, ids, file, groups, rows, open, spansOf } = await startBench(t, (all) => textOf(1, all));
   // A container is judged once its first process is known: until then the pump draws, when the file has ended.
   await open();
-  const judged = async (): Promise<boolean> => (await rows()).every(({ verdict }) => verdict === 'trace');
-  while (!(await judged()));
+  await untilTraced(rows, ids);
   const workloads = await Promise.all(
     groups.map(({ procsFile }) => startWorkload({ scenario: 'hold', count: OPENS, procsFiles: [procsFile] })),
   );

@@ -9,6 +9,8 @@ import { askControl } from '../../src/telemetry/control-client.ts';
 export interface Sample {
   readonly seconds: number;
   readonly isUp: boolean;
+  /** How long `status` took: what holds the main thread up is seen by it. */
+  readonly answerMs: number;
   readonly residentBytes: number;
   /** Used: of the main thread and of the pump. */
   readonly heapBytes: number;
@@ -26,7 +28,7 @@ export interface Sampled {
   readonly pid: number;
   readonly controlSocket: string;
   readonly metricsUrl: string;
-  /** Where node puts its reports: see {@link reportOptions}. */
+  /** Where node puts its reports: see {@link sampledEnvironment}. */
   readonly reportFolder: string;
 }
 
@@ -35,22 +37,39 @@ interface NodeReport {
   readonly workers?: readonly NodeReport[];
 }
 
+/** A guard against a hang, far beyond what an answer takes beside other work. */
+const ANSWER_DEADLINE_MS = 60_000;
 /** Reason: a report is written in some 100 ms; other tests may share the machine. */
-const REPORT_TRIES = 200;
+const REPORT_TRIES = 1200;
 const REPORT_LOOK_MS = 50;
 
-/** Of the program, for NODE_OPTIONS: a report of both heaps whenever SIGUSR2 comes, with as little garbage as may be. */
-export function reportOptions(folder: string): string {
-  return `--import=${join(import.meta.dirname, 'collect-always.ts')} --report-on-signal --report-signal=SIGUSR2 --report-exclude-network --report-compact --report-directory=${folder}`;
+/**
+ * The program's environment: a report of both heaps whenever SIGUSR2 comes, with as little garbage as may be; and buffers
+ * that are freed go back to the system, else resident memory goes up and down by 30 MB with what malloc keeps.
+ */
+export function sampledEnvironment(folder: string): Readonly<Record<string, string>> {
+  const preload = join(import.meta.dirname, 'collect-always.ts');
+  return {
+    NODE_OPTIONS: `--import=${preload} --report-on-signal --report-signal=SIGUSR2 --report-exclude-network --report-compact --report-directory=${folder}`,
+    MALLOC_MMAP_THRESHOLD_: '131072',
+    MALLOC_ARENA_MAX: '2',
+  };
 }
 
 export async function takeSample(of: Sampled, seconds: number, isUp: boolean): Promise<Sample> {
   const report = await takeReport(of);
-  const status = (await askControl(of.controlSocket, { command: 'status' })) as CollectorStatus;
+  const askedMs = performance.now();
+  const status = (await askControl(
+    of.controlSocket,
+    { command: 'status' },
+    ANSWER_DEADLINE_MS,
+  )) as CollectorStatus;
+  const answerMs = performance.now() - askedMs;
   const metrics = await (await fetch(of.metricsUrl)).text();
   return {
     seconds,
     isUp,
+    answerMs,
     residentBytes: residentBytesOf(of.pid),
     heapBytes: report.javascriptHeap.usedMemory,
     pumpHeapBytes: report.workers?.[0].javascriptHeap.usedMemory ?? 0,

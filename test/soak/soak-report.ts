@@ -22,6 +22,7 @@ const COLUMNS: readonly (readonly [string, keyof Amounts, number])[] = [
   ['queue, MiB', 'queueBytes', 1 << 20],
   ['spool, MiB', 'spoolBytes', 1 << 20],
   ['ring, KiB', 'ringFillBytes', 1 << 10],
+  ['answer, ms', 'answerMs', 1],
 ];
 /** Where what was opened and didn't arrive is told. */
 const TOLD = [
@@ -89,6 +90,17 @@ ${told.join(', ')}. The backend has got ${count(got.unique)} different spans of 
 `;
 }
 
+/** Of the run with a spool. */
+export const SECONDS_DEFAULT = 600;
+
+/** Returns why docs/soak.md doesn't tell of such a run; null: it does. */
+export function whyNotWritten(seconds: number, rate: number): string | null {
+  const told = 'FDSPAN_WRITE=1: docs/soak.md tells of whole runs only;';
+  if (rate !== 0) return `${told} FDSPAN_SOAK_RATE=${rate} is not the full rate`;
+  if (seconds >= SECONDS_DEFAULT) return null;
+  return `${told} FDSPAN_SOAK_SECONDS=${seconds} is less than ${SECONDS_DEFAULT}`;
+}
+
 /** Writes docs/soak.md. */
 export function writeDocument(reports: readonly SoakReport[]): void {
   const text = `# Soak: full rate, and a backend that is down a third of the time
@@ -99,7 +111,8 @@ One process opens and closes a file as fast as it can, containers of short proce
 and started again: down for a third of each tenth of the run. What memory and spool can't hold is dropped, oldest first, and
 counted. The run fails when a counter doesn't add up ([architecture.md](architecture.md#accounting)), when the backend has got fewer different spans than were
 counted as accepted, or when the median of the last fifth is more than 10 % above that of the second, for resident memory and for
-both heaps, of which all garbage is collected (\`--gc-global\`). Amounts are medians of the samples of each fifth.
+both heaps. So that only a leak can be that, all garbage is collected (\`--gc-global\`), and malloc gives freed buffers back at
+once (\`MALLOC_MMAP_THRESHOLD_\`). Amounts are medians of the samples of each fifth.
 
 ${reports.map(sectionOf).join('\n')}`;
   writeFileSync(join(import.meta.dirname, '../../docs/soak.md'), text);

@@ -11,7 +11,7 @@ import { startCollector, type Counters, type LogLine } from '../helpers/collecto
 import { freePort } from '../helpers/free-port.ts';
 import { startWorkload } from '../helpers/workload.ts';
 import { Backend, type Protocol } from './backend.ts';
-import { reportOptions, takeSample, type Sample } from './samples.ts';
+import { sampledEnvironment, takeSample, type Sample } from './samples.ts';
 
 export interface SoakOptions {
   readonly seconds: number;
@@ -45,17 +45,14 @@ const OPENS_OF_CONTAINER = 500;
 const QUEUE_MIB = 16;
 /** Of this run alone: what others hold open would be told, too. */
 const GROUP_PREFIX = `fdspan-test-soak-${process.pid}-`;
-const SAMPLE_MS_MIN = 400;
+const SAMPLE_SECONDS_MIN = 0.4;
 
 export async function runSoak(options: SoakOptions): Promise<SoakResult> {
   const folder = mkdtempSync(join(tmpdir(), 'fdspan-soak-'));
-  const nodeOptions = process.env.NODE_OPTIONS;
   const backend = new Backend(options.protocol, join(folder, 'ids'));
   try {
     return await soakIn(folder, backend, options);
   } finally {
-    if (nodeOptions === undefined) delete process.env.NODE_OPTIONS;
-    else process.env.NODE_OPTIONS = nodeOptions;
     await backend.end();
     rmSync(folder, { recursive: true, force: true });
   }
@@ -75,8 +72,8 @@ async function soakIn(folder: string, backend: Backend, options: SoakOptions): P
     'export.spool.dir': join(folder, 'spool'),
     'export.spool.bytes_max': String(options.spoolBytes),
   };
-  process.env.NODE_OPTIONS = reportOptions(reportFolder);
   const collector = await startCollector({
+    environment: sampledEnvironment(reportFolder),
     endpoint: backend.endpoint,
     protocol: options.protocol,
     containerIds: null,
@@ -94,7 +91,6 @@ async function soakIn(folder: string, backend: Backend, options: SoakOptions): P
       ...(options.spoolBytes === 0 ? {} : spool),
     },
   });
-  delete process.env.NODE_OPTIONS;
   try {
     const sampled = {
       pid: collector.pid,
@@ -102,8 +98,8 @@ async function soakIn(folder: string, backend: Backend, options: SoakOptions): P
       metricsUrl: `http://${prometheus}/metrics`,
       reportFolder,
     };
-    const until = performance.now() + options.seconds * 1000;
-    const [pairs, containers, outages, samples] = await Promise.all([
+    const until = new Until(options.seconds);
+    const [pairs, containers, outages, samples] = await until.all([
       openAndClose(file, options.rate, until),
       comeAndGo(until),
       breakDown(backend, options.seconds, until),
@@ -116,45 +112,89 @@ async function soakIn(folder: string, backend: Backend, options: SoakOptions): P
   }
 }
 
-/** Opens and closes in a container that stays; returns how often. */
-async function openAndClose(file: string, rate: number, untilMs: number): Promise<number> {
-  const group = makeContainerGroup('v2', true, GROUP_PREFIX);
-  const opener = await PairsProcess.start(group.procsFile, LOAD_CORE);
-  let pairs = 0;
-  while (performance.now() < untilMs) {
-    if (rate === 0) await opener.pairs(PAIRS_AT_ONCE, file);
-    else await opener.paced(rate, rate, file);
-    pairs += rate === 0 ? PAIRS_AT_ONCE : rate;
+/** The end of the run: its time, or the first failure of one of its parts. */
+class Until {
+  readonly #beganMs = performance.now();
+  readonly #endMs: number;
+  readonly #failed = new AbortController();
+
+  constructor(seconds: number) {
+    this.#endMs = this.#beganMs + seconds * 1000;
   }
-  await opener.end();
-  await group.remove();
-  return pairs;
+
+  get seconds(): number {
+    return (performance.now() - this.#beganMs) / 1000;
+  }
+
+  get leftMs(): number {
+    return this.#failed.signal.aborted ? 0 : this.#endMs - performance.now();
+  }
+
+  get isOver(): boolean {
+    return this.leftMs <= 0;
+  }
+
+  /** Resolves after that time, or at once when a part has failed. */
+  async wait(ms: number): Promise<void> {
+    await delay(Math.max(0, ms), undefined, { signal: this.#failed.signal }).catch(() => {});
+  }
+
+  /** Waits for all parts, which end soon when one fails; then rejects as the first did. */
+  async all<Parts extends readonly unknown[]>(parts: {
+    [Part in keyof Parts]: Promise<Parts[Part]>;
+  }): Promise<Parts> {
+    const failing = parts.map((part) => part.catch((error: unknown) => this.#failed.abort(error)));
+    await Promise.all(failing);
+    this.#failed.signal.throwIfAborted();
+    return await Promise.all(parts);
+  }
+}
+
+/** Opens and closes in a container that stays; returns how often. */
+async function openAndClose(file: string, rate: number, until: Until): Promise<number> {
+  const group = makeContainerGroup('v2', true, GROUP_PREFIX);
+  try {
+    const opener = await PairsProcess.start(group.procsFile, LOAD_CORE);
+    let pairs = 0;
+    while (!until.isOver) {
+      if (rate === 0) await opener.pairs(PAIRS_AT_ONCE, file);
+      else await opener.paced(rate, rate, file);
+      pairs += rate === 0 ? PAIRS_AT_ONCE : rate;
+    }
+    await opener.end();
+    return pairs;
+  } finally {
+    await group.remove();
+  }
 }
 
 /** Containers one after the other, each with many short processes; returns how many there were. */
-async function comeAndGo(untilMs: number): Promise<number> {
+async function comeAndGo(until: Until): Promise<number> {
   let containers = 0;
-  for (; performance.now() < untilMs; containers += 1) {
+  for (; !until.isOver; containers += 1) {
     const group = makeContainerGroup('v2', true, GROUP_PREFIX);
-    const swarm = { scenario: 'swarm', count: OPENS_OF_CONTAINER, procsFiles: [group.procsFile] };
-    const workload = await startWorkload(swarm);
-    workload.go();
-    await workload.finished();
-    await workload.end();
-    await group.remove();
+    try {
+      const swarm = { scenario: 'swarm', count: OPENS_OF_CONTAINER, procsFiles: [group.procsFile] };
+      const workload = await startWorkload(swarm);
+      workload.go();
+      await workload.finished();
+      await workload.end();
+    } finally {
+      await group.remove();
+    }
   }
   return containers;
 }
 
 /** The backend is down for the first third of each period; returns how often. */
-async function breakDown(backend: Backend, seconds: number, untilMs: number): Promise<number> {
+async function breakDown(backend: Backend, seconds: number, until: Until): Promise<number> {
   const periodMs = (seconds * 1000) / PERIODS;
   let outages = 0;
-  for (; untilMs - performance.now() > periodMs / 2; outages += 1) {
+  for (; until.leftMs > periodMs / 2; outages += 1) {
     await backend.kill();
-    await delay(periodMs / 3);
+    await until.wait(periodMs / 3);
     await backend.start();
-    await delay((2 * periodMs) / 3);
+    await until.wait((2 * periodMs) / 3);
   }
   return outages;
 }
@@ -163,14 +203,13 @@ async function sample(
   isUp: () => boolean,
   sampled: Parameters<typeof takeSample>[0],
   seconds: number,
-  untilMs: number,
+  until: Until,
 ): Promise<Sample[]> {
-  const everyMs = Math.max(SAMPLE_MS_MIN, (seconds * 1000) / SAMPLES);
-  const beganMs = untilMs - seconds * 1000;
+  const every = Math.max(SAMPLE_SECONDS_MIN, seconds / SAMPLES);
   const samples: Sample[] = [];
-  for (let nextMs = beganMs; nextMs < untilMs; nextMs = Math.max(nextMs + everyMs, performance.now())) {
-    await delay(Math.max(0, nextMs - performance.now()));
-    samples.push(await takeSample(sampled, (performance.now() - beganMs) / 1000, isUp()));
+  for (let next = 0; !until.isOver; next = Math.max(next + every, until.seconds)) {
+    await until.wait((next - until.seconds) * 1000);
+    samples.push(await takeSample(sampled, until.seconds, isUp()));
   }
   return samples;
 }

@@ -3,16 +3,23 @@
 //
 //   FDSPAN_SOAK_SECONDS   of the run with a spool (default 600, at least 60); the one without takes a fifth of it
 //   FDSPAN_SOAK_RATE      pairs a second, beside other work (default: as many as go)
-//   FDSPAN_WRITE=1        writes docs/soak.md
+//   FDSPAN_WRITE=1        writes docs/soak.md; refused where the run is shorter than by default, or slower
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { whyNoKernelTests } from '../helpers/collector-process.ts';
-import { fifthsOf, tableOf, writeDocument, type SoakReport } from './soak-report.ts';
+import {
+  fifthsOf,
+  SECONDS_DEFAULT,
+  tableOf,
+  whyNotWritten,
+  writeDocument,
+  type SoakReport,
+} from './soak-report.ts';
 import { runSoak, type SoakOptions } from './soak-run.ts';
 
 const RATE = Number(process.env.FDSPAN_SOAK_RATE ?? 0);
 const LOAD = RATE === 0 ? 'full rate' : `${RATE} pairs a second`;
-const SECONDS = Number(process.env.FDSPAN_SOAK_SECONDS ?? 600);
+const SECONDS = Number(process.env.FDSPAN_SOAK_SECONDS ?? SECONDS_DEFAULT);
 /** Reason: an outage is a thirtieth of the run, and shorter ones than two seconds hide behind the first retry. */
 const SHORT_SECONDS = Math.max(60, SECONDS / 5);
 /** The smallest that may be. Reason: some 16 bytes a span, compressed: 20 s at 100,000 a second fill it twice. */
@@ -22,16 +29,21 @@ const SECONDS_FILLING = 600;
 const skip = whyNoKernelTests() ?? false;
 /**
  * Between the second fifth and the last one only a leak can grow so much. By the end of the first fifth the queue, the spool
- * and the ring have been full twice, every table has its final size and all code is compiled; both fifths hold two whole
- * periods of the same load and the same outages; and the median of a fifth's samples isn't moved by a collection more or less.
+ * and the ring have been full twice, every table has its final size (each of 256 slots has been some container's) and all
+ * code is compiled; both fifths hold two whole periods of the same load and the same outages. Garbage is collected at once, and
+ * malloc keeps no freed buffers: see samples.ts.
  */
 const GROWTH_MAX = 1.1;
 
 const OUTAGE_TEXT = 'the backend does not take spans; they wait and are sent again';
 
+const isWritten = process.env.FDSPAN_WRITE === '1';
+// Before the run, not ten minutes later.
+const refusal = isWritten ? whyNotWritten(SECONDS, RATE) : null;
+if (refusal !== null) throw new Error(refusal);
 const reports: SoakReport[] = [];
 after(() => {
-  if (process.env.FDSPAN_WRITE === '1' && RATE === 0 && reports.length === 2) writeDocument(reports);
+  if (isWritten && reports.length === 2) writeDocument(reports);
 });
 
 async function soak(options: SoakOptions, log: (line: string) => void): Promise<SoakReport> {

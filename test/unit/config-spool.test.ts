@@ -4,12 +4,15 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import type { Check, DoctorHost } from '../../src/cli/doctor-check.ts';
+import { checkFolders } from '../../src/cli/doctor-folders.ts';
 import { pumpOptions } from '../../src/config/options.ts';
 import { REQUEST_BYTES_MIN } from '../../src/encode/request.ts';
 import { runToExit } from '../helpers/collector-process.ts';
 import { load, problemsOf } from '../helpers/config.ts';
 import { mountTmpfs, whyNoPrivateDisk } from '../helpers/private-disk.ts';
 
+const HOST: DoctorHost = { root: '', environment: {}, kernelRelease: '', architecture: '' };
 const NOBODY = 65534;
 let folder: string;
 before(() => {
@@ -56,20 +59,41 @@ test('a wrong folder and a wrong size are told with their lines, and what is rig
 
 test('check warns of a file in the place of the folder, and of one in the way to it', async () => {
   const { exitCode, stdout, stderr } = await check(join(folder, 'file'));
-  assert.equal(stderr, `fdspan check: warning: --set: export.spool.dir: ${folder}/file isn't a folder\n`);
+  const told = `the folder can't be used by user ${process.getuid?.()}: `;
+  assert.equal(
+    stderr,
+    `fdspan check: warning: --set: export.spool.dir: ${told}${folder}/file isn't a folder\n`,
+  );
   assert.equal(exitCode, 0, 'a collector goes on without its spool');
   assert.match(stdout, /^export\.spool\.dir: /m);
   assert.match((await check(join(folder, 'file/spool'))).stderr, /warning: .*spool\.dir: .*ENOTDIR/);
 });
 
 test(
-  'check warns of a disk that is smaller than the spool may be',
+  'check and doctor warn of a disk without room for the spool, and count what it has already as room',
   { skip: whyNoPrivateDisk() ?? false },
   async (t) => {
     const disk = await mountTmpfs(t, 2 << 20);
     const { stderr } = await check(`${disk.path}/spool`);
-    const told = 'its file system has 2 MiB, and export.spool.bytes_max is 16 MiB';
+    const told = 'its file system has room for 2 MiB, and export.spool.bytes_max is 16 MiB';
     assert.equal(stderr, `fdspan check: warning: --set: export.spool.dir: ${told}\n`);
+    const larger = await mountTmpfs(t, 20 << 20);
+    const dir = `${larger.path}/spool`;
+    mkdirSync(dir);
+    const doctor = async (): Promise<Check> => {
+      const spool = { dir, bytesMax: 16 << 20 };
+      return (await checkFolders(HOST, { socket: '/x/s', stateFile: null, spool })).at(-1)!;
+    };
+    // 12 MiB free, and 8 that the spool has.
+    writeFileSync(join(dir, '00000001-00000001.spool'), Buffer.alloc(8 << 20));
+    assert.equal((await check(dir)).stderr, '');
+    const fits = await doctor();
+    assert.deepEqual([fits.status, /room for 20 MiB, 16 MiB at most/.test(fits.detail)], ['ok', true]);
+    // 5 MiB more are of somebody else.
+    writeFileSync(join(dir, 'foreign'), Buffer.alloc(5 << 20));
+    assert.match((await check(dir)).stderr, /room for 15 MiB/);
+    const tooSmall = await doctor();
+    assert.deepEqual([tooSmall.status, /room for 15 MiB/.test(tooSmall.detail)], ['warning', true]);
   },
 );
 

@@ -250,6 +250,64 @@ test('a container that is denied by now gives its slot to one that finds none fr
   assert.deepEqual(take().slice(1), ['scope 6 deny 0', 'containerGone 2', 'container 2', 'scope 7 trace 2']);
 });
 
+test('a container that is gone and allowed by now takes no slot from itself', async () => {
+  const { found, answer, take, registry } = registryWith(rulesOf([], [{ name: 'secret' }]));
+  const names = ['secret', 'web', 'other'];
+  for (const [index, name] of names.entries()) {
+    const id = String(index + 1).repeat(64);
+    found(5 + index, `/docker/${id}`);
+    await answer(named(name, id));
+  }
+  registry.tick(0);
+  registry.scopeRemoved(v2(5));
+  registry.scopeRemoved(v2(6));
+  registry.tick(1);
+  registry.tick(5000);
+  take();
+  registry.reload(rulesOf([], []));
+  assert.ok(registry.list().some(({ id, slot }) => id === '1'.repeat(64) && slot === 1));
+  assert.deepEqual(
+    registry.list().map(({ id }) => id[0]),
+    ['1', '3'],
+    'the one that is gone for longest, and had the slot, is forgotten',
+  );
+});
+
+test('a container that a reload allows gets the slot of one that the same reload denies', async () => {
+  const { found, answer, take, registry } = registryWith(rulesOf([], [{ name: 'late' }]));
+  const names = ['late', 'web', 'other'];
+  for (const [index, name] of names.entries()) {
+    const id = String(index + 1).repeat(64);
+    found(5 + index, `/docker/${id}`);
+    await answer(named(name, id));
+  }
+  take();
+  registry.reload(rulesOf([{ name: 'late' }], []));
+  const late = registry.list().find(({ id }) => id === '1'.repeat(64));
+  assert.equal(late?.verdict, 'trace', JSON.stringify(take()));
+});
+
+test('containers that are denied by now hold their slots where only the table is full', async () => {
+  const { found, answer, registry } = registryWith();
+  for (const [index, name] of ['a', 'b'].entries()) {
+    const id = String(index + 1).repeat(64);
+    found(5 + index, `/docker/${id}`);
+    await answer(named(name, id));
+  }
+  registry.reload(rulesOf([], [{ name: '*' }]));
+  for (const index of [2, 3, 4, 5]) {
+    const id = String(index + 1).repeat(64);
+    found(5 + index, `/docker/${id}`);
+    await answer(named('c', id));
+  }
+  const listed = registry.list();
+  assert.equal(listed.length, 4, 'twice as many as are traced at most');
+  assert.deepEqual(
+    listed.filter(({ slot }) => slot > 0).map(({ slot }) => slot),
+    [1, 2],
+  );
+});
+
 test('a second reload while a container is still asked about judges it by what its runtime tells', async () => {
   const { found, answer, take, registry, asked } = registryWith(rulesOf([], [{ id: A }]));
   found(5, `/docker/${A}`);

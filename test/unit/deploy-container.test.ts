@@ -17,10 +17,12 @@ const manifests = readManifests();
 const pod = podSpecOf(manifests);
 const [container] = pod.containers;
 const dockerfile = read('deploy/container/Dockerfile');
+/** Of the checkout. */
+const sources = [...dockerfile.matchAll(/^COPY (?!--from)(.+) \S+$/gm)].flatMap(([, paths]) =>
+  paths.split(' '),
+);
 
 test('the recipe copies files of the repository, and of the build what the program looks for', () => {
-  const lines = [...dockerfile.matchAll(/^COPY (?!--from)(.+) \S+$/gm)];
-  const sources = lines.flatMap(([, paths]) => paths.split(' '));
   assert.ok(sources.length > 8, dockerfile);
   const tracked = spawnSync('git', ['ls-files', '-z', ...sources], { cwd: root, encoding: 'utf8' });
   const files = tracked.status === 0 ? tracked.stdout.split('\0') : null;
@@ -33,6 +35,18 @@ test('the recipe copies files of the repository, and of the build what the progr
   }
   const built = copiesOf(dockerfile).filter(({ isBuilt }) => isBuilt);
   assert.deepEqual(built.flatMap(({ sources: of }) => of).toSorted(), ['bpf/build', 'dist', 'node_modules']);
+});
+
+test('what the recipe copies is given to the build, and of a checkout nothing else', () => {
+  const [all, ...lines] = read('.dockerignore')
+    .split('\n')
+    .filter((line) => !/^(#|$)/.test(line));
+  assert.equal(all, '*');
+  const allowed = lines.filter((line) => line.startsWith('!')).map((line) => line.slice(1));
+  assert.deepEqual(allowed.toSorted(), [...new Set(sources)].toSorted());
+  // The last line that matches counts: only what is made within an allowed folder is taken back.
+  assert.deepEqual(lines.slice(allowed.length), ['bpf/build']);
+  assert.match(read('.gitignore'), /^build\/$/m);
 });
 
 test('the pod has two capabilities, no more rights than its user, and a root that nobody writes', () => {
@@ -80,6 +94,24 @@ test('the pod’s configuration is one that fdspan takes, and its variables are 
   assert.deepEqual(config.resource, { 'k8s.node.name': 'node-1', 'host.name': 'node-1' });
   const { port } = config.telemetry.metrics.prometheus!;
   assert.deepEqual(container.ports, [{ name: 'metrics', containerPort: port }]);
+});
+
+test('the pod asks for the memory that the documents measured, and has the limit of the unit', () => {
+  const [, maps] = /^## Memory$(.*?)^## /ms.exec(read('docs/operating.md'))!;
+  const mebibytes = [...maps.matchAll(/ ([\d.]+) MiB \|$/gm)].map(([, amount]) => Number(amount));
+  assert.ok(mebibytes.length > 8, maps);
+  const resident = [
+    ...[...read('docs/soak.md').matchAll(/^\| most +\| ([\d.]+)/gm)].map(([, most]) => Number(most)),
+    Number(/^\| memory with .*?\| (\d+) MB/m.exec(read('docs/overhead.md'))![1]),
+  ];
+  assert.equal(resident.length, 3);
+  const needed = mebibytes.reduce((sum, each) => sum + each) + (Math.max(...resident) * 1e6) / (1 << 20);
+  const { requests, limits } = container.resources;
+  const [, request] = /^(\d+)Mi$/.exec(requests.memory)!;
+  assert.ok(Number(request) >= needed, `${request} MiB are asked for, ${needed} needed`);
+  const [, limit] = /^(\d)Gi$/.exec(limits.memory)!;
+  assert.ok(Number(limit) * 1024 >= 2 * needed, `at most ${limit} GiB, ${needed} MiB needed`);
+  assert.match(read('deploy/systemd/fdspan.service'), new RegExp(`^MemoryMax=${limit}G$`, 'm'));
 });
 
 test('the pod is given as long to stop as the unit, and is asked by paths that fdspan answers', () => {
