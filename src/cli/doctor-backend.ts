@@ -1,6 +1,6 @@
 // Whether the backend's port can be reached, and through which proxy. Sends nothing.
 import { connect } from 'node:net';
-import { parseEndpoint } from '../export/endpoint.ts';
+import { hostOf, parseEndpoint, portOf } from '../export/endpoint.ts';
 import { proxyFor, type Proxy, type ProxyVariables } from '../export/proxy.ts';
 import { maskUrlSecrets } from '../model/url-secrets.ts';
 import { ok, problem, warning, type Check } from './doctor-check.ts';
@@ -11,7 +11,6 @@ export interface Backend {
 }
 
 const CONNECT_DEADLINE_MS = 3000;
-const DEFAULT_PORTS: Readonly<Record<string, number>> = { 'http:': 80, 'https:': 443 };
 
 /** Tells of the proxy, where there is one, and of the port only when it is to be tried. */
 export async function checkBackend(
@@ -44,14 +43,12 @@ function proxyCheck({ url, display }: Proxy): Check {
 async function portCheck(endpoint: string, proxy: Proxy | null): Promise<Check> {
   const name = 'backend';
   const url = proxy?.url ?? (URL.canParse(endpoint) ? new URL(endpoint) : null);
-  const port = url === null ? 0 : Number(url.port) || DEFAULT_PORTS[url.protocol];
   const shown = proxy === null ? maskUrlSecrets(endpoint) : `the proxy of ${proxy.display}`;
-  if (url === null || !port) {
+  if (url === null || !/^https?:$/.test(url.protocol)) {
     const cure = 'Give export.endpoint as http://host:port or https://host:port.';
     return problem(name, 'configuration', shown, cure);
   }
-  // URL keeps the brackets of an IPv6 address; connect wants it without.
-  const failure = await tryConnect(url.hostname.replace(/^\[|\]$/g, ''), port);
+  const failure = await tryConnect(hostOf(url), Number(portOf(url)));
   if (failure === null) return ok(name, `${shown} accepts connections`);
   const cure =
     'Start the backend or correct export.endpoint; fdspan itself starts without it and keeps trying.';

@@ -54,6 +54,16 @@ export function parseEndpoint(
   };
 }
 
+/** The host as sockets and certificates name it: an IPv6 address without the brackets that URL keeps. */
+export function hostOf({ hostname }: URL): string {
+  return hostname.replace(/^\[|\]$/g, '');
+}
+
+/** The port, also where it is left out as that of the scheme. */
+export function portOf({ protocol, port }: URL): string {
+  return port || (protocol === 'https:' ? '443' : '80');
+}
+
 function isLoopbackHost(hostname: string): boolean {
   return hostname === 'localhost' || hostname === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(hostname);
 }

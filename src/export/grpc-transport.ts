@@ -6,7 +6,7 @@ import type { Duplex } from 'node:stream';
 import * as tls from 'node:tls';
 import type { Credentials, TlsMaterial } from './credentials.ts';
 import type { Encoding } from './encoding.ts';
-import type { Endpoint } from './endpoint.ts';
+import { hostOf, type Endpoint } from './endpoint.ts';
 import type { ExportOptions } from './export-options.ts';
 import { judgeGrpcAnswer, type GrpcAnswer } from './grpc-answer.ts';
 import { ANSWER_BYTES_MAX } from './http-transport.ts';
@@ -181,8 +181,8 @@ export class GrpcTransport implements Transport {
 }
 
 /** Which name the certificate must have: an address is none that TLS can ask for, but is checked all the same. */
-function serverName({ hostname }: URL): tls.ConnectionOptions {
-  const host = hostname.replace(/^\[|\]$/g, '');
+function serverName(url: URL): tls.ConnectionOptions {
+  const host = hostOf(url);
   return isIP(host) === 0 ? { host, servername: host } : { host };
 }
 

@@ -3,7 +3,7 @@
 import * as http from 'node:http';
 import * as https from 'node:https';
 import { BlockList, isIP, type Socket } from 'node:net';
-import type { Endpoint } from './endpoint.ts';
+import { hostOf, portOf, type Endpoint } from './endpoint.ts';
 import type { ExportOptions } from './export-options.ts';
 
 const NO_CONNECTION = /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|ETIMEDOUT)$/;
@@ -51,8 +51,7 @@ export function proxyFor(
 /** Opens a connection to the endpoint through the proxy. Rejects with a ProxyError. */
 export function openTunnel(proxy: Proxy, endpoint: URL, signal: AbortSignal): Promise<Socket> {
   return new Promise((resolve, reject) => {
-    const { hostname, port } = endpoint;
-    const path = `${hostname}:${port === '' ? defaultPort(endpoint) : port}`;
+    const path = `${endpoint.hostname}:${portOf(endpoint)}`;
     const fail = (error: Error): void => reject(throughProxy(proxy, error));
     let request: http.ClientRequest;
     try {
@@ -84,12 +83,12 @@ export function hopTo({ url, headers, display }: Proxy): {
 } {
   if (url === null) throw new ProxyError(`${display} is no address of a proxy: write http://host:port`);
   const { protocol } = url;
-  const hostname = url.hostname.replace(/^\[|\]$/g, '');
+  const hostname = hostOf(url);
   // Of TLS to the proxy: without it the name would be that of the host header, which is the backend's. An address is none.
   const servername = isIP(hostname) === 0 ? hostname : '';
   return {
     request: protocol === 'https:' ? https.request : http.request,
-    hop: { protocol, hostname, servername, port: url.port || defaultPort(url), headers },
+    hop: { protocol, hostname, servername, port: portOf(url), headers },
   };
 }
 
@@ -110,10 +109,6 @@ function read(variables: ProxyVariables, name: string): string {
   return (variables[name] || variables[name.toUpperCase()] || '').trim();
 }
 
-function defaultPort({ protocol }: URL): string {
-  return protocol === 'https:' ? '443' : '80';
-}
-
 function authorization({ username, password }: URL): Record<string, string> {
   if (username === '' && password === '') return {};
   const text = `${decoded(username)}:${decoded(password)}`;
@@ -130,8 +125,8 @@ function decoded(text: string): string {
 
 /** NO_PROXY: names (with all below them; `.name`: only those below), addresses, networks, each with a port or without; `*`: all. */
 function isLeftOut(endpoint: URL, list: string): boolean {
-  const host = endpoint.hostname.replace(/^\[|\]$/g, '').toLowerCase();
-  const port = endpoint.port || defaultPort(endpoint);
+  const host = hostOf(endpoint).toLowerCase();
+  const port = portOf(endpoint);
   return list
     .split(',')
     .map((entry) => entry.trim().toLowerCase())
