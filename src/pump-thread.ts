@@ -29,7 +29,7 @@ export interface PumpListener {
 
 export interface PumpWorker {
   readonly worker: Worker;
-  /** Rejects when it fails or ends before there is a pump. */
+  /** Rejects when the thread fails or ends; that of a pump that was stopped too. */
   readonly failed: Promise<never>;
 }
 
@@ -70,7 +70,8 @@ export class PumpThread {
     this.failed = new Promise((_resolve, reject) => (this.#fail = reject));
     this.failed.catch(() => {});
     const ready = new Promise<void>((resolve) => (this.#markReady = resolve));
-    this.ready = Promise.race([ready, this.failed, failed]);
+    failed.catch((error: Error) => this.#fail(error));
+    this.ready = Promise.race([ready, this.failed]);
     this.ready.catch(() => {});
     // One more slot than containers: the host's.
     const slotCounts = new SharedArrayBuffer(slotCountBytes(settings.containersMax + 1));
@@ -91,7 +92,6 @@ export class PumpThread {
     };
     this.#ended = new Promise((resolve) => this.#worker.on('exit', () => resolve()));
     this.#worker.on('message', (message: FromPump) => this.#take(message));
-    this.#worker.on('error', (error: Error) => this.#fail(error));
     this.#worker.postMessage(options);
   }
 
