@@ -3,22 +3,13 @@
 // With `allocate` as argument, a stage makes one small object per record: what the measure must notice.
 import { getHeapStatistics } from 'node:v8';
 import { checkRecord } from '../../src/decode/check-record.ts';
-import { OpenRequest } from '../../src/encode/request.ts';
-import { SpanArena } from '../../src/encode/span-arena.ts';
-import { ScopeTable } from '../../src/enrich/scope-table.ts';
-import { WaitingArea } from '../../src/enrich/waiting-area.ts';
-import { PairSampler } from '../../src/filter/pair-sampler.ts';
-import { COUNTER_BLOCK_BYTES, readCounters } from '../../src/model/counters.ts';
-import { LiveTraces } from '../../src/group/live-traces.ts';
-import type { FromPump, PumpOptions, ToPump } from '../../src/model/pump-messages.ts';
-import { samplingBlockBytes } from '../../src/model/sampling-words.ts';
-import { slotCountBytes } from '../../src/model/slot-counts.ts';
+import { readCounters } from '../../src/model/counters.ts';
+import type { FromPump, ToPump } from '../../src/model/pump-messages.ts';
 import type { RecordCursor } from '../../src/model/record-cursor.ts';
 import { Pump } from '../../src/pump/pump.ts';
-import { readClock, Waiter } from '../../src/ring/libc.ts';
-import { WallClock } from '../../src/ring/wall-clock.ts';
 import { RingReader } from '../../src/ring/ring-reader.ts';
-import { createTestRing, eventfd, pairRecord, wake } from './ring-memory.ts';
+import { makePumpOptions, makePumpStages } from './pump-parts.ts';
+import { createTestRing, pairRecord, wake } from './ring-memory.ts';
 
 const RING_BYTES = 1 << 20;
 const CONTAINERS = 16;
@@ -31,33 +22,15 @@ const DISCARDED = 0x40000000;
 const ring = createTestRing(RING_BYTES);
 const producerPosition = new BigUint64Array(ring.producer, 0, 1);
 const recordsPerRound = fillRing();
-const eventFd = eventfd(0, 0) as number;
-const counters = new SharedArrayBuffer(COUNTER_BLOCK_BYTES);
-const options: PumpOptions = {
-  ringFd: -1,
+const options = makePumpOptions({
   consumerAddress: ring.consumerAddress,
   producerAddress: ring.producerAddress,
   ringBytes: RING_BYTES,
-  eventFd,
-  counters,
-  slotCounts: new SharedArrayBuffer(slotCountBytes(65)),
-  sampling: new SharedArrayBuffer(samplingBlockBytes(65)),
-  bootIdLo: 1,
-  bootIdHi: 2,
   requestBytesMax: 2 << 20,
   requestSpansMax: 2048,
-  requestAgeMaxMs: 60_000,
-  buffers: Array.from({ length: 4 }, () => new SharedArrayBuffer(2 << 20)),
-  containersMax: 64,
+  buffersMax: 4,
   waitingRecordsMax: 1000,
-  attributes: 'full',
-  spanName: 'template',
-  spanNamesMax: 200,
-  scopeVersion: '1.2.3',
-  traceGroupBy: 'process',
-  sliceMs: 15_000,
-  sliceSpansMax: 1000,
-};
+});
 
 /** Fills the whole ring once; it is then read again and again, as the reader changes no record. */
 function fillRing(): number {
@@ -109,7 +82,7 @@ function receive(): ToPump | undefined {
   if (batch === BATCHES_WARM + BATCHES_MEASURED) return stopOnce();
   roundsLeft -= 1;
   Atomics.add(producerPosition, 0, BigInt(RING_BYTES));
-  wake(eventFd);
+  wake(options.eventFd);
   return undefined;
 }
 
@@ -154,19 +127,10 @@ function checkAndAllocate(cursor: RecordCursor): number {
 }
 
 const reader = new RingReader(ring);
-const request = new OpenRequest(options);
-const sealed = options.buffers.map((buffer) => new SpanArena(Buffer.from(buffer)));
 const pump = new Pump(options, {
+  ...makePumpStages(options).stages,
   ring: reader,
-  waiter: new Waiter(-1, eventFd),
-  clock: new WallClock(readClock),
   check: process.argv.includes('allocate') ? checkAndAllocate : checkRecord,
-  scopes: new ScopeTable(1024),
-  waiting: new WaitingArea(options.waitingRecordsMax),
-  traces: new LiveTraces(options),
-  sampler: new PairSampler(options.sampling),
-  request,
-  sealInto: (index) => request.seal(sealed[index]),
   receive,
   post,
 });
@@ -176,7 +140,7 @@ process.stdout.write(
     bytesPerRecord,
     recordsPerBatch: ROUNDS_PER_BATCH * recordsPerRound,
     batches: BATCHES_WARM + BATCHES_MEASURED,
-    counters: readCounters(new Float64Array(counters)),
+    counters: readCounters(new Float64Array(options.counters)),
     isAllocating: lastMade !== kept,
   }),
 );

@@ -1,23 +1,11 @@
 // The whole pump over a ring in memory, in this thread: given records and messages, it runs until all is sealed. The
 // stages and what they remember are the same ones in each run, as in a collector.
-import { checkRecord } from '../../src/decode/check-record.ts';
-import { OpenRequest } from '../../src/encode/request.ts';
-import { SpanArena } from '../../src/encode/span-arena.ts';
-import { ScopeTable } from '../../src/enrich/scope-table.ts';
-import { WaitingArea } from '../../src/enrich/waiting-area.ts';
-import { PairSampler } from '../../src/filter/pair-sampler.ts';
-import { PathRedaction } from '../../src/filter/path-redaction.ts';
-import { LiveTraces } from '../../src/group/live-traces.ts';
-import { COUNTER_BLOCK_BYTES, readCounters } from '../../src/model/counters.ts';
+import { readCounters } from '../../src/model/counters.ts';
 import { wordsOf, type FromPump, type PumpOptions, type ToPump } from '../../src/model/pump-messages.ts';
-import { samplingBlockBytes } from '../../src/model/sampling-words.ts';
-import { slotCountBytes } from '../../src/model/slot-counts.ts';
-import type { PumpStages } from '../../src/pump/pump-stages.ts';
 import { Pump } from '../../src/pump/pump.ts';
-import { readClock, Waiter } from '../../src/ring/libc.ts';
 import { RingReader } from '../../src/ring/ring-reader.ts';
-import { WallClock } from '../../src/ring/wall-clock.ts';
-import { createTestRing, eventfd, wake } from './ring-memory.ts';
+import { makePumpOptions, makePumpStages } from './pump-parts.ts';
+import { createTestRing, wake } from './ring-memory.ts';
 
 /** Slots 1 to 3, and the host's. */
 export const CONTAINERS_MAX = 3;
@@ -52,9 +40,7 @@ export class RingPump {
   readonly #options: PumpOptions;
   readonly #ring = createTestRing(RING_BYTES);
   readonly #positions: readonly BigUint64Array[];
-  readonly #stages: Omit<PumpStages, 'ring' | 'request' | 'sealInto' | 'receive' | 'post'>;
-  readonly #request: OpenRequest;
-  readonly #sealed: readonly SpanArena[];
+  readonly #parts: ReturnType<typeof makePumpStages>;
   /** Told at the next run. Scopes that the pump asked about are forgotten: its table is of bounded size. */
   #asked: ToPump[] = [];
 
@@ -68,19 +54,7 @@ export class RingPump {
     this.#positions = [this.#ring.consumer, this.#ring.producer].map(
       (page) => new BigUint64Array(page, 0, 1),
     );
-    this.#request = new OpenRequest(this.#options);
-    this.#sealed = this.#options.buffers.map((buffer) => new SpanArena(Buffer.from(buffer)));
-    const { redaction, sampling, waitingRecordsMax } = this.#options;
-    this.#stages = {
-      waiter: new Waiter(-1, this.#options.eventFd),
-      clock: new WallClock(readClock),
-      check: checkRecord,
-      scopes: new ScopeTable(1024),
-      waiting: new WaitingArea(waitingRecordsMax),
-      traces: new LiveTraces(this.#options),
-      sampler: new PairSampler(sampling),
-      redaction: new PathRedaction(redaction),
-    };
+    this.#parts = makePumpStages(this.#options);
   }
 
   /** Runs the pump over the records and the messages; each scope that it asks about gets the verdict that its number says. */
@@ -94,10 +68,11 @@ export class RingPump {
     const turns: ToPump[][] = [[...this.#asked, ...messages], [], [{ type: 'stop' }]];
     this.#asked = [];
     const { eventFd, counters } = this.#options;
+    const { stages, sealed } = this.#parts;
     const post = (message: FromPump): void => {
       if (message.type === 'request') {
         const { index, bytes, spans, processSpans, heldSpans } = message;
-        requests.push(Uint8Array.from(this.#sealed[index].bytes.subarray(0, bytes)));
+        requests.push(Uint8Array.from(sealed[index].bytes.subarray(0, bytes)));
         told.spans += spans;
         told.processSpans += processSpans;
         told.heldSpans += heldSpans;
@@ -109,10 +84,8 @@ export class RingPump {
       }
     };
     new Pump(this.#options, {
-      ...this.#stages,
+      ...stages,
       ring: new RingReader(this.#ring),
-      request: this.#request,
-      sealInto: (index) => this.#request.seal(this.#sealed[index]),
       receive: () => {
         const message = turns[0]?.shift();
         if (message === undefined) {
@@ -139,31 +112,15 @@ function verdictOf(scopeLo: number, scopeHi: number): ToPump {
 }
 
 function optionsOf(options: RingPumpOptions): PumpOptions {
-  const slots = CONTAINERS_MAX + 1;
-  return {
-    ringFd: -1,
-    consumerAddress: 0n,
-    producerAddress: 0n,
+  return makePumpOptions({
     ringBytes: RING_BYTES,
-    eventFd: eventfd(0, 0) as number,
-    counters: new SharedArrayBuffer(COUNTER_BLOCK_BYTES),
-    slotCounts: new SharedArrayBuffer(slotCountBytes(slots)),
-    sampling: new SharedArrayBuffer(samplingBlockBytes(slots)),
-    bootIdLo: 1,
-    bootIdHi: 2,
     requestBytesMax: REQUEST_BYTES,
     requestSpansMax: 16,
-    requestAgeMaxMs: 60_000,
-    buffers: Array.from({ length: BUFFERS }, () => new SharedArrayBuffer(REQUEST_BYTES)),
+    buffersMax: BUFFERS,
     containersMax: CONTAINERS_MAX,
     waitingRecordsMax: RECORDS_WAITING_MAX,
     attributes: 'standard',
-    spanName: 'template',
     spanNamesMax: 5,
-    scopeVersion: '1.2.3',
-    traceGroupBy: 'process',
-    sliceMs: 15_000,
-    sliceSpansMax: 1000,
     ...options,
-  };
+  });
 }

@@ -2,24 +2,14 @@
 // is opened again. The clocks are set here; all stages are the real ones.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { checkRecord } from '../../src/decode/check-record.ts';
-import { OpenRequest } from '../../src/encode/request.ts';
-import { SpanArena } from '../../src/encode/span-arena.ts';
-import { ScopeTable } from '../../src/enrich/scope-table.ts';
-import { WaitingArea } from '../../src/enrich/waiting-area.ts';
-import { PairSampler } from '../../src/filter/pair-sampler.ts';
-import { LiveTraces } from '../../src/group/live-traces.ts';
-import { COUNTER_BLOCK_BYTES } from '../../src/model/counters.ts';
-import type { FromPump, PumpOptions, ToPump } from '../../src/model/pump-messages.ts';
+import type { FromPump, ToPump } from '../../src/model/pump-messages.ts';
 import * as layout from '../../src/model/record-layout.ts';
-import { samplingBlockBytes } from '../../src/model/sampling-words.ts';
-import { slotCountBytes } from '../../src/model/slot-counts.ts';
 import { Pump } from '../../src/pump/pump.ts';
-import { Waiter } from '../../src/ring/libc.ts';
 import { RingReader } from '../../src/ring/ring-reader.ts';
 import { WallClock } from '../../src/ring/wall-clock.ts';
 import { decodeSpans, type OtlpSpan } from '../helpers/otlp-messages.ts';
-import { createTestRing, eventfd, pairRecord, wake } from '../helpers/ring-memory.ts';
+import { makePumpOptions, makePumpStages } from '../helpers/pump-parts.ts';
+import { createTestRing, pairRecord, wake } from '../helpers/ring-memory.ts';
 import { SetClocks } from '../helpers/set-clocks.ts';
 
 const SECOND_NS = 1_000_000_000n;
@@ -50,31 +40,28 @@ class Machine {
 
   /** Runs the pump through the acts, one a turn, and returns the spans that it sent. */
   run(acts: readonly Act[]): OtlpSpan[] {
-    const eventFd = eventfd(0, 0) as number;
-    const options = optionsOf(eventFd);
-    const request = new OpenRequest(options);
-    const sealed = options.buffers.map((buffer) => new SpanArena(Buffer.from(buffer)));
+    const options = makePumpOptions({
+      ringBytes: RING_BYTES,
+      requestAgeMaxMs: 200,
+      buffersMax: 16,
+      containersMax: 8,
+      attributes: 'standard',
+    });
+    const { stages, sealed } = makePumpStages(options);
     const left = [...acts];
     let messages: ToPump[] = [];
     let isTold = false;
     const pump = new Pump(options, {
+      ...stages,
       ring: new RingReader(this.ring),
-      waiter: new Waiter(-1, eventFd),
       clock: new WallClock(this.clocks.read),
-      check: checkRecord,
-      scopes: new ScopeTable(1024),
-      waiting: new WaitingArea(options.waitingRecordsMax),
-      traces: new LiveTraces(options),
-      sampler: new PairSampler(options.sampling),
-      request,
-      sealInto: (index) => request.seal(sealed[index]),
       receive: () => {
         if (!isTold) messages = left.shift()?.(this) ?? [{ type: 'stop' }];
         isTold = true;
         const message = messages.shift();
         if (message === undefined) {
           isTold = false;
-          wake(eventFd);
+          wake(options.eventFd);
         }
         return message;
       },
@@ -86,34 +73,6 @@ class Machine {
     pump.run();
     return this.requests.flatMap(decodeSpans).map(({ span }) => span);
   }
-}
-
-function optionsOf(eventFd: number): PumpOptions {
-  return {
-    ringFd: -1,
-    consumerAddress: 0n,
-    producerAddress: 0n,
-    ringBytes: RING_BYTES,
-    eventFd,
-    counters: new SharedArrayBuffer(COUNTER_BLOCK_BYTES),
-    slotCounts: new SharedArrayBuffer(slotCountBytes(9)),
-    sampling: new SharedArrayBuffer(samplingBlockBytes(9)),
-    bootIdLo: 1,
-    bootIdHi: 2,
-    requestBytesMax: 1 << 20,
-    requestSpansMax: 512,
-    requestAgeMaxMs: 200,
-    buffers: Array.from({ length: 16 }, () => new SharedArrayBuffer(1 << 20)),
-    containersMax: 8,
-    waitingRecordsMax: 100,
-    attributes: 'standard',
-    spanName: 'template',
-    spanNamesMax: 200,
-    scopeVersion: '1.2.3',
-    traceGroupBy: 'process',
-    sliceMs: 15_000,
-    sliceSpansMax: 1000,
-  };
 }
 
 const begin: Act = () => [

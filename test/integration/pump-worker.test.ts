@@ -3,11 +3,10 @@ import { test } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import protobuf from 'protobufjs';
 import { encodeResource } from '../../src/encode/resource.ts';
-import { COUNTER_BLOCK_BYTES, readCounters } from '../../src/model/counters.ts';
+import { readCounters } from '../../src/model/counters.ts';
 import type { FromPump, ToPump } from '../../src/model/pump-messages.ts';
-import { samplingBlockBytes } from '../../src/model/sampling-words.ts';
-import { slotCountBytes } from '../../src/model/slot-counts.ts';
-import { createTestRing, eventfd, pairRecord, wake } from '../helpers/ring-memory.ts';
+import { makePumpOptions } from '../helpers/pump-parts.ts';
+import { createTestRing, pairRecord, wake } from '../helpers/ring-memory.ts';
 
 const PROTO = `syntax = "proto3";
 message Any { oneof v { string s = 1; bool b = 2; int64 i = 3; } } message KV { string key = 1; Any value = 2; }
@@ -18,35 +17,14 @@ message Res { repeated KV attributes = 1; } message RS { Res resource = 1; repea
 
 test('the worker turns records of an unknown scope into a sealed request once the verdict arrives', async () => {
   const ring = createTestRing(65536);
-  const eventFd = eventfd(0, 0) as number;
-  const counters = new SharedArrayBuffer(COUNTER_BLOCK_BYTES);
-  const buffers = [new SharedArrayBuffer(1 << 20), new SharedArrayBuffer(1 << 20)];
-  const worker = new Worker(new URL('../../src/pump-worker.ts', import.meta.url));
-  worker.postMessage({
-    ringFd: -1,
+  const options = makePumpOptions({
     consumerAddress: ring.consumerAddress,
     producerAddress: ring.producerAddress,
     ringBytes: 65536,
-    eventFd,
-    counters,
-    slotCounts: new SharedArrayBuffer(slotCountBytes(65)),
-    sampling: new SharedArrayBuffer(samplingBlockBytes(65)),
-    bootIdLo: 1,
-    bootIdHi: 2,
-    requestBytesMax: 1 << 20,
-    requestSpansMax: 512,
-    requestAgeMaxMs: 60_000,
-    buffers,
-    containersMax: 64,
-    waitingRecordsMax: 100,
-    attributes: 'full',
-    spanName: 'template',
-    spanNamesMax: 200,
-    scopeVersion: '1.2.3',
-    traceGroupBy: 'process',
-    sliceMs: 15_000,
-    sliceSpansMax: 1000,
   });
+  const { eventFd, counters, buffers } = options;
+  const worker = new Worker(new URL('../../src/pump-worker.ts', import.meta.url));
+  worker.postMessage(options);
   const send = (message: ToPump): void => {
     worker.postMessage(message);
     wake(eventFd);
