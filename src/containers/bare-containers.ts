@@ -13,6 +13,8 @@ const STATE_PLACES: readonly { readonly runtime: BareRuntime; readonly placeOf: 
   { runtime: 'crun', placeOf: (id) => `/run/crun/${id}` },
   { runtime: 'runsc', placeOf: (id) => `/run/runsc/${id}_sandbox:${id}.state` },
 ];
+/** Written into that place when the container is made, before anything of its image is executed. */
+const STATE_FILES: Readonly<Record<string, string>> = { runc: 'state.json', crun: 'status' };
 /** Where those places lie. */
 export const BARE_STATE_FOLDERS = ['/run/runc', '/run/crun', '/run/runsc'];
 /** What runc takes for an id (validateID); crun and runsc take less or the same. */
@@ -48,4 +50,14 @@ export function bareContainerOf(
     end = begin;
   }
   return null;
+}
+
+/** Whether its runtime makes the container still: its folder is there, and the state isn't in it yet. */
+export function isBeingMade(
+  { runtime, containerId }: Pick<ContainerPath, 'runtime' | 'containerId'>,
+  exists: (place: string) => boolean = isThere,
+): boolean {
+  const place = STATE_PLACES.find((candidate) => candidate.runtime === runtime)?.placeOf(containerId);
+  const file = STATE_FILES[runtime];
+  return place !== undefined && file !== undefined && exists(place) && !exists(`${place}/${file}`);
 }

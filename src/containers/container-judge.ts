@@ -84,6 +84,7 @@ export class ContainerJudge {
       return;
     }
     container.isAsked = true;
+    container.asks += 1;
     container.isBeingAsked = true;
     const { containerId: id, runtime, groupPath } = container.path;
     const asked = findMetadata({ id, cgroupPath: groupPath }, runtime, isThere).then((metadata) => {

@@ -1,10 +1,13 @@
 // Which container a control group belongs to: by its path, and where the path alone proves nothing by a runtime's state.
-import { bareContainerOf } from './bare-containers.ts';
+import { bareContainerOf, isBeingMade } from './bare-containers.ts';
 import { containerOfPath, type ContainerPath } from './cgroup-path.ts';
 import type { FindMetadata } from './container-judge.ts';
 import type { Container } from './container-table.ts';
 import { hasContainerdTask } from './containerd-tasks.ts';
 import type { FoundScope } from './found-scope.ts';
+
+/** Reason: with a `metadata_wait` of 1 s some 20 s; a runtime that was killed meanwhile may leave its folder for ever. */
+const ASKS_MAX = 30;
 
 export interface GroupProofs {
   /** Proves a group that only looks like containerd's; by default containerd's state folder does. */
@@ -13,6 +16,8 @@ export interface GroupProofs {
   readonly bareContainerOf?: (path: string) => ContainerPath | null;
   /** The same, by what is there now only. */
   readonly bareContainerOfNow?: (path: string) => ContainerPath | null;
+  /** Whether a bare runtime has begun with the container, and not written its state yet. */
+  readonly isBeingMade?: (container: ContainerPath) => boolean;
   readonly findMetadata?: FindMetadata | undefined;
   /** Whether the configuration names a containerd's socket: its state may be anywhere, so its answer is the proof, too. */
   readonly isContainerdNamed?: boolean;
@@ -41,6 +46,15 @@ export function isUnproven({
   isAsked,
 }: Pick<Container, 'metadata' | 'path' | 'isAsked'>): boolean {
   return metadata === null && path.isGuess && isAsked;
+}
+
+/**
+ * Whether to ask again about a container that its runtime hasn't answered for: a busy machine takes seconds between the
+ * folder and the state in it.
+ */
+export function mustAskAgain(container: Container, proofs: GroupProofs): boolean {
+  if (!isUnproven(container) || container.asks >= ASKS_MAX) return false;
+  return (proofs.isBeingMade ?? isBeingMade)(container.path);
 }
 
 /** Whether a bare runtime's state went with the group: a group of the host would have left the state of its namesake. */

@@ -19,6 +19,8 @@ export interface Container {
   verdict: ContainerVerdict;
   /** Whether its runtime is or was asked. */
   isAsked: boolean;
+  /** How often. */
+  asks: number;
   /** It is being asked, and hasn't answered yet. */
   isBeingAsked: boolean;
   /** What its runtime told; null where none knows it, or before it was asked. */
@@ -49,6 +51,7 @@ export function newContainer(path: ContainerPath, found: FoundScope): Container 
     verdict: 'unjudged',
     // No runtime knows a namespace's number.
     isAsked: path.instance !== undefined,
+    asks: 0,
     isBeingAsked: false,
     metadata: null,
     scopes: new Set(),

@@ -14,7 +14,7 @@ import {
   type ListedContainer,
 } from './container-table.ts';
 import { DescriptionWait } from './description-wait.ts';
-import { containerOfGroup, isStateGone, isUnproven } from './container-of-group.ts';
+import { containerOfGroup, isStateGone, isUnproven, mustAskAgain } from './container-of-group.ts';
 import { cgroupIdOf, type FoundScope } from './found-scope.ts';
 import { GoneScopes } from './gone-scopes.ts';
 import { isWorseTold } from './preference.ts';
@@ -205,6 +205,10 @@ export class ContainerRegistry {
   #answered(container: Container): void {
     // Forgotten meanwhile: its groups went longer ago than they are kept.
     if (this.#containers.get(container.key) !== container) return;
+    if (mustAskAgain(container, this.#options)) {
+      container.isAsked = false;
+      return this.#ask(container, () => this.#answered(container));
+    }
     const isProven =
       !isUnproven(container) || (!this.#isThere(container) && isStateGone(container.path, this.#options));
     if (!isProven) return this.#dropContainer(container);

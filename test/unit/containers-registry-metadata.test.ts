@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ContainerPath } from '../../src/containers/cgroup-path.ts';
+import { isBeingMade } from '../../src/containers/bare-containers.ts';
 import { ContainerRegistry } from '../../src/containers/registry.ts';
 import type { RegistryOptions } from '../../src/containers/registry-options.ts';
 import { compileRules, type ContainerRule } from '../../src/containers/rules.ts';
@@ -169,6 +170,23 @@ test('a group of the host that has the name of a state folder is ignored, and fo
   assert.deepEqual(take(), ['scope 5 unjudged 0', 'scope 5 ignore 0']);
   assert.deepEqual(registry.list(), []);
   assert.equal(registry.hasScope(v2(5)), false);
+});
+
+test('a container that its runtime still makes is asked about until its state is there, or for some time', async () => {
+  const making = { bareContainerOf: (path: string) => bare('runc', path), isBeingMade: () => true };
+  const { found, answer, take, asked } = registryWith(making);
+  found(5, '/web');
+  await answer(null);
+  await answer(null);
+  assert.deepEqual(take(), ['scope 5 unjudged 0'], 'its records wait on');
+  await answer({ id: 'web', runtimeName: 'runc', name: 'web' });
+  assert.deepEqual(take(), ['container 1', 'scope 5 trace 1']);
+  found(6, '/left');
+  for (let asks = 0; asked.length > 0; asks += 1) {
+    assert.ok(asks < 100, 'a folder that was left is asked about for ever');
+    await answer(null);
+  }
+  assert.deepEqual(take(), ['scope 6 unjudged 0', 'scope 6 ignore 0']);
 });
 
 test("gVisor's state file is a proof of its own", async () => {
@@ -413,4 +431,16 @@ test('groups without end below one container are counted, and bounded', async ()
   for (let index = 0; index < 50; index++) found(100 + index, `/docker/${A}/${index}`);
   assert.equal(take().filter((call) => call.endsWith('trace 1')).length, 16);
   assert.equal(registry.counts.scopes_full, 50 - 15);
+});
+
+test('a runtime has written its state when its file is in its folder', () => {
+  const withPlaces =
+    (...places: string[]) =>
+    (place: string): boolean =>
+      places.includes(place);
+  const container = bare('runc', '/shop/web');
+  assert.equal(isBeingMade(container, withPlaces('/run/runc/web')), true);
+  assert.equal(isBeingMade(container, withPlaces('/run/runc/web', '/run/runc/web/state.json')), false);
+  assert.equal(isBeingMade(container, withPlaces()), false, 'it is gone');
+  assert.equal(isBeingMade(bare('runsc', '/web'), withPlaces('/run/runsc/web_sandbox:web.state')), false);
 });
