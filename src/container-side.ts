@@ -61,7 +61,7 @@ export class ContainerSide {
   readonly #recentStates = new RecentStates(BARE_STATE_FOLDERS);
   readonly #lost: LostScopes;
   readonly #scans: TreeScans;
-  /** Until the event loop's next turn. */
+  /** Came since the event loop's last turn. */
   readonly #records: Uint8Array[] = [];
 
   constructor(parts: ContainerSideParts) {
@@ -218,21 +218,23 @@ export class ContainerSide {
   }
 
   /**
-   * Takes a record of the kernel about a scope. Not at once: what the watch of the state folders has to tell of the
-   * container is older, and must be heard before.
+   * Takes a record of the kernel about a scope, in the turn after the next. Not before: what the watch of the state
+   * folders has to tell of the container is older, and the turn in which the record came may have begun before both.
    */
   takeRecord(bytes: Uint8Array): void {
-    if (this.#records.push(bytes) === 1) setImmediate(() => this.#takeRecords());
+    if (this.#records.push(bytes) > 1) return;
+    setImmediate(() => {
+      const records = this.#records.splice(0);
+      setImmediate(() => {
+        for (const record of records) this.#takeOne(record);
+      });
+    });
   }
 
-  /** Resolves when all records that came are taken; not before their turn, as {@link takeRecord} says. */
+  /** Resolves when all records that came are taken, as {@link takeRecord} says. */
   async #recordsTaken(): Promise<void> {
     await nextTurn();
-    this.#takeRecords();
-  }
-
-  #takeRecords(): void {
-    for (const bytes of this.#records.splice(0)) this.#takeOne(bytes);
+    await nextTurn();
   }
 
   #takeOne(bytes: Uint8Array): void {

@@ -49,12 +49,11 @@ export function isUnproven({
 }
 
 /**
- * Whether to ask again about a container that its runtime hasn't answered for: a busy machine takes seconds between the
- * folder and the state in it.
+ * Whether its runtime has begun with the container and not written its state yet, so that an answer without it says
+ * nothing: a busy machine takes seconds between the folder and the state in it.
  */
-export function mustAskAgain(container: Container, proofs: GroupProofs): boolean {
-  if (!isUnproven(container) || container.asks >= ASKS_MAX) return false;
-  return (proofs.isBeingMade ?? isBeingMade)(container.path);
+export function isEarly({ path, asks }: Pick<Container, 'path' | 'asks'>, proofs: GroupProofs): boolean {
+  return path.isGuess && asks < ASKS_MAX && (proofs.isBeingMade ?? isBeingMade)(path);
 }
 
 /** Whether a bare runtime's state went with the group: a group of the host would have left the state of its namesake. */

@@ -21,6 +21,8 @@ export interface Container {
   isAsked: boolean;
   /** How often. */
   asks: number;
+  /** Its runtime was still making it when it was asked last. */
+  isAskedEarly: boolean;
   /** It is being asked, and hasn't answered yet. */
   isBeingAsked: boolean;
   /** What its runtime told; null where none knows it, or before it was asked. */
@@ -52,6 +54,7 @@ export function newContainer(path: ContainerPath, found: FoundScope): Container 
     // No runtime knows a namespace's number.
     isAsked: path.instance !== undefined,
     asks: 0,
+    isAskedEarly: false,
     isBeingAsked: false,
     metadata: null,
     scopes: new Set(),

@@ -14,7 +14,7 @@ import {
   type ListedContainer,
 } from './container-table.ts';
 import { DescriptionWait } from './description-wait.ts';
-import { containerOfGroup, isStateGone, isUnproven, mustAskAgain } from './container-of-group.ts';
+import { containerOfGroup, isEarly, isStateGone, isUnproven } from './container-of-group.ts';
 import { cgroupIdOf, type FoundScope } from './found-scope.ts';
 import { GoneScopes } from './gone-scopes.ts';
 import { isWorseTold } from './preference.ts';
@@ -161,6 +161,7 @@ export class ContainerRegistry {
   }
 
   #ask(container: Container, answered: () => void): void {
+    container.isAskedEarly = isEarly(container, this.#options);
     // The state of a bare runtime proves the container, be it by its end: that takes the whole wait.
     this.#judge.ask(container, () => isUnproven(container) || this.#isThere(container), answered);
   }
@@ -205,13 +206,12 @@ export class ContainerRegistry {
   #answered(container: Container): void {
     // Forgotten meanwhile: its groups went longer ago than they are kept.
     if (this.#containers.get(container.key) !== container) return;
-    if (mustAskAgain(container, this.#options)) {
+    const isOver = !this.#isThere(container) && isStateGone(container.path, this.#options);
+    if (isUnproven(container) && !isOver) {
+      if (!container.isAskedEarly) return this.#dropContainer(container);
       container.isAsked = false;
       return this.#ask(container, () => this.#answered(container));
     }
-    const isProven =
-      !isUnproven(container) || (!this.#isThere(container) && isStateGone(container.path, this.#options));
-    if (!isProven) return this.#dropContainer(container);
     const mustWait =
       this.#options.waitsForDescription === true && container.isAsked && container.startedBootNs === null;
     if (mustWait && this.#isThere(container)) this.#undescribed.hold(container);

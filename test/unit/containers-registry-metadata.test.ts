@@ -172,21 +172,35 @@ test('a group of the host that has the name of a state folder is ignored, and fo
   assert.equal(registry.hasScope(v2(5)), false);
 });
 
-test('a container that its runtime still makes is asked about until its state is there, or for some time', async () => {
-  const making = { bareContainerOf: (path: string) => bare('runc', path), isBeingMade: () => true };
-  const { found, answer, take, asked } = registryWith(making);
+test('a container that its runtime still makes is asked about once more when its state is there', async () => {
+  let isMade = false;
+  const { found, answer, take } = registryWith({
+    bareContainerOf: (path) => bare('runc', path),
+    bareContainerOfNow: (path) => bare('runc', path),
+    isBeingMade: () => !isMade,
+  });
   found(5, '/web');
   await answer(null);
+  // Written after the runtime was asked, and before its answer came.
+  isMade = true;
   await answer(null);
   assert.deepEqual(take(), ['scope 5 unjudged 0'], 'its records wait on');
   await answer({ id: 'web', runtimeName: 'runc', name: 'web' });
   assert.deepEqual(take(), ['container 1', 'scope 5 trace 1']);
-  found(6, '/left');
+});
+
+test('a container that is never made is asked about for some time only', async () => {
+  const { found, answer, take, asked } = registryWith({
+    bareContainerOf: (path) => bare('runc', path),
+    bareContainerOfNow: (path) => bare('runc', path),
+    isBeingMade: () => true,
+  });
+  found(5, '/left');
   for (let asks = 0; asked.length > 0; asks += 1) {
-    assert.ok(asks < 100, 'a folder that was left is asked about for ever');
+    assert.ok(asks < 100, 'it is asked about for ever');
     await answer(null);
   }
-  assert.deepEqual(take(), ['scope 6 unjudged 0', 'scope 6 ignore 0']);
+  assert.deepEqual(take(), ['scope 5 unjudged 0', 'scope 5 ignore 0']);
 });
 
 test("gVisor's state file is a proof of its own", async () => {
