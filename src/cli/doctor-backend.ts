@@ -1,8 +1,7 @@
 // Whether the backend's port can be reached, and through which proxy. Sends nothing.
 import { connect } from 'node:net';
-import { hostOf, parseEndpoint, portOf } from '../export/endpoint.ts';
+import { EndpointError, hostOf, parseEndpoint, portOf, type Endpoint } from '../export/endpoint.ts';
 import { proxyFor, type Proxy, type ProxyVariables } from '../export/proxy.ts';
-import { maskUrlSecrets } from '../model/url-secrets.ts';
 import { ok, problem, warning, type Check } from './doctor-check.ts';
 
 export interface Backend {
@@ -18,19 +17,17 @@ export async function checkBackend(
   variables: ProxyVariables,
   isTried: boolean,
 ): Promise<Check[]> {
-  const proxy = proxyOf({ endpoint, protocol }, variables);
+  let parsed: Endpoint;
+  try {
+    parsed = parseEndpoint(endpoint, protocol);
+  } catch (error) {
+    if (!(error instanceof EndpointError)) throw error;
+    return [problem('backend', 'configuration', error.message, 'Correct export.endpoint.')];
+  }
+  const proxy = proxyFor(parsed, protocol, variables);
   const checks = proxy === null ? [] : [proxyCheck(proxy)];
   if (!isTried || proxy?.url === null) return checks;
-  return [...checks, await portCheck(endpoint, proxy)];
-}
-
-function proxyOf({ endpoint, protocol }: Backend, variables: ProxyVariables): Proxy | null {
-  try {
-    return proxyFor(parseEndpoint(endpoint, protocol), protocol, variables);
-  } catch {
-    // What is wrong with the endpoint is told by the port's check, or that of the configuration.
-    return null;
-  }
+  return [...checks, await portCheck(parsed, proxy)];
 }
 
 function proxyCheck({ url, display }: Proxy): Check {
@@ -40,14 +37,10 @@ function proxyCheck({ url, display }: Proxy): Check {
 }
 
 /** What is connected to is the proxy, where there is one. */
-async function portCheck(endpoint: string, proxy: Proxy | null): Promise<Check> {
+async function portCheck(endpoint: Endpoint, proxy: Proxy | null): Promise<Check> {
   const name = 'backend';
-  const url = proxy?.url ?? (URL.canParse(endpoint) ? new URL(endpoint) : null);
-  const shown = proxy === null ? maskUrlSecrets(endpoint) : `the proxy of ${proxy.display}`;
-  if (url === null || !/^https?:$/.test(url.protocol)) {
-    const cure = 'Give export.endpoint as http://host:port or https://host:port.';
-    return problem(name, 'configuration', shown, cure);
-  }
+  const url = proxy?.url ?? endpoint.url;
+  const shown = proxy === null ? endpoint.display : `the proxy of ${proxy.display}`;
   const failure = await tryConnect(hostOf(url), Number(portOf(url)));
   if (failure === null) return ok(name, `${shown} accepts connections`);
   const cure =

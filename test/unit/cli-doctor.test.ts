@@ -151,7 +151,13 @@ test('backend: a port that listens, one that does not, and no address', async (c
     (await checkBackend({ endpoint, protocol: 'grpc' }, variables, true)).at(-1)!;
   assert.equal((await tried(`http://127.0.0.1:${port}`)).status, 'ok');
   assert.match((await tried('http://127.0.0.1:1')).detail, /ECONNREFUSED/);
-  assert.equal((await tried('nonsense')).kind, 'configuration');
+  assert.match(
+    (await tried('127.0.0.1:1')).detail,
+    /https:.*ECONNREFUSED/,
+    'without a scheme as fdspan run takes it',
+  );
+  assert.match((await tried('4317')).detail, /is no address/);
+  assert.equal((await tried('ftp://127.0.0.1')).kind, 'configuration');
   assert.deepEqual(await checkBackend({ endpoint: 'http://127.0.0.1:1', protocol: 'grpc' }, {}, false), []);
 });
 
