@@ -103,6 +103,7 @@ export class ContainerSide {
           parts.sampling.containerGone(slot);
           sendToPump({ type: 'container-gone', slot });
         },
+        containerReplaced: (slot) => parts.traced.gone(slot),
         scope: (scope, verdict, slot, container) => this.#tell(scope, verdict, slot, container),
         scopeGone: (scope) => {
           this.#policy.forget(scope);

@@ -9,6 +9,8 @@ export interface RegistryListener extends JudgeListener {
   /** `slot`: of a container that is traced, or was before it was denied; else 0. `containerScope` is the container's own group where it is known. */
   scope(scope: bigint, verdict: RegistryVerdict, slot: number, containerScope: bigint): void;
   scopeGone(scope: bigint): void;
+  /** A container is over and runs again under its name, as another one: what was counted for it ends here. */
+  containerReplaced?(slot: number): void;
 }
 
 export interface RegistryOptions extends JudgeOptions, GroupProofs {

@@ -16,42 +16,30 @@ import {
 import { DescriptionWait } from './description-wait.ts';
 import { containerOfGroup, isEarly, isStateGone, isUnproven } from './container-of-group.ts';
 import { cgroupIdOf, type FoundScope } from './found-scope.ts';
-import { GoneScopes } from './gone-scopes.ts';
+import { KnownContainers } from './known-containers.ts';
 import { isWorseTold } from './preference.ts';
 import type { RegistryOptions } from './registry-options.ts';
 import type { ContainerMetadata } from './runtimes/runtime-source.ts';
-import { cgroupVersionOfScope } from './scope.ts';
 import type { ScopeDescribed } from './scope-records.ts';
-
-interface Scope {
-  readonly scope: bigint;
-  readonly pathKey: string;
-  readonly container: Container;
-  isRemoved: boolean;
-}
-
-/** Reason: sixteen groups a container (systemd inside); others of it are ignored, and counted. */
-const SCOPES_PER_CONTAINER_MAX = 16;
+import { ScopeTable, type KnownScope } from './scope-table.ts';
 
 export class ContainerRegistry {
   readonly #options: RegistryOptions;
   readonly #judge: ContainerJudge;
-  readonly #scopes = new Map<bigint, Scope>();
-  readonly #scopesByPath = new Map<string, bigint>();
-  readonly #containers = new Map<string, Container>();
+  readonly #scopes: ScopeTable;
+  readonly #containers = new KnownContainers();
   readonly #earlyDescriptions = new EarlyDescriptions();
   readonly #undescribed = new DescriptionWait();
-  readonly #gone = new GoneScopes<Scope>();
-  #scopesFull = 0;
 
   constructor(options: RegistryOptions) {
     this.#options = options;
+    this.#scopes = new ScopeTable(options.containersMax);
     this.#judge = new ContainerJudge(options, (asking) => this.#freeSlot(asking));
   }
 
   /** Counts of what found no place; they only grow. */
   get counts(): { readonly containers_full: number; readonly scopes_full: number } {
-    return { containers_full: this.#judge.containersFull, scopes_full: this.#scopesFull };
+    return { containers_full: this.#judge.containersFull, scopes_full: this.#scopes.full };
   }
 
   /** Judges a group that the scan or a record told of. A scope that is known keeps its verdict. */
@@ -62,23 +50,19 @@ export class ContainerRegistry {
       this.#forget(entry);
     }
     const path = containerOfGroup(found, this.#options);
-    const known = path === null ? this.#inherited(found) : this.#containers.get(containerKey(path));
-    const container = known ?? (path === null ? null : this.#addContainer(path, found));
-    if (container === null || !this.#hasRoom(container)) {
+    const container = path === null ? this.#inherited(found) : this.#containerOf(path, found);
+    if (container === null || !this.#scopes.hasRoom(container)) {
       this.#options.listener.scope(found.scope, 'ignore', 0, found.scope);
       return;
     }
-    const pathKey = `${found.version}:${found.path}`;
-    this.#scopes.set(found.scope, { scope: found.scope, pathKey, container, isRemoved: false });
-    this.#scopesByPath.set(pathKey, found.scope);
-    container.scopes.add(found.scope);
+    this.#scopes.add(found, container);
     this.#join(container, path, found);
     if (container.scopes.size > 1 || container.verdict !== 'unjudged') {
       this.#tellVerdict(found.scope, container);
       return;
     }
     this.#ask(container, () => this.#answered(container));
-    const isWaiting = container.verdict === 'unjudged' && this.#containers.has(container.key);
+    const isWaiting = container.verdict === 'unjudged' && this.#containers.has(container);
     if (isWaiting) this.#tellVerdict(found.scope, container);
   }
 
@@ -102,28 +86,23 @@ export class ContainerRegistry {
       this.#options.listener.scopeGone(scope);
       return;
     }
-    entry.isRemoved = true;
-    this.#gone.add(entry);
+    this.#scopes.remove(entry);
   }
 
   /** Frees what went longer than `keepAfterExitMs` ago. `nowMs` is any clock that only grows. */
   tick(nowMs: number): void {
     for (const container of this.#undescribed.tick(nowMs)) this.#decide(container);
-    for (const entry of this.#gone.tick(nowMs, this.#options.keepAfterExitMs)) this.#forget(entry);
+    for (const entry of this.#scopes.gone.tick(nowMs, this.#options.keepAfterExitMs)) this.#forget(entry);
   }
 
   /** Lists the containers that are known, the denied and the just gone included. */
   list(): ListedContainer[] {
-    return [...this.#containers.values()].map((container) => listed(container, this.#isThere(container)));
-  }
-
-  #isThere({ scopes }: Container): boolean {
-    return [...scopes].some((scope) => this.#scopes.get(scope)?.isRemoved === false);
+    return [...this.#containers.all()].map((container) => listed(container, this.#scopes.isThere(container)));
   }
 
   /** Whether the group is known, judged or not. */
   hasScope(scope: bigint): boolean {
-    return this.#scopes.has(scope);
+    return this.#scopes.get(scope) !== undefined;
   }
 
   /** Resolves when every container that is known now has been judged. */
@@ -136,7 +115,7 @@ export class ContainerRegistry {
    * that was judged before anything was known of it is judged now. What a better source told stays.
    */
   metadataChanged(metadata: ContainerMetadata): void {
-    for (const container of this.#containers.values()) {
+    for (const container of this.#containers.newest()) {
       if (!isAbout(metadata, container) || container.verdict === 'unjudged') continue;
       if (isWorseTold(metadata, container.metadata)) continue;
       const isNews = container.metadata === null;
@@ -150,7 +129,7 @@ export class ContainerRegistry {
   reload(rules: RegistryRules): void {
     this.#judge.rules = rules;
     const unplaced: Container[] = [];
-    for (const container of this.#containers.values()) {
+    for (const container of this.#containers.all()) {
       if (container.verdict === 'unjudged') continue;
       this.#ask(container, () => {
         if (!this.#judgeAgain(container)) unplaced.push(container);
@@ -163,12 +142,12 @@ export class ContainerRegistry {
   #ask(container: Container, answered: () => void): void {
     container.isAskedEarly = isEarly(container, this.#options);
     // The state of a bare runtime proves the container, be it by its end: that takes the whole wait.
-    this.#judge.ask(container, () => isUnproven(container) || this.#isThere(container), answered);
+    this.#judge.ask(container, () => isUnproven(container) || this.#scopes.isThere(container), answered);
   }
 
   /** False when there is no slot for it. */
   #judgeAgain(container: Container): boolean {
-    if (this.#containers.get(container.key) !== container) return true;
+    if (!this.#containers.has(container)) return true;
     const before = container.verdict;
     const isPlaced = this.#judge.judge(container);
     if (container.verdict === before) return isPlaced;
@@ -185,11 +164,21 @@ export class ContainerRegistry {
     return this.#scopes.get(found.containerScope)?.container ?? null;
   }
 
-  #hasRoom(container: Container): boolean {
-    const scopesMax = this.#options.containersMax * SCOPES_PER_CONTAINER_MAX;
-    if (container.scopes.size === 0 || this.#scopes.size < scopesMax) return true;
-    this.#scopesFull++;
-    return false;
+  /** The container that the path names; another one where the one that is known is over, and it was made again. */
+  #containerOf(path: ContainerPath, found: FoundScope): Container | null {
+    const known = this.#containers.get(containerKey(path));
+    if (known !== undefined && !this.#isMadeAgain(known, path, found)) return known;
+    const { listener } = this.#options;
+    if (known !== undefined && known.slot !== 0) listener.containerReplaced?.(known.slot);
+    return this.#addContainer(path, found);
+  }
+
+  #isMadeAgain(known: Container, { isOwnGroup }: ContainerPath, found: FoundScope): boolean {
+    const id = cgroupIdOf(found);
+    const isSamePath = found.version === known.cgroupVersion && found.path === known.cgroupPath;
+    // Numbers of groups aren't given again, and the word of the removal may have been lost or not have come yet.
+    if (isOwnGroup && isSamePath && id !== null && known.cgroupId !== null) return id !== known.cgroupId;
+    return !this.#scopes.isThere(known);
   }
 
   #addContainer(path: ContainerPath, found: FoundScope): Container | null {
@@ -198,15 +187,15 @@ export class ContainerRegistry {
       return null;
     }
     const container = newContainer(path, found);
-    this.#containers.set(container.key, container);
+    this.#containers.add(container);
     return container;
   }
 
   /** Judges a container once its runtime has answered, or nobody knows it. */
   #answered(container: Container): void {
     // Forgotten meanwhile: its groups went longer ago than they are kept.
-    if (this.#containers.get(container.key) !== container) return;
-    const isOver = !this.#isThere(container) && isStateGone(container.path, this.#options);
+    if (!this.#containers.has(container)) return;
+    const isOver = !this.#scopes.isThere(container) && isStateGone(container.path, this.#options);
     if (isUnproven(container) && !isOver) {
       if (!container.isAskedEarly) return this.#dropContainer(container);
       container.isAsked = false;
@@ -214,7 +203,7 @@ export class ContainerRegistry {
     }
     const mustWait =
       this.#options.waitsForDescription === true && container.isAsked && container.startedBootNs === null;
-    if (mustWait && this.#isThere(container)) this.#undescribed.hold(container);
+    if (mustWait && this.#scopes.isThere(container)) this.#undescribed.hold(container);
     else this.#decide(container);
   }
 
@@ -224,10 +213,11 @@ export class ContainerRegistry {
   }
 
   #dropContainer(container: Container): void {
-    this.#containers.delete(container.key);
+    this.#containers.delete(container);
     for (const scope of container.scopes) {
       this.#options.listener.scope(scope, 'ignore', 0, scope);
-      this.#dropScope(scope);
+      const entry = this.#scopes.get(scope);
+      if (entry !== undefined) this.#scopes.drop(entry);
     }
   }
 
@@ -249,14 +239,14 @@ export class ContainerRegistry {
   }
 
   #tellVerdict(scope: bigint, container: Container, slot = container.slot): void {
-    const own = this.#scopesByPath.get(`${cgroupVersionOfScope(scope)}:${container.path.groupPath}`) ?? scope;
+    const own = this.#scopes.ownGroupOf(scope, container);
     this.#options.listener.scope(scope, container.verdict, slot, own);
   }
 
   /** Frees the slot of the container that is gone for longest, else of one that is denied by now; false: there is none. */
   #freeSlot(asking: Container): boolean {
     if (this.#forgetGone(asking)) return true;
-    for (const denied of this.#containers.values()) {
+    for (const denied of this.#containers.all()) {
       if (denied.slot === 0 || denied.verdict !== 'deny') continue;
       for (const scope of denied.scopes) this.#tellVerdict(scope, denied, 0);
       this.#judge.giveSlot(denied);
@@ -267,7 +257,7 @@ export class ContainerRegistry {
 
   /** Forgets the container that is gone for longest; false when none is gone for long enough. */
   #forgetGone(except: Container | null = null): boolean {
-    for (const entry of this.#gone.forgettable(({ container }) => container.slot !== 0)) {
+    for (const entry of this.#scopes.gone.forgettable(({ container }) => container.slot !== 0)) {
       if (entry.container.verdict === 'unjudged' || entry.container === except) continue;
       this.#forget(entry);
       if (entry.container.scopes.size === 0) return true;
@@ -275,22 +265,14 @@ export class ContainerRegistry {
     return false;
   }
 
-  #forget(entry: Scope): void {
-    this.#dropScope(entry.scope);
+  #forget(entry: KnownScope): void {
+    this.#scopes.drop(entry);
     const { container } = entry;
     container.scopes.delete(entry.scope);
     this.#options.listener.scopeGone(entry.scope);
     if (container.scopes.size > 0) return;
-    this.#containers.delete(container.key);
+    this.#containers.delete(container);
     this.#undescribed.take(container);
     this.#judge.giveSlot(container);
-  }
-
-  #dropScope(scope: bigint): void {
-    const entry = this.#scopes.get(scope);
-    if (entry === undefined) return;
-    this.#gone.delete(entry);
-    this.#scopes.delete(scope);
-    if (this.#scopesByPath.get(entry.pathKey) === scope) this.#scopesByPath.delete(entry.pathKey);
   }
 }
