@@ -9,10 +9,10 @@ import type { CgroupHierarchy } from './containers/cgroup-mounts.ts';
 import type { FoundScope } from './containers/found-scope.ts';
 import { LostScopes } from './containers/lost-scopes.ts';
 import { Namespaces, type HostNamespaces } from './containers/namespaces.ts';
-import { kernelVerdict, PolicyTable } from './containers/policy-table.ts';
+import { PolicyTable } from './containers/policy-table.ts';
 import { RecentStates } from './containers/recent-states.ts';
 import { ContainerRegistry } from './containers/registry.ts';
-import type { RegistryVerdict } from './containers/registry-options.ts';
+import type { RegistryNeeds } from './containers/registry-options.ts';
 import { RuntimeDirectory } from './containers/runtime-directory.ts';
 import type { RuntimeSettings } from './containers/runtime-sources.ts';
 import type { ScopeChoice } from './containers/scope-choice.ts';
@@ -27,6 +27,7 @@ import { wordsOf, type ToPump } from './model/pump-messages.ts';
 import { directoryListener } from './directory-listener.ts';
 import { namespacesListener } from './namespaces-listener.ts';
 import type { SamplingSide } from './sampling-side.ts';
+import { registryListener } from './registry-listener.ts';
 import { rulesOf } from './registry-rules.ts';
 import type { TracedContainers } from './traced-containers.ts';
 import type { Logger } from './telemetry/log.ts';
@@ -65,7 +66,7 @@ export class ContainerSide {
   readonly #records: Uint8Array[] = [];
 
   constructor(parts: ContainerSideParts) {
-    const { config, log, sendToPump } = parts;
+    const { config, log } = parts;
     const settings = runtimeSettings(config);
     this.#parts = parts;
     this.#policy = new PolicyTable(parts.tracer);
@@ -91,28 +92,9 @@ export class ContainerSide {
       hostAttributes: parts.hostAttributes,
       distroVersion: parts.version,
       encodeResource,
+      isRuntimePaused: (runtime) => this.#directory.isPaused(runtime),
       ...proofs,
-      listener: {
-        container: (update, attributes, samplingRules) => {
-          parts.sampling.container(update.slot, samplingRules);
-          parts.traced.changed(update.slot, attributes);
-          sendToPump({ type: 'container', update });
-        },
-        containerGone: (slot) => {
-          parts.traced.gone(slot);
-          parts.sampling.containerGone(slot);
-          sendToPump({ type: 'container-gone', slot });
-        },
-        containerReplaced: (slot) => parts.traced.gone(slot),
-        scope: (scope, verdict, slot, container) => this.#tell(scope, verdict, slot, container),
-        scopeGone: (scope) => {
-          this.#policy.forget(scope);
-          parts.traced.judged(scope, 'deny');
-          sendToPump({ type: 'scope-gone', ...wordsOf(scope) });
-        },
-        containersFull: (max) =>
-          log.warn('no room for another container; raise limits.containers', { containers: max }),
-      },
+      listener: registryListener(parts, this.#policy),
     });
     this.#namespaces =
       parts.scope.by === 'cgroup'
@@ -147,7 +129,13 @@ export class ContainerSide {
     return new RuntimeDirectory({
       settings,
       waitMs: config.limits.metadataWaitMs,
-      listener: directoryListener((metadata) => this.#registry.metadataChanged(metadata), log),
+      listener: directoryListener(
+        {
+          changed: (metadata) => this.#registry.metadataChanged(metadata),
+          sourceIsBack: () => this.#registry.sourceIsBack(),
+        },
+        log,
+      ),
     });
   }
 
@@ -190,11 +178,17 @@ export class ContainerSide {
   /** Once a second: forgets what is gone for long, and makes up for records of groups that were lost. */
   tick(): void {
     const now = performance.now();
-    this.#registry.tick(now);
+    this.#makeUp(this.#registry.tick(now));
     this.#namespaces?.tick(now);
     this.#recentStates.watchNew();
     const recordsLost = this.#parts.tracer.counters.read()['scope_records_lost'];
     this.#lost.tick(now, recordsLost, this.#namespaces === null);
+  }
+
+  #makeUp({ description }: RegistryNeeds): void {
+    const { tracer, log } = this.#parts;
+    if (description)
+      tracer.describeTasks().catch((error: unknown) => log.warn("containers can't be described", { error }));
   }
 
   /** Judges all containers by the rules of another configuration; resolves when each has its verdict. */
@@ -277,19 +271,5 @@ export class ContainerSide {
   #groupFound(found: FoundScope): void {
     if (this.#namespaces === null) this.#registry.scopeFound(found);
     else this.#namespaces.groups.add(found.scope, found.path);
-  }
-
-  /** The kernel first: a group made inside of it meanwhile then inherits. */
-  #tell(scope: bigint, verdict: RegistryVerdict, slot: number, container: bigint): void {
-    const { log, sendToPump } = this.#parts;
-    if (!this.#policy.tell(scope, container, kernelVerdict(verdict, slot), verdict === 'ignore'))
-      log.warn('the policy table is full: a container is not traced', { scope: String(scope) });
-    if (verdict === 'unjudged') return;
-    if (verdict === 'deny' && slot !== 0) this.#parts.traced.gone(slot);
-    this.#parts.traced.judged(scope, verdict, slot);
-    sendToPump({
-      type: 'scope',
-      verdict: { ...wordsOf(scope), verdict: verdict === 'trace' ? 'trace' : 'ignore', slot },
-    });
   }
 }

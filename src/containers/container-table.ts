@@ -80,6 +80,31 @@ export function containerKey(path: ContainerPath): string {
   return `${owner}\n${path.parentId ?? ''}\n${path.runtime}\n${place}\n${path.containerId}`;
 }
 
+/** Whether a group of that path is another container's than the one that is known. `isThere`: whether that has a group. */
+export function isMadeAgain(
+  known: Container,
+  { isOwnGroup }: ContainerPath,
+  found: FoundScope,
+  isThere: boolean,
+): boolean {
+  const id = cgroupIdOf(found);
+  const isSamePath = found.version === known.cgroupVersion && found.path === known.cgroupPath;
+  // Numbers of groups aren't given again, and the word of the removal may have been lost or not have come yet.
+  if (isOwnGroup && isSamePath && id !== null && known.cgroupId !== null) return id !== known.cgroupId;
+  return !isThere;
+}
+
+/** Lets the resource tell of the container's own group, v2 before v1; false when it tells of a better one, or of this. */
+export function takeGroup(container: Container, { isOwnGroup }: ContainerPath, found: FoundScope): boolean {
+  const isBetter = isOwnGroup && (found.version === 'v2' || container.cgroupVersion === 'v1');
+  if (!isBetter || container.scope === found.scope) return false;
+  container.scope = found.scope;
+  container.cgroupPath = found.path;
+  container.cgroupVersion = found.version;
+  container.cgroupId = cgroupIdOf(found);
+  return true;
+}
+
 /**
  * Whether an event of a runtime is about this container. Free ids are unique within one runtime only, and events come from
  * root's runtimes alone: they say nothing of what runs in a user's own groups.

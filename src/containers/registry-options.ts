@@ -20,3 +20,9 @@ export interface RegistryOptions extends JudgeOptions, GroupProofs {
   /** Whether the kernel traces nothing of a container before it has described it: then its verdict waits for that. */
   readonly waitsForDescription?: boolean;
 }
+
+/** What the registry can't do itself. */
+export interface RegistryNeeds {
+  /** A container that was denied is traced now: the kernel has to describe it. */
+  readonly description: boolean;
+}

@@ -8,18 +8,21 @@ import {
   describe,
   EarlyDescriptions,
   isAbout,
+  isMadeAgain,
   listed,
   newContainer,
+  takeGroup,
   type Container,
   type ListedContainer,
 } from './container-table.ts';
 import { DescriptionWait } from './description-wait.ts';
 import { containerOfGroup, isEarly, isStateGone, isUnproven } from './container-of-group.ts';
-import { cgroupIdOf, type FoundScope } from './found-scope.ts';
+import type { FoundScope } from './found-scope.ts';
 import { KnownContainers } from './known-containers.ts';
 import { isWorseTold } from './preference.ts';
-import type { RegistryOptions } from './registry-options.ts';
+import type { RegistryNeeds, RegistryOptions } from './registry-options.ts';
 import type { ContainerMetadata } from './runtimes/runtime-source.ts';
+import { isUnsure, SecondAsks } from './second-asks.ts';
 import type { ScopeDescribed } from './scope-records.ts';
 import { ScopeTable, type KnownScope } from './scope-table.ts';
 
@@ -30,10 +33,13 @@ export class ContainerRegistry {
   readonly #containers = new KnownContainers();
   readonly #earlyDescriptions = new EarlyDescriptions();
   readonly #undescribed = new DescriptionWait();
+  readonly #secondAsks: SecondAsks;
+  #isAllowedLater = false;
 
   constructor(options: RegistryOptions) {
     this.#options = options;
     this.#scopes = new ScopeTable(options.containersMax);
+    this.#secondAsks = new SecondAsks(options.isRuntimePaused ?? (() => false));
     this.#judge = new ContainerJudge(options, (asking) => this.#freeSlot(asking));
   }
 
@@ -89,10 +95,23 @@ export class ContainerRegistry {
     this.#scopes.remove(entry);
   }
 
-  /** Frees what went longer than `keepAfterExitMs` ago. `nowMs` is any clock that only grows. */
-  tick(nowMs: number): void {
+  /**
+   * Frees what went longer than `keepAfterExitMs` ago, and asks again where more may be known by now. `nowMs` is any clock
+   * that only grows. Returns what only the caller can do.
+   */
+  tick(nowMs: number): RegistryNeeds {
     for (const container of this.#undescribed.tick(nowMs)) this.#decide(container);
     for (const entry of this.#scopes.gone.tick(nowMs, this.#options.keepAfterExitMs)) this.#forget(entry);
+    const due = this.#secondAsks.take(nowMs, this.#judge.asking, this.#containers.newest());
+    for (const container of due) this.#askAgain(container);
+    const needs = { description: this.#isAllowedLater };
+    this.#isAllowedLater = false;
+    return needs;
+  }
+
+  /** A runtime's source answers again: it is asked about all of which it may know more. */
+  sourceIsBack(): void {
+    this.#secondAsks.sourceIsBack();
   }
 
   /** Lists the containers that are known, the denied and the just gone included. */
@@ -112,13 +131,13 @@ export class ContainerRegistry {
 
   /**
    * Takes an event of a runtime: a new name or new labels show from the next request on, and the verdict stays. A container
-   * that was judged before anything was known of it is judged now. What a better source told stays.
+   * that was judged before this much was known of it is judged now. What a better source told stays.
    */
   metadataChanged(metadata: ContainerMetadata): void {
     for (const container of this.#containers.newest()) {
       if (!isAbout(metadata, container) || container.verdict === 'unjudged') continue;
       if (isWorseTold(metadata, container.metadata)) continue;
-      const isNews = container.metadata === null;
+      const isNews = isUnsure(container);
       container.metadata = metadata;
       if (isNews) this.#judgeAgain(container);
       else this.#judge.update(container);
@@ -137,6 +156,7 @@ export class ContainerRegistry {
     }
     // By now those that the new rules deny may have left them a slot.
     for (const container of unplaced.splice(0)) this.#judgeAgain(container);
+    this.#secondAsks.again(this.#containers.newest());
   }
 
   #ask(container: Container, answered: () => void): void {
@@ -145,12 +165,23 @@ export class ContainerRegistry {
     this.#judge.ask(container, () => isUnproven(container) || this.#scopes.isThere(container), answered);
   }
 
+  #askAgain(container: Container): void {
+    if (!this.#scopes.isThere(container)) return;
+    container.isAsked = false;
+    const answered = (): void => {
+      this.#judgeAgain(container);
+      this.#secondAsks.answered(container);
+    };
+    this.#judge.ask(container, () => this.#scopes.isThere(container), answered, true);
+  }
+
   /** False when there is no slot for it. */
   #judgeAgain(container: Container): boolean {
     if (!this.#containers.has(container)) return true;
     const before = container.verdict;
     const isPlaced = this.#judge.judge(container);
     if (container.verdict === before) return isPlaced;
+    this.#isAllowedLater ||= container.verdict === 'trace';
     for (const scope of container.scopes) this.#tellVerdict(scope, container);
     return isPlaced;
   }
@@ -167,18 +198,10 @@ export class ContainerRegistry {
   /** The container that the path names; another one where the one that is known is over, and it was made again. */
   #containerOf(path: ContainerPath, found: FoundScope): Container | null {
     const known = this.#containers.get(containerKey(path));
-    if (known !== undefined && !this.#isMadeAgain(known, path, found)) return known;
+    if (known !== undefined && !isMadeAgain(known, path, found, this.#scopes.isThere(known))) return known;
     const { listener } = this.#options;
     if (known !== undefined && known.slot !== 0) listener.containerReplaced?.(known.slot);
     return this.#addContainer(path, found);
-  }
-
-  #isMadeAgain(known: Container, { isOwnGroup }: ContainerPath, found: FoundScope): boolean {
-    const id = cgroupIdOf(found);
-    const isSamePath = found.version === known.cgroupVersion && found.path === known.cgroupPath;
-    // Numbers of groups aren't given again, and the word of the removal may have been lost or not have come yet.
-    if (isOwnGroup && isSamePath && id !== null && known.cgroupId !== null) return id !== known.cgroupId;
-    return !this.#scopes.isThere(known);
   }
 
   #addContainer(path: ContainerPath, found: FoundScope): Container | null {
@@ -201,6 +224,7 @@ export class ContainerRegistry {
       container.isAsked = false;
       return this.#ask(container, () => this.#answered(container));
     }
+    this.#secondAsks.answered(container);
     const mustWait =
       this.#options.waitsForDescription === true && container.isAsked && container.startedBootNs === null;
     if (mustWait && this.#scopes.isThere(container)) this.#undescribed.hold(container);
@@ -214,6 +238,7 @@ export class ContainerRegistry {
 
   #dropContainer(container: Container): void {
     this.#containers.delete(container);
+    this.#secondAsks.forget(container);
     for (const scope of container.scopes) {
       this.#options.listener.scope(scope, 'ignore', 0, scope);
       const entry = this.#scopes.get(scope);
@@ -223,16 +248,7 @@ export class ContainerRegistry {
 
   /** Takes over what the container's new group tells of it. */
   #join(container: Container, path: ContainerPath | null, found: FoundScope): void {
-    const isBetter =
-      path?.isOwnGroup === true && (found.version === 'v2' || container.cgroupVersion === 'v1');
-    let isChanged = false;
-    if (isBetter && container.scope !== found.scope) {
-      container.scope = found.scope;
-      container.cgroupPath = found.path;
-      container.cgroupVersion = found.version;
-      container.cgroupId = cgroupIdOf(found);
-      isChanged = true;
-    }
+    let isChanged = path !== null && takeGroup(container, path, found);
     const early = this.#earlyDescriptions.take(found.scope);
     if (early !== undefined && describe(container, early)) isChanged = true;
     if (isChanged) this.#judge.update(container);
@@ -273,6 +289,7 @@ export class ContainerRegistry {
     if (container.scopes.size > 0) return;
     this.#containers.delete(container);
     this.#undescribed.take(container);
+    this.#secondAsks.forget(container);
     this.#judge.giveSlot(container);
   }
 }
