@@ -178,17 +178,22 @@ export class ContainerSide {
   /** Once a second: forgets what is gone for long, and makes up for records of groups that were lost. */
   tick(): void {
     const now = performance.now();
-    this.#makeUp(this.#registry.tick(now));
+    this.#makeUp(this.#registry.tick(now)).catch((error: unknown) =>
+      this.#parts.log.warn("control groups can't be looked through again", { error }),
+    );
     this.#namespaces?.tick(now);
     this.#recentStates.watchNew();
     const recordsLost = this.#parts.tracer.counters.read()['scope_records_lost'];
     this.#lost.tick(now, recordsLost, this.#namespaces === null);
   }
 
-  #makeUp({ description }: RegistryNeeds): void {
-    const { tracer, log } = this.#parts;
-    if (description)
-      tracer.describeTasks().catch((error: unknown) => log.warn("containers can't be described", { error }));
+  /** What is traced from now on, and was ignored or denied before, was never described. */
+  async #makeUp({ look, description }: RegistryNeeds): Promise<void> {
+    if (look && this.#namespaces === null) {
+      await this.#scans.scan();
+      await this.settled(this.#parts.config.limits.metadataWaitMs + RELOAD_MARGIN_MS);
+    }
+    if (look || description) await this.#parts.tracer.describeTasks();
   }
 
   /** Judges all containers by the rules of another configuration; resolves when each has its verdict. */

@@ -161,3 +161,8 @@ export function containerOfPath(path: string): ContainerPath | null {
     isGuess: inner.isGuess,
   };
 }
+
+/** Finds the id of the outermost container of one cgroup path. */
+export function outermostOfPath(path: string): string | null {
+  return findContainers(segmentsOf(path)).at(0)?.id ?? null;
+}

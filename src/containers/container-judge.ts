@@ -119,10 +119,7 @@ export class ContainerJudge {
     if (isAllowed && container.slot === 0) {
       let slot = this.#slots.take();
       while (slot === 0 && this.#freeSlot(container)) slot = this.#slots.take();
-      if (slot === 0) {
-        this.tellFull();
-        return false;
-      }
+      if (slot === 0) return false;
       container.slot = slot;
     }
     container.rule = rule;

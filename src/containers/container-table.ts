@@ -1,5 +1,5 @@
 // The containers that are known, and the free slots. A slot goes back only after the pump was told.
-import type { ContainerPath } from './cgroup-path.ts';
+import { outermostOfPath, type ContainerPath } from './cgroup-path.ts';
 import { isHexId } from './cgroup-segment.ts';
 import { cgroupIdOf, type FoundScope } from './found-scope.ts';
 import type { CgroupVersion } from './scope.ts';
@@ -13,6 +13,8 @@ export type ContainerVerdict = 'unjudged' | 'trace' | 'deny';
 export interface Container {
   readonly key: string;
   readonly path: ContainerPath;
+  /** The user, or the outermost container, that may make any number of such; null: root of the host. */
+  readonly owner: string | null;
   /** 1…containersMax; 0 while it isn't judged, and for a denied container that never was allowed. */
   slot: number;
   rule: string | null;
@@ -48,6 +50,7 @@ export function newContainer(path: ContainerPath, found: FoundScope): Container 
   return {
     key: containerKey(path),
     path,
+    owner: ownerOf(path),
     slot: 0,
     rule: null,
     verdict: 'unjudged',
@@ -67,6 +70,12 @@ export function newContainer(path: ContainerPath, found: FoundScope): Container 
     pid: 0,
     startedBootNs: null,
   };
+}
+
+function ownerOf(path: ContainerPath): string | null {
+  const user = userOfGroup(path.groupPath);
+  if (user !== null) return `user ${user}`;
+  return path.parentId === null ? null : `in ${outermostOfPath(path.groupPath) ?? path.parentId}`;
 }
 
 /**

@@ -23,6 +23,8 @@ export interface RegistryOptions extends JudgeOptions, GroupProofs {
 
 /** What the registry can't do itself. */
 export interface RegistryNeeds {
+  /** There may be a place for groups that were ignored: the tree has to be looked through. */
+  readonly look: boolean;
   /** A container that was denied is traced now: the kernel has to describe it. */
   readonly description: boolean;
 }

@@ -10,7 +10,6 @@ import {
   isAbout,
   isMadeAgain,
   listed,
-  newContainer,
   takeGroup,
   type Container,
   type ListedContainer,
@@ -18,63 +17,67 @@ import {
 import { DescriptionWait } from './description-wait.ts';
 import { containerOfGroup, isEarly, isStateGone, isUnproven } from './container-of-group.ts';
 import type { FoundScope } from './found-scope.ts';
-import { KnownContainers } from './known-containers.ts';
+import { Places } from './places.ts';
 import { isWorseTold } from './preference.ts';
 import type { RegistryNeeds, RegistryOptions } from './registry-options.ts';
 import type { ContainerMetadata } from './runtimes/runtime-source.ts';
 import { isUnsure, SecondAsks } from './second-asks.ts';
 import type { ScopeDescribed } from './scope-records.ts';
-import { ScopeTable, type KnownScope } from './scope-table.ts';
 
 export class ContainerRegistry {
   readonly #options: RegistryOptions;
   readonly #judge: ContainerJudge;
-  readonly #scopes: ScopeTable;
-  readonly #containers = new KnownContainers();
+  readonly #places: Places;
   readonly #earlyDescriptions = new EarlyDescriptions();
   readonly #undescribed = new DescriptionWait();
   readonly #secondAsks: SecondAsks;
   #isAllowedLater = false;
+  #hasUnproven = false;
 
   constructor(options: RegistryOptions) {
     this.#options = options;
-    this.#scopes = new ScopeTable(options.containersMax);
+    this.#places = new Places({
+      containersMax: options.containersMax,
+      ignored: (scope) => options.listener.scope(scope, 'ignore', 0, scope),
+      scopeGone: (scope) => options.listener.scopeGone(scope),
+      forgotten: (container) => this.#forgotten(container),
+    });
     this.#secondAsks = new SecondAsks(options.isRuntimePaused ?? (() => false));
     this.#judge = new ContainerJudge(options, (asking) => this.#freeSlot(asking));
   }
 
   /** Counts of what found no place; they only grow. */
   get counts(): { readonly containers_full: number; readonly scopes_full: number } {
-    return { containers_full: this.#judge.containersFull, scopes_full: this.#scopes.full };
+    return { containers_full: this.#judge.containersFull, scopes_full: this.#places.scopes.full };
   }
 
   /** Judges a group that the scan or a record told of. A scope that is known keeps its verdict. */
   scopeFound(found: FoundScope): void {
-    const entry = this.#scopes.get(found.scope);
+    const entry = this.#places.scopes.get(found.scope);
     if (entry !== undefined) {
       if (!entry.isRemoved) return;
-      this.#forget(entry);
+      this.#places.forget(entry);
     }
     const path = containerOfGroup(found, this.#options);
     const container = path === null ? this.#inherited(found) : this.#containerOf(path, found);
-    if (container === null || !this.#scopes.hasRoom(container)) {
+    if (container === null || !this.#places.hasRoom(found.scope, container)) {
       this.#options.listener.scope(found.scope, 'ignore', 0, found.scope);
       return;
     }
-    this.#scopes.add(found, container);
+    this.#places.scopes.add(found, container);
     this.#join(container, path, found);
     if (container.scopes.size > 1 || container.verdict !== 'unjudged') {
       this.#tellVerdict(found.scope, container);
       return;
     }
     this.#ask(container, () => this.#answered(container));
-    const isWaiting = container.verdict === 'unjudged' && this.#containers.has(container);
+    const isWaiting = container.verdict === 'unjudged' && this.#places.containers.has(container);
     if (isWaiting) this.#tellVerdict(found.scope, container);
   }
 
   /** Takes what the kernel tells of a container's first process; the earliest process counts. */
   scopeDescribed(described: ScopeDescribed): void {
-    const container = this.#scopes.get(described.scope)?.container;
+    const container = this.#places.scopes.get(described.scope)?.container;
     if (container === undefined) {
       this.#earlyDescriptions.keep(described);
       return;
@@ -87,12 +90,13 @@ export class ContainerRegistry {
   /** Notes that a group went. Its verdict and slot stay for `keepAfterExitMs`, counted by `tick`. */
   scopeRemoved(scope: bigint): void {
     this.#earlyDescriptions.take(scope);
-    const entry = this.#scopes.get(scope);
+    this.#places.refusals.delete(scope);
+    const entry = this.#places.scopes.get(scope);
     if (entry === undefined) {
       this.#options.listener.scopeGone(scope);
       return;
     }
-    this.#scopes.remove(entry);
+    this.#places.scopes.remove(entry);
   }
 
   /**
@@ -101,10 +105,11 @@ export class ContainerRegistry {
    */
   tick(nowMs: number): RegistryNeeds {
     for (const container of this.#undescribed.tick(nowMs)) this.#decide(container);
-    for (const entry of this.#scopes.gone.tick(nowMs, this.#options.keepAfterExitMs)) this.#forget(entry);
-    const due = this.#secondAsks.take(nowMs, this.#judge.asking, this.#containers.newest());
+    for (const entry of this.#places.scopes.gone.tick(nowMs, this.#options.keepAfterExitMs))
+      this.#places.forget(entry);
+    const due = this.#secondAsks.take(nowMs, this.#judge.asking, this.#places.containers.newest());
     for (const container of due) this.#askAgain(container);
-    const needs = { description: this.#isAllowedLater };
+    const needs = { look: this.#places.refusals.takeLook(nowMs), description: this.#isAllowedLater };
     this.#isAllowedLater = false;
     return needs;
   }
@@ -112,16 +117,20 @@ export class ContainerRegistry {
   /** A runtime's source answers again: it is asked about all of which it may know more. */
   sourceIsBack(): void {
     this.#secondAsks.sourceIsBack();
+    if (this.#hasUnproven) this.#places.refusals.lookAgain();
+    this.#hasUnproven = false;
   }
 
   /** Lists the containers that are known, the denied and the just gone included. */
   list(): ListedContainer[] {
-    return [...this.#containers.all()].map((container) => listed(container, this.#scopes.isThere(container)));
+    return [...this.#places.containers.all()].map((container) =>
+      listed(container, this.#places.scopes.isThere(container)),
+    );
   }
 
   /** Whether the group is known, judged or not. */
   hasScope(scope: bigint): boolean {
-    return this.#scopes.get(scope) !== undefined;
+    return this.#places.scopes.get(scope) !== undefined;
   }
 
   /** Resolves when every container that is known now has been judged. */
@@ -134,12 +143,12 @@ export class ContainerRegistry {
    * that was judged before this much was known of it is judged now. What a better source told stays.
    */
   metadataChanged(metadata: ContainerMetadata): void {
-    for (const container of this.#containers.newest()) {
+    for (const container of this.#places.containers.newest()) {
       if (!isAbout(metadata, container) || container.verdict === 'unjudged') continue;
       if (isWorseTold(metadata, container.metadata)) continue;
       const isNews = isUnsure(container);
       container.metadata = metadata;
-      if (isNews) this.#judgeAgain(container);
+      if (isNews) this.#placeAgain(container);
       else this.#judge.update(container);
     }
   }
@@ -148,36 +157,45 @@ export class ContainerRegistry {
   reload(rules: RegistryRules): void {
     this.#judge.rules = rules;
     const unplaced: Container[] = [];
-    for (const container of this.#containers.all()) {
+    for (const container of this.#places.containers.all()) {
       if (container.verdict === 'unjudged') continue;
       this.#ask(container, () => {
         if (!this.#judgeAgain(container)) unplaced.push(container);
       });
     }
     // By now those that the new rules deny may have left them a slot.
-    for (const container of unplaced.splice(0)) this.#judgeAgain(container);
-    this.#secondAsks.again(this.#containers.newest());
+    for (const container of unplaced.splice(0)) this.#placeAgain(container);
+    this.#secondAsks.again(this.#places.containers.newest());
   }
 
   #ask(container: Container, answered: () => void): void {
     container.isAskedEarly = isEarly(container, this.#options);
     // The state of a bare runtime proves the container, be it by its end: that takes the whole wait.
-    this.#judge.ask(container, () => isUnproven(container) || this.#scopes.isThere(container), answered);
+    this.#judge.ask(
+      container,
+      () => isUnproven(container) || this.#places.scopes.isThere(container),
+      answered,
+    );
   }
 
   #askAgain(container: Container): void {
-    if (!this.#scopes.isThere(container)) return;
+    if (!this.#places.scopes.isThere(container)) return;
     container.isAsked = false;
     const answered = (): void => {
-      this.#judgeAgain(container);
-      this.#secondAsks.answered(container);
+      this.#placeAgain(container);
+      if (this.#places.containers.has(container)) this.#secondAsks.answered(container);
     };
-    this.#judge.ask(container, () => this.#scopes.isThere(container), answered, true);
+    this.#judge.ask(container, () => this.#places.scopes.isThere(container), answered, true);
+  }
+
+  /** Judges it again, and ignores it where there is no slot for it. */
+  #placeAgain(container: Container): void {
+    if (!this.#judgeAgain(container)) this.#refuse(container);
   }
 
   /** False when there is no slot for it. */
   #judgeAgain(container: Container): boolean {
-    if (!this.#containers.has(container)) return true;
+    if (!this.#places.containers.has(container)) return true;
     const before = container.verdict;
     const isPlaced = this.#judge.judge(container);
     if (container.verdict === before) return isPlaced;
@@ -192,58 +210,59 @@ export class ContainerRegistry {
    */
   #inherited(found: FoundScope): Container | null {
     if (found.isPathTruncated !== true || found.containerScope === undefined) return null;
-    return this.#scopes.get(found.containerScope)?.container ?? null;
+    return this.#places.scopes.get(found.containerScope)?.container ?? null;
   }
 
   /** The container that the path names; another one where the one that is known is over, and it was made again. */
   #containerOf(path: ContainerPath, found: FoundScope): Container | null {
-    const known = this.#containers.get(containerKey(path));
-    if (known !== undefined && !isMadeAgain(known, path, found, this.#scopes.isThere(known))) return known;
+    const known = this.#places.containers.get(containerKey(path));
+    if (known !== undefined && !isMadeAgain(known, path, found, this.#places.scopes.isThere(known)))
+      return known;
     const { listener } = this.#options;
     if (known !== undefined && known.slot !== 0) listener.containerReplaced?.(known.slot);
-    return this.#addContainer(path, found);
+    const container = this.#places.addContainer(path, found);
+    if (container === null) this.#tellRefused(found.scope);
+    return container;
   }
 
-  #addContainer(path: ContainerPath, found: FoundScope): Container | null {
-    if (this.#containers.size >= 2 * this.#options.containersMax && !this.#forgetGone()) {
-      this.#judge.tellFull();
-      return null;
-    }
-    const container = newContainer(path, found);
-    this.#containers.add(container);
-    return container;
+  #tellRefused(scope: bigint): void {
+    if (this.#places.refusals.add(scope)) this.#judge.tellFull();
   }
 
   /** Judges a container once its runtime has answered, or nobody knows it. */
   #answered(container: Container): void {
     // Forgotten meanwhile: its groups went longer ago than they are kept.
-    if (!this.#containers.has(container)) return;
-    const isOver = !this.#scopes.isThere(container) && isStateGone(container.path, this.#options);
+    if (!this.#places.containers.has(container)) return;
+    const isOver = !this.#places.scopes.isThere(container) && isStateGone(container.path, this.#options);
     if (isUnproven(container) && !isOver) {
-      if (!container.isAskedEarly) return this.#dropContainer(container);
+      if (!container.isAskedEarly) return this.#dropUnproven(container);
       container.isAsked = false;
       return this.#ask(container, () => this.#answered(container));
     }
     this.#secondAsks.answered(container);
     const mustWait =
       this.#options.waitsForDescription === true && container.isAsked && container.startedBootNs === null;
-    if (mustWait && this.#scopes.isThere(container)) this.#undescribed.hold(container);
+    if (mustWait && this.#places.scopes.isThere(container)) this.#undescribed.hold(container);
     else this.#decide(container);
   }
 
   #decide(container: Container): void {
-    if (!this.#judge.judge(container)) return this.#dropContainer(container);
+    if (!this.#judge.judge(container)) return this.#refuse(container);
     for (const scope of container.scopes) this.#tellVerdict(scope, container);
+    for (const scope of container.scopes) this.#places.refusals.delete(scope);
   }
 
-  #dropContainer(container: Container): void {
-    this.#containers.delete(container);
+  /** There is no slot for it. */
+  #refuse(container: Container): void {
+    this.#tellRefused(container.scope);
     this.#secondAsks.forget(container);
-    for (const scope of container.scopes) {
-      this.#options.listener.scope(scope, 'ignore', 0, scope);
-      const entry = this.#scopes.get(scope);
-      if (entry !== undefined) this.#scopes.drop(entry);
-    }
+    this.#places.drop(container);
+  }
+
+  #dropUnproven(container: Container): void {
+    this.#hasUnproven = true;
+    if (this.#places.containers.isFull) this.#places.refusals.roomCame();
+    this.#places.drop(container);
   }
 
   /** Takes over what the container's new group tells of it. */
@@ -255,14 +274,14 @@ export class ContainerRegistry {
   }
 
   #tellVerdict(scope: bigint, container: Container, slot = container.slot): void {
-    const own = this.#scopes.ownGroupOf(scope, container);
+    const own = this.#places.scopes.ownGroupOf(scope, container);
     this.#options.listener.scope(scope, container.verdict, slot, own);
   }
 
   /** Frees the slot of the container that is gone for longest, else of one that is denied by now; false: there is none. */
   #freeSlot(asking: Container): boolean {
-    if (this.#forgetGone(asking)) return true;
-    for (const denied of this.#containers.all()) {
+    if (this.#places.forgetGone(asking)) return true;
+    for (const denied of this.#places.containers.all()) {
       if (denied.slot === 0 || denied.verdict !== 'deny') continue;
       for (const scope of denied.scopes) this.#tellVerdict(scope, denied, 0);
       this.#judge.giveSlot(denied);
@@ -271,23 +290,7 @@ export class ContainerRegistry {
     return false;
   }
 
-  /** Forgets the container that is gone for longest; false when none is gone for long enough. */
-  #forgetGone(except: Container | null = null): boolean {
-    for (const entry of this.#scopes.gone.forgettable(({ container }) => container.slot !== 0)) {
-      if (entry.container.verdict === 'unjudged' || entry.container === except) continue;
-      this.#forget(entry);
-      if (entry.container.scopes.size === 0) return true;
-    }
-    return false;
-  }
-
-  #forget(entry: KnownScope): void {
-    this.#scopes.drop(entry);
-    const { container } = entry;
-    container.scopes.delete(entry.scope);
-    this.#options.listener.scopeGone(entry.scope);
-    if (container.scopes.size > 0) return;
-    this.#containers.delete(container);
+  #forgotten(container: Container): void {
     this.#undescribed.take(container);
     this.#secondAsks.forget(container);
     this.#judge.giveSlot(container);

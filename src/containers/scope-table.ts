@@ -47,11 +47,19 @@ export class ScopeTable {
     return own !== undefined && scopes.has(own) ? own : scope;
   }
 
-  /** Counts where there is no room. The first group of a container always has. */
-  hasRoom(container: Container): boolean {
-    if (container.scopes.size === 0 || this.#scopes.size < this.#scopesMax) return true;
+  /**
+   * The first group of a container always has room. Once half of it is taken, a container that has its sixteen gets no
+   * more, lest one takes the room of all others.
+   */
+  hasRoom({ scopes }: Container): boolean {
+    const isScarce = this.#scopes.size >= this.#scopesMax / 2;
+    if (scopes.size === 0) return true;
+    return this.#scopes.size < this.#scopesMax && !(isScarce && scopes.size >= SCOPES_PER_CONTAINER_MAX);
+  }
+
+  /** Counts a group that found no place. */
+  tellFull(): void {
     this.#full += 1;
-    return false;
   }
 
   add({ scope, version, path }: FoundScope, container: Container): void {
