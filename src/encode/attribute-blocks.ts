@@ -12,6 +12,9 @@ import type { SpanArena } from './span-arena.ts';
  */
 const FLAG_VALUES_MAX = 512;
 
+/** A power of two. Reason: programs use a few dozen values. */
+const RECENT_FLAGS = 64;
+
 const NAMESPACE_NAMES = ['mnt', 'pid', 'uts', 'net', 'ipc', 'user', 'cgroup'];
 /** By enum slice_end; undefined: the root was sent when the slice's time was up. */
 const SLICE_ENDS = [undefined, 'rolled', 'exec', 'exit', 'replaced'];
@@ -70,15 +73,20 @@ export class AttributeBlocks {
   private readonly errorOther = this.addError('_OTHER');
   private readonly flagsHex = this.addText('fdspan.open.flags');
   private readonly flagBlocks = new Map<number, number>();
+  /** What was found last, by a hash of the flags: a look into the map costs more. */
+  private readonly recentFlags = new Int32Array(RECENT_FLAGS).fill(-1);
+  private readonly recentBlocks = new Int32Array(RECENT_FLAGS);
 
   // The pool is one array while blocks are added (declared, as the fields above fill it first).
   declare private pool: Uint8Array;
+  /** The pool and three bytes more. */
+  declare private view: DataView;
   declare private begins: number[];
   declare private ends: number[];
 
   /** Writes a block that is complete, or the beginning of one that `endText` or a patch completes. */
   write(arena: SpanArena, block: number): void {
-    arena.copy(this.pool, this.begins[block], this.ends[block]);
+    arena.copyWords(this.view, this.begins[block], this.ends[block]);
   }
 
   /** Writes an attribute of 32 bits. */
@@ -105,8 +113,14 @@ export class AttributeBlocks {
   /** Writes fdspan.access and fdspan.open.flags. */
   writeOpenFlags(arena: SpanArena, flags: number): void {
     this.write(arena, this.accesses[accessOf(flags)]);
+    const place = (flags ^ (flags >>> 6) ^ (flags >>> 12) ^ (flags >>> 18)) & (RECENT_FLAGS - 1);
+    if (this.recentFlags[place] === flags) return this.write(arena, this.recentBlocks[place]);
     const known = this.flagBlocks.get(flags);
-    if (known !== undefined) return this.write(arena, known);
+    if (known !== undefined) {
+      this.recentFlags[place] = flags;
+      this.recentBlocks[place] = known;
+      return this.write(arena, known);
+    }
     if (this.flagBlocks.size < FLAG_VALUES_MAX) return this.write(arena, this.createFlagBlock(flags));
     this.write(arena, this.flagsHex);
     const begin = arena.position;
@@ -164,6 +178,7 @@ export class AttributeBlocks {
   private add(bytes: readonly number[]): number {
     const begin = this.pool?.length ?? 0;
     this.pool = Uint8Array.from([...(this.pool ?? []), ...bytes]);
+    this.view = new DataView(Uint8Array.from([...this.pool, 0, 0, 0]).buffer);
     this.ends = [...(this.ends ?? []), begin + bytes.length];
     this.begins = [...(this.begins ?? []), begin];
     return this.begins.length - 1;
