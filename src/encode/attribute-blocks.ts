@@ -24,10 +24,10 @@ export class AttributeBlocks {
   readonly path = this.addText('file.path');
   readonly directory = this.addText('file.directory');
   readonly executable = this.addText('process.executable.name');
-  readonly threadName = this.addText('thread.name');
-  readonly inode = this.addText('file.inode');
-  readonly mode = this.addText('file.mode');
-  readonly device = this.addText('fdspan.file.device');
+  readonly threadName = this.addShortText('thread.name');
+  readonly inode = this.addShortText('file.inode');
+  readonly mode = this.addShortText('file.mode');
+  readonly device = this.addShortText('fdspan.file.device');
   readonly fd = this.addInt32('fdspan.fd');
   readonly size = this.addInt64('file.size');
   readonly ioReadBytes = this.addInt64('fdspan.io.read.bytes');
@@ -110,6 +110,16 @@ export class AttributeBlocks {
     arena.patchLength(attributeBegin + 1, arena.position - attributeBegin - 4);
   }
 
+  /** The same for a short text. */
+  endShortText(arena: SpanArena, block: number, textBegin: number): void {
+    const { bytes } = arena;
+    const textBytes = arena.position - textBegin;
+    const attributeBegin = textBegin - (this.ends[block] - this.begins[block]);
+    bytes[textBegin - 1] = textBytes;
+    bytes[textBegin - 3] = textBytes + 2;
+    bytes[attributeBegin + 1] = arena.position - attributeBegin - 2;
+  }
+
   /** Writes fdspan.access and fdspan.open.flags. */
   writeOpenFlags(arena: SpanArena, flags: number): void {
     this.write(arena, this.accesses[accessOf(flags)]);
@@ -173,6 +183,11 @@ export class AttributeBlocks {
   private addText(key: string): number {
     const length = protobuf.paddedZero(protobuf.LENGTH_VARINT_BYTES);
     return this.add([0x4a, ...length, ...protobuf.field(1, key), 0x12, ...length, 0x0a, ...length]);
+  }
+
+  /** Of a text that makes an attribute of less than 128 bytes: each length is one byte. */
+  private addShortText(key: string): number {
+    return this.add([0x4a, 0, ...protobuf.field(1, key), 0x12, 0, 0x0a, 0]);
   }
 
   private add(bytes: readonly number[]): number {
