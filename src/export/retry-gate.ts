@@ -8,6 +8,8 @@ export class RetryGate {
   #failures = 0;
   #failedAtMs = 0;
   #notBeforeMs = 0;
+  /** The backend itself asked for nothing before this moment. */
+  #askedMs = 0;
   #isHurried = false;
 
   constructor(firstMs: number, maxMs: number) {
@@ -30,14 +32,16 @@ export class RetryGate {
     return this.#failures > 0 ? 1 : requestsInFlightMax;
   }
 
-  /** Stops doubling the wait: at stop there is no time for it. */
+  /** Ends the wait and stops doubling it: at stop there is no time for it. A wait that the backend asked for stays. */
   hurry(): void {
     this.#isHurried = true;
+    this.#notBeforeMs = this.#askedMs;
   }
 
   /** Called for a retryable result of a request that was sent at `startedMs` for the `attempts`th time; returns when that request may be sent again. */
   failed(startedMs: number, nowMs: number, attempts: number, retryAfterMs: number | null): number {
     // Requests that were under way together fail together: that is one failure of the backend.
+    if (retryAfterMs !== null) this.#askedMs = Math.max(this.#askedMs, nowMs + retryAfterMs);
     if (startedMs >= this.#failedAtMs) {
       this.#failures += 1;
       this.#failedAtMs = nowMs;
@@ -56,6 +60,7 @@ export class RetryGate {
     if (startedMs < this.#failedAtMs) return false;
     this.#failures = 0;
     this.#notBeforeMs = 0;
+    this.#askedMs = 0;
     return true;
   }
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ExportHarness, exportRequest } from '../helpers/export-harness.ts';
 import { freePort } from '../helpers/free-port.ts';
-import { startReceiver } from '../helpers/otlp-receiver.ts';
+import { startReceiver, type Behaviour } from '../helpers/otlp-receiver.ts';
 
 for (const protocol of ['grpc', 'http/protobuf'] as const) {
   test(`${protocol}: a backend that comes up late gets what waited, told by one warning and one info`, async (t) => {
@@ -92,6 +92,38 @@ for (const protocol of ['grpc', 'http/protobuf'] as const) {
     assert.equal(harness.counters.shutdown, 100);
     await harness.give(exportRequest(10), 10);
     assert.equal(harness.counters.shutdown, 110, 'nothing is taken after a stop');
+  });
+
+  test(`${protocol}: a stop in the middle of a long backoff sends all that waits when the backend is back`, async (t) => {
+    const port = await freePort();
+    const harness = new ExportHarness({
+      protocol,
+      endpoint: `http://127.0.0.1:${port}`,
+      // As after a minute without a backend: the next try is further away than the stop waits.
+      backoff: { firstMs: 60_000, maxMs: 60_000 },
+    });
+    for (let index = 0; index < 20; index += 1) await harness.give(exportRequest(10), 10);
+    while (harness.log.length === 0 || harness.exporter.inFlightSpans > 0) await new Promise(setImmediate);
+    const receiver = await startReceiver({ protocol, port });
+    t.after(() => receiver.close());
+    await harness.end();
+    assert.equal(harness.counters.spans_accepted, 200);
+    assert.equal(receiver.spanCount, 200);
+  });
+
+  test(`${protocol}: a stop does not send before the moment that the backend asked for`, async (t) => {
+    const busy: Behaviour =
+      protocol === 'grpc'
+        ? { type: 'grpc-status', code: 14, retryDelayMs: 60_000 }
+        : { type: 'http-status', status: 503, retryAfter: '60' };
+    const receiver = await startReceiver({ protocol, behaviours: [busy] });
+    t.after(() => receiver.close());
+    const harness = new ExportHarness({ protocol, endpoint: receiver.endpoint });
+    await harness.give(exportRequest(10), 10);
+    while (harness.log.length === 0) await new Promise(setImmediate);
+    await harness.end(300);
+    assert.equal(receiver.requests.length, 1);
+    assert.equal(harness.counters.shutdown, 10);
   });
 
   test(`${protocol}: a flush takes in requests that are still being compressed`, async (t) => {
