@@ -1,8 +1,25 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { ExportHarness, exportRequest } from '../helpers/export-harness.ts';
 import { freePort } from '../helpers/free-port.ts';
 import { startReceiver, type Behaviour } from '../helpers/otlp-receiver.ts';
+
+setFlagsFromString('--expose-gc');
+const collect = runInNewContext('gc') as () => void;
+
+/** Reason: some chunks of zlib that aren't collected yet; a thousand of them would be 250 MiB. */
+const REST_BYTES = 4 << 20;
+
+/** Returns the bytes in buffers. What zlib had is garbage only after some turns. */
+async function bufferBytes(): Promise<number> {
+  for (let turn = 0; turn < 5; turn += 1) {
+    await new Promise(setImmediate);
+    collect();
+  }
+  return process.memoryUsage().arrayBuffers;
+}
 
 for (const protocol of ['grpc', 'http/protobuf'] as const) {
   test(`${protocol}: a backend that comes up late gets what waited, told by one warning and one info`, async (t) => {
@@ -137,6 +154,21 @@ for (const protocol of ['grpc', 'http/protobuf'] as const) {
     await Promise.all(given);
     assert.equal(harness.counters.spans_accepted, 4000);
     assert.equal(receiver.spans.length, 4000);
+  });
+}
+
+for (const compression of ['zstd', 'gzip', 'none'] as const) {
+  test(`small requests that wait (${compression}) hold little more memory than the queue counts`, async () => {
+    const endpoint = `http://127.0.0.1:${await freePort()}`;
+    const harness = new ExportHarness({ protocol: 'http/protobuf', endpoint, compression });
+    const request = exportRequest(10);
+    const before = await bufferBytes();
+    for (let index = 0; index < 1000; index += 1) await harness.give(request, 10);
+    const held = (await bufferBytes()) - before;
+    const { queuedBytes } = harness.exporter;
+    assert.ok(queuedBytes > 100_000, `${queuedBytes} bytes`);
+    assert.ok(held < queuedBytes + REST_BYTES, `${held} bytes held for ${queuedBytes}`);
+    await harness.end(0);
   });
 }
 
