@@ -162,7 +162,7 @@ export class Exporter {
     this.#isClosed = true;
     this.#abort.abort();
     this.#alarm.set(Infinity);
-    this.#left.push(...this.#backlog.clear());
+    for (const request of this.#backlog.clear()) this.#left.push(request);
     await this.#idle();
     for (const request of await this.#backlog.keep(this.#left)) this.#ledger.drop('shutdown', request);
     this.#transport.close();

@@ -172,6 +172,17 @@ for (const compression of ['zstd', 'gzip', 'none'] as const) {
   });
 }
 
+test('a stop counts more waiting requests than a call has room for arguments', async () => {
+  const requests = 150_000;
+  const backoff = { firstMs: 60_000, maxMs: 60_000 };
+  const endpoint = `http://127.0.0.1:${await freePort()}`;
+  const harness = new ExportHarness({ protocol: 'http/protobuf', endpoint, queueBytesMax: 0, backoff });
+  const request = exportRequest(1);
+  for (let index = 0; index < requests; index += 1) await harness.give(request, 1);
+  await harness.end(0);
+  assert.equal(harness.counters.shutdown, requests);
+});
+
 test('a request larger than the whole queue is dropped alone', async () => {
   const harness = new ExportHarness({
     protocol: 'http/protobuf',

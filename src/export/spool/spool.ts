@@ -205,8 +205,8 @@ export class Spool implements SpoolWriterHost {
     if (this.#isClosed) return this.#folder.release();
     const known = new Set(this.#segments.all.map(({ path }) => path));
     const found = listed.filter(({ path }) => !known.has(path));
-    this.#unread.push(...found);
-    this.#segments.add(...found);
+    for (const segment of found) this.#unread.push(segment);
+    this.#segments.add(found);
     this.#isClaimed = true;
     this.#startRecovery();
   }
