@@ -281,14 +281,17 @@ export class Backlog {
   }
 
   async #keepAll(spool: Spool, left: Set<WaitingRequest>, signal: AbortSignal): Promise<void> {
+    // That needs no disk: at first, whatever becomes of the others.
+    for (const request of left) {
+      if (request.stored !== null && spool.giveBack(request.stored)) left.delete(request);
+    }
     await this.#writes;
     // A write that failed put its request back.
     for (const request of this.clear()) left.add(request);
     const { oldestSequence } = spool;
     for (const request of [...left].sort((one, other) => one.sequence - other.sequence)) {
       if (signal.aborted) return;
-      const isThere = request.stored !== null && spool.giveBack(request.stored);
-      if (!isThere) await this.#append(request, request.sequence < oldestSequence);
+      await this.#append(request, request.sequence < oldestSequence);
       left.delete(request);
     }
   }
