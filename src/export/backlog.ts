@@ -3,7 +3,7 @@
 import { atMost } from '../model/at-most.ts';
 import type { SpanCounts } from '../model/span-counts.ts';
 import { compress, type Encoding } from './encoding.ts';
-import { RequestQueue, type WaitingRequest } from './request-queue.ts';
+import { FRESH, RequestQueue, type WaitingRequest } from './request-queue.ts';
 import { SpoolHangsError } from './spool/spool-errors.ts';
 import type { Spool } from './spool/spool.ts';
 
@@ -267,16 +267,7 @@ export class Backlog {
       const { stored, body } = loaded;
       const { sequence, spans, processSpans, heldSpans, encoding } = stored.head;
       const counts = { spans, processSpans, heldSpans, closedBootMs: 0 };
-      const request = {
-        sequence,
-        stored,
-        ...counts,
-        body,
-        encoding,
-        attempts: 0,
-        firstTriedMs: 0,
-        readyAtMs: 0,
-      };
+      const request = { sequence, ...counts, body, encoding, ...FRESH, stored };
       if (this.#isLoadable) this.#queueUp(request);
       else spool.giveBack(stored);
       this.#listener.changed();
