@@ -160,10 +160,11 @@ test(
     await giveRequests(harness, 0, 400);
     await until(() => harness.exporter.queuedBytes <= QUEUE_BYTES * 0.75);
     const { queue_full } = harness.counters;
-    const onDisk = harness.exporter.spool!.waiting.spans;
     assert.ok(queue_full > 0, 'the spool is full');
     // What ext4 does by itself after an error of the disk.
     await disk.run('mount -o remount,abort "$disk"');
+    // Only now: until then the last request may have been on its way.
+    const onDisk = harness.exporter.spool!.waiting.spans;
     await harness.give(exportRequest(SPANS, tagOf(400)), SPANS);
     await until(() => harness.warnings(/can not be written/).length > 0);
     assert.match(JSON.stringify(harness.warnings(/can not be written/)), /EROFS.*mount the disk/);
