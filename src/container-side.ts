@@ -62,6 +62,7 @@ export class ContainerSide {
   readonly #recentStates = new RecentStates(BARE_STATE_FOLDERS);
   readonly #lost: LostScopes;
   readonly #scans: TreeScans;
+  #isClosed = false;
   /** Came since the event loop's last turn. */
   readonly #records: Uint8Array[] = [];
 
@@ -193,7 +194,7 @@ export class ContainerSide {
       await this.#scans.scan();
       await this.settled(this.#parts.config.limits.metadataWaitMs + RELOAD_MARGIN_MS);
     }
-    if (look || description) await this.#parts.tracer.describeTasks();
+    if ((look || description) && !this.#isClosed) await this.#parts.tracer.describeTasks();
   }
 
   /** Judges all containers by the rules of another configuration; resolves when each has its verdict. */
@@ -212,7 +213,9 @@ export class ContainerSide {
     this.close();
   }
 
+  /** The kernel's side may be gone from now on. */
   close(): void {
+    this.#isClosed = true;
     this.#recentStates.close();
     this.#directory.close();
   }
@@ -274,6 +277,7 @@ export class ContainerSide {
 
   /** Where namespaces are the scopes, groups only name their containers. */
   #groupFound(found: FoundScope): void {
+    if (this.#isClosed) return;
     if (this.#namespaces === null) this.#registry.scopeFound(found);
     else this.#namespaces.groups.add(found.scope, found.path);
   }
