@@ -41,6 +41,14 @@ export interface Container {
   startedBootNs: bigint | null;
 }
 
+/** A group of a container. */
+export interface KnownScope {
+  readonly scope: bigint;
+  readonly pathKey: string;
+  readonly container: Container;
+  isRemoved: boolean;
+}
+
 const NAMESPACE_COUNT = 7;
 
 /** A container of which only a group is known. */
@@ -71,13 +79,14 @@ export function newContainer(path: ContainerPath, found: FoundScope): Container 
 
 /**
  * Returns what tells containers apart. Hex ids are unique; free ones (`web`) only where they are.
- * The outer container is part of it: a container may give a group below it the name of another.
+ * The outer containers are part of it: a container may give groups below it the names of others, and of theirs.
  */
 export function containerKey(path: ContainerPath): string {
   const place = path.instance ?? (isHexId(path.containerId) ? '' : path.groupPath);
   // A user may name a group of their own by the id of another's container.
   const owner = userOfGroup(path.groupPath) ?? '';
-  return `${owner}\n${path.parentId ?? ''}\n${path.runtime}\n${place}\n${path.containerId}`;
+  const outer = [...(path.outerIds ?? []), path.parentId ?? ''].join('/');
+  return `${owner}\n${outer}\n${path.runtime}\n${place}\n${path.containerId}`;
 }
 
 /**

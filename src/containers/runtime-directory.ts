@@ -115,15 +115,15 @@ export class RuntimeDirectory {
     runtime: string,
     isThere: () => boolean = () => true,
   ): Promise<ContainerMetadata | null> {
-    const told = this.#news.get(question.id);
-    this.#news.delete(question.id);
+    const user = userOfGroup(question.cgroupPath);
+    const told = user === null ? this.#takeNews(question.id) : undefined;
     if (told !== undefined && !this.#hasBetter(told)) return Promise.resolve(told);
     if (this.#isClosed) return Promise.resolve(told ?? null);
     const { promise, resolve } = Promise.withResolvers<ContainerMetadata | null>();
     const lookup: Lookup = {
       question,
       runtime,
-      user: userOfGroup(question.cgroupPath),
+      user,
       isThere,
       deadlineMs: performance.now() + this.#options.waitMs,
       other: told ?? null,
@@ -226,10 +226,17 @@ export class RuntimeDirectory {
     return asked;
   }
 
+  #takeNews(id: string): ContainerMetadata | undefined {
+    const told = this.#news.get(id);
+    this.#news.delete(id);
+    return told;
+  }
+
   #changed(metadata: ContainerMetadata): void {
     let isAwaited = false;
     for (const lookup of this.#lookups) {
-      if (lookup.question.id !== metadata.id) continue;
+      // Events are root's runtimes' word, which may be of another container of the id.
+      if (lookup.question.id !== metadata.id || lookup.user !== null) continue;
       isAwaited = true;
       // A better source is asked about it, too, and its answer counts.
       if (this.#hasBetter(metadata)) lookup.other = metadata;

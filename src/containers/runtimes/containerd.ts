@@ -11,6 +11,7 @@ import type {
   RuntimeListener,
   RuntimeSource,
 } from './runtime-source.ts';
+import { mayTellOf } from './socket-owner.ts';
 
 export const CONTAINERD_SOCKET = '/run/containerd/containerd.sock';
 
@@ -64,7 +65,7 @@ export class ContainerdSource implements RuntimeSource {
 
   async find(question: ContainerQuestion, signal: AbortSignal): Promise<ContainerMetadata | null> {
     const { id } = question;
-    if (!isIdentifier(id)) return null;
+    if (!isIdentifier(id) || !(await mayTellOf(question.cgroupPath, this.address))) return null;
     if (this.#version === undefined) await this.#askVersion(signal);
     const likely = likelyNamespace(question);
     const container = likely === null ? null : await this.#get(likely, id, signal);

@@ -14,6 +14,7 @@ import { readStateJson, readStateValue, statePath } from './state/state-file.ts'
 import { firstKnown, isRootsFolder, stateSource } from './state/state-source.ts';
 import { userFoldersOf } from './state/user-folders.ts';
 import { untilAborted } from './until-aborted.ts';
+import { userOfGroup } from './user-slice.ts';
 
 /** Where one user's containers are stored (storage.conf: `graphroot`, `runroot`). */
 export interface PodmanStorage {
@@ -46,8 +47,11 @@ export function podmanState(options: { readonly storages?: readonly PodmanStorag
   const address = (options.storages ?? [ROOT_STORAGE]).map(({ graphRoot }) => graphRoot).join(' ');
   return stateSource('podman state', address, async ({ id, cgroupPath }, signal) => {
     if (!isHexId(id)) return null;
+    const user = userOfGroup(cgroupPath);
     const storages = options.storages ?? [...(await userStorage(cgroupPath, signal)), ROOT_STORAGE];
-    return firstKnown(storages, signal, (storage) => findIn(lists, storage, id, signal), isRootsFolder);
+    // A user may name a group by the id of root's container.
+    const own = storages.filter(({ ownerUid }) => user === null || ownerUid === user);
+    return firstKnown(own, signal, (storage) => findIn(lists, storage, id, signal), isRootsFolder);
   });
 }
 

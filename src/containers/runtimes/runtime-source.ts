@@ -40,6 +40,8 @@ export interface ContainerQuestion {
   readonly id: string;
   /** Path of its control group from the hierarchy's root (latin1). */
   readonly cgroupPath: string;
+  /** Whether it is in another container. */
+  readonly isNested?: boolean;
 }
 
 export interface RuntimeListener {
