@@ -3,7 +3,7 @@
 import { underManager } from './preference.ts';
 import type { Attributes } from '../model/attributes.ts';
 import type { ContainerUpdate } from '../model/container-slot.ts';
-import { SlotPool, type Container } from './container-table.ts';
+import { questionOf, SlotPool, type Container } from './container-table.ts';
 import { droppedLabelCount } from './metadata-attributes.ts';
 import { containerAttributes } from './resource.ts';
 import { factsOf, type ContainerFacts, type ContainerRules } from './rules.ts';
@@ -93,16 +93,14 @@ export class ContainerJudge {
     container.isAsked = true;
     container.asks += 1;
     container.isBeingAsked = true;
-    const { containerId: id, runtime, groupPath: cgroupPath, parentId } = container.path;
-    const asked = findMetadata({ id, cgroupPath, isNested: parentId !== null }, runtime, isThere).then(
-      (metadata) => {
-        this.#asking.delete(asked);
-        container.isBeingAsked = false;
-        const told = underManager(metadata, runtime) ?? container.metadata;
-        container.metadata = this.#table.isNamesake(container) ? null : told;
-        answered();
-      },
-    );
+    const { runtime } = container.path;
+    const asked = findMetadata(questionOf(container.path), runtime, isThere).then((metadata) => {
+      this.#asking.delete(asked);
+      container.isBeingAsked = false;
+      const told = underManager(metadata, runtime) ?? container.metadata;
+      container.metadata = this.#table.isNamesake(container) ? null : told;
+      answered();
+    });
     this.#asking.add(asked);
   }
 

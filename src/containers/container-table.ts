@@ -3,9 +3,10 @@ import type { ContainerPath } from './cgroup-path.ts';
 import { isHexId } from './cgroup-segment.ts';
 import { cgroupIdOf, type FoundScope } from './found-scope.ts';
 import type { CgroupVersion } from './scope.ts';
-import type { ContainerMetadata } from './runtimes/runtime-source.ts';
+import type { ContainerMetadata, ContainerQuestion } from './runtimes/runtime-source.ts';
 import { userOfGroup } from './runtimes/user-slice.ts';
 import type { ScopeDescribed } from './scope-records.ts';
+import { isToldOf } from './told-of.ts';
 
 /** `unjudged`: its runtime is being asked. */
 export type ContainerVerdict = 'unjudged' | 'trace' | 'deny';
@@ -89,14 +90,15 @@ export function containerKey(path: ContainerPath): string {
   return `${owner}\n${outer}\n${path.runtime}\n${place}\n${path.containerId}`;
 }
 
-/**
- * Whether an event of a runtime is about this container. Free ids are unique within one runtime only, and events come from
- * root's runtimes alone: they say nothing of what runs in a user's own groups.
- */
+/** Whether an event of a runtime is about this container. */
 export function isAbout(metadata: ContainerMetadata, { path, metadata: known }: Container): boolean {
-  if (metadata.id !== path.containerId || userOfGroup(path.groupPath) !== null) return false;
-  if (known !== null) return known.runtimeName === metadata.runtimeName;
-  return isHexId(path.containerId) || path.runtime === metadata.runtimeName;
+  if (known !== null && known.runtimeName !== metadata.runtimeName) return false;
+  return isToldOf(metadata, questionOf(path), known?.runtimeName ?? path.runtime);
+}
+
+/** What runtimes are asked about it. */
+export function questionOf({ containerId, groupPath, parentId }: ContainerPath): ContainerQuestion {
+  return { id: containerId, cgroupPath: groupPath, isNested: parentId !== null };
 }
 
 /** Hands out the numbers 1…slotsMax, the longest unused first. */
