@@ -5,6 +5,7 @@ import { PREFERRED, rankOf } from './preference.ts';
 import { AskedSource } from './asked-source.ts';
 import { EventNews } from './event-news.ts';
 import type { ContainerMetadata, ContainerQuestion, RuntimeSource } from './runtimes/runtime-source.ts';
+import { userBytes } from './runtimes/user-bytes.ts';
 import { userOfGroup } from './runtimes/user-slice.ts';
 import { findPlaces, stateSources, type FoundPlaces, type RuntimeSettings } from './runtime-sources.ts';
 import { isToldOf } from './told-of.ts';
@@ -44,7 +45,11 @@ export interface DirectoryOptions {
 }
 
 export type DirectoryCount =
-  'runtime_events_skipped' | 'runtime_lookups_failed' | 'runtime_lookups_held' | 'runtime_users_left_out';
+  | 'runtime_events_skipped'
+  | 'runtime_lookups_failed'
+  | 'runtime_lookups_held'
+  | 'runtime_user_reads_refused'
+  | 'runtime_users_left_out';
 
 interface Lookup {
   readonly question: ContainerQuestion;
@@ -89,6 +94,7 @@ export class RuntimeDirectory {
       runtime_events_skipped: this.#eventsSkipped,
       runtime_lookups_failed: failures,
       runtime_lookups_held: this.#line.heldByUser,
+      runtime_user_reads_refused: userBytes.refused,
       runtime_users_left_out: this.#usersLeftOut,
     };
   }

@@ -38,7 +38,7 @@ export class EngineSource implements RuntimeSource {
     this.name = engine;
     this.address = path;
     this.#ownerUid = ownerUid;
-    this.#http = new UnixHttp(path);
+    this.#http = new UnixHttp(path, ownerUid ?? 0);
     this.#follower = new Follower(
       {
         ping: (signal) => this.#http.ping(signal),

@@ -33,8 +33,8 @@ export const ROOT_STORAGE: PodmanStorage = {
 const DRIVERS = ['overlay', 'vfs', 'btrfs', 'zfs'];
 /** Containers that don't outlive a reboot (`--rm`) are listed apart. */
 const LISTS = ['containers.json', 'volatile-containers.json'];
-/** Reason: root's storage and that of a few users, each with two lists for two roots. */
-const CACHED_LISTS_MAX = 32;
+/** Lists of users that are kept parsed. Reason: a few users, each with two lists for two roots; the oldest is forgotten. */
+const USERS_LISTS_MAX = 32;
 
 interface StoredContainer {
   readonly name: string | undefined;
@@ -121,9 +121,18 @@ function metadataOf(
   });
 }
 
-/** The lists of containers, parsed once for each version of the file: a look-up mustn't cost a parse of thousands. */
+interface ParsedList {
+  readonly version: string;
+  readonly containers: StoredList;
+}
+
+/**
+ * The lists of containers, parsed once for each version of the file: a look-up mustn't cost a parse of thousands. Root's are
+ * kept apart, so that no user's can drive them out.
+ */
 class StorageLists {
-  readonly #lists = new Map<string, { readonly version: string; readonly containers: StoredList }>();
+  readonly #rootsLists = new Map<string, ParsedList>();
+  readonly #usersLists = new Map<string, ParsedList>();
 
   async find(
     path: string,
@@ -135,13 +144,18 @@ class StorageLists {
     signal.throwIfAborted();
     if (found === null) return null;
     const version = `${found.ino}:${found.size}:${found.mtimeNs}`;
-    const cached = this.#lists.get(path);
+    const lists = ownerUid === 0 ? this.#rootsLists : this.#usersLists;
+    const cached = lists.get(path);
     if (cached?.version === version) return cached.containers.get(id) ?? null;
     const list = await readStateValue(Buffer.from(path), ownerUid, signal);
     if (list === null) return null;
     const containers = parseList(list.parsed);
-    if (this.#lists.size >= CACHED_LISTS_MAX) this.#lists.clear();
-    this.#lists.set(path, { version, containers });
+    lists.delete(path);
+    lists.set(path, { version, containers });
+    if (this.#usersLists.size > USERS_LISTS_MAX) {
+      const [oldest] = this.#usersLists.keys();
+      this.#usersLists.delete(oldest);
+    }
     return containers.get(id) ?? null;
   }
 }
