@@ -64,7 +64,15 @@ test("a record with a free id names its group, where the container's spec names 
   assert.equal(groupOf('/prod/web'), '/prod/web');
   assert.equal(groupOf('/a//b/./web/'), '/a/b/web');
   assert.equal(groupOf('/prod/wéb'), '/prod/w\xc3\xa9b', 'bytes, as groups are known by');
-  for (const none of [undefined, 'system.slice:cri-containerd:web', '', 7, null, {}]) {
+  for (const none of [
+    undefined,
+    'system.slice:cri-containerd:web',
+    '',
+    7,
+    null,
+    {},
+    `/${'x'.repeat(5000)}`,
+  ]) {
     assert.equal(groupOf(none), undefined);
   }
   assert.equal(groupOf('/prod/x', 'a1'.repeat(32)), undefined, 'a hex id needs no group');

@@ -4,13 +4,16 @@ import { posix } from 'node:path';
 import { recordOf } from './fields.ts';
 import type { ContainerQuestion } from './runtime-source.ts';
 
+/** Reason: the kernel's longest path; it is kept with each container. */
+const PATH_BYTES_MAX = 4096;
+
 /**
- * Returns the group of an OCI spec (latin1); undefined where it names none, and for the systemd driver's
- * `SLICE:PREFIX:NAME`, which is no path.
+ * Returns the group of an OCI spec (latin1); undefined where it names none or one that can't be, and for the systemd
+ * driver's `SLICE:PREFIX:NAME`, which is no path.
  */
 export function groupPathOfSpec(spec: unknown): string | undefined {
   const path = recordOf(recordOf(spec)?.linux)?.cgroupsPath;
-  if (typeof path !== 'string' || !path.startsWith('/')) return undefined;
+  if (typeof path !== 'string' || !path.startsWith('/') || path.length > PATH_BYTES_MAX) return undefined;
   return posix.normalize(Buffer.from(path).toString('latin1')).replace(/(?<=.)\/$/, '');
 }
 
