@@ -106,6 +106,9 @@ test(
     assert.equal((await directory.find(COPIED, 'docker'))?.name, 'billing');
     const others = { id: ID, cgroupPath: COPIED.cgroupPath.replaceAll(String(USER), '1001') };
     assert.equal(await directory.find(others, 'docker'), null);
+    const labels = Object.fromEntries(Array.from({ length: 5000 }, (_, i) => [`l${i}`, 'x'.repeat(50)]));
+    engine.containers.set(ID, { name: 'billing', labels });
+    assert.equal(await directory.find(COPIED, 'docker'), null, 'held to what is read of a user');
   },
 );
 

@@ -53,13 +53,19 @@ export class EngineSource implements RuntimeSource {
     signal.throwIfAborted();
     // Engines take names and short ids too: only a whole id can't mean another container.
     if (!isHexId(id)) return null;
-    const owner = this.#ownerUid;
-    const mayTell =
-      owner === null ? await mayTellOf(cgroupPath, this.address) : userOfGroup(cgroupPath) === owner;
-    if (!mayTell) return null;
+    if (!(await this.#mayTellOf(cgroupPath))) return null;
     const metadata = await this.#inspect(id, signal);
     if (metadata !== null && this.#ownerUid !== null) this.#keepOwn(id);
     return metadata;
+  }
+
+  async #mayTellOf(cgroupPath: string): Promise<boolean> {
+    const user = userOfGroup(cgroupPath);
+    if (this.#ownerUid !== null) return user === this.#ownerUid;
+    if (!(await mayTellOf(cgroupPath, this.address))) return false;
+    // The configuration names a user's socket: its owner is known once one of the user's groups is asked about.
+    if (user !== null) this.#http.belongsTo(user);
+    return true;
   }
 
   follow(listener: RuntimeListener): void {

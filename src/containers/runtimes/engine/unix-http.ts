@@ -23,7 +23,7 @@ export interface LinesOptions {
 
 export class UnixHttp {
   readonly #socketPath: string;
-  readonly #ownerUid: number;
+  #ownerUid: number;
   /** Connections aren't kept: a new one costs 0.1 ms, and a kept one may be stale. */
   readonly #agent = new http.Agent({ keepAlive: false, maxSockets: CONNECTIONS_MAX });
   #closedReason: EngineError | null = null;
@@ -33,6 +33,11 @@ export class UnixHttp {
   /** `ownerUid`: whose the server is; of a user's less is read. */
   constructor(socketPath: string, ownerUid = 0) {
     this.#socketPath = socketPath;
+    this.#ownerUid = ownerUid;
+  }
+
+  /** From now on the server counts as this user's. */
+  belongsTo(ownerUid: number): void {
     this.#ownerUid = ownerUid;
   }
 
