@@ -60,7 +60,10 @@ export class KnownContainers {
     return this.#all.values();
   }
 
-  /** What a runtime tells now is about these. */
+  /**
+   * What a runtime tells now is about these; in the order in which their keys became known: one that was made again takes
+   * the place of the one before.
+   */
   newest(): IterableIterator<Container> {
     return this.#newest.values();
   }

@@ -1,16 +1,24 @@
 // The places for containers and their groups: who has one, who gets one, and who gives it up. All are bounded by
 // `limits.containers`.
 import type { ContainerPath } from './cgroup-path.ts';
-import { newContainer, type Container } from './container-table.ts';
+import {
+  containerKey,
+  isMadeAgain,
+  newContainer,
+  type Container,
+  type KnownScope,
+} from './container-table.ts';
 import type { FoundScope } from './found-scope.ts';
 import { KnownContainers } from './known-containers.ts';
 import { Refusals } from './refusals.ts';
-import { ScopeTable, type KnownScope } from './scope-table.ts';
+import { ScopeTable } from './scope-table.ts';
 
 export interface PlacesOptions {
   readonly containersMax: number;
   readonly ignored: (scope: bigint) => void;
   readonly scopeGone: (scope: bigint) => void;
+  /** The container of that slot is over, and was made again. */
+  readonly replaced: (slot: number) => void;
   /** The container is known no more: its slot is free. */
   readonly forgotten: (container: Container) => void;
 }
@@ -35,8 +43,14 @@ export class Places {
     return false;
   }
 
-  /** null when there is no room, and nobody is gone for long enough. */
-  addContainer(path: ContainerPath, found: FoundScope): Container | null {
+  /**
+   * The container that the path names, which has no group where it is new; another one where the one that is known is over,
+   * and it was made again. null when there is no room, and nobody is gone for long enough.
+   */
+  containerOf(path: ContainerPath, found: FoundScope): Container | null {
+    const known = this.containers.get(containerKey(path));
+    if (known !== undefined && !isMadeAgain(known, path, found, this.scopes.isThere(known))) return known;
+    if (known !== undefined && known.slot !== 0) this.#options.replaced(known.slot);
     const container = newContainer(path, found);
     while (!this.containers.hasRoom(container)) {
       const owner = this.containers.isShareFull(container) ? container.owner : null;
@@ -80,5 +94,12 @@ export class Places {
       this.scopes.drop(entry);
       container.scopes.delete(scope);
     }
+  }
+
+  /** Ignores what only looked like a container. */
+  dropUnproven(container: Container): void {
+    this.refusals.unproven();
+    if (this.containers.isFull) this.refusals.roomCame();
+    this.drop(container);
   }
 }

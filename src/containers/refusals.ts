@@ -1,4 +1,5 @@
-// Groups that were ignored for want of a place. They are looked for again once there may be one.
+// Groups that were ignored for want of a place, or of a runtime that knew them. They are looked for again once there may be
+// one.
 
 /** Reason: each look visits every group of the host, and asks about each that was refused. */
 const LOOK_EVERY_MS = 10_000;
@@ -7,6 +8,7 @@ export class Refusals {
   readonly #scopesMax: number;
   readonly #scopes = new Set<bigint>();
   #isLookDue = false;
+  #hasUnproven = false;
   #lookedMs = -Infinity;
 
   /** `scopesMax`: those that are remembered; of others, each look counts anew. */
@@ -31,9 +33,15 @@ export class Refusals {
     if (this.#scopes.size > 0) this.#isLookDue = true;
   }
 
-  /** A look may find more than those, whatever the room. */
-  lookAgain(): void {
-    this.#isLookDue = true;
+  /** A group was ignored as no runtime knew it for a container's. */
+  unproven(): void {
+    this.#hasUnproven = true;
+  }
+
+  /** A runtime answers again, which may know them. */
+  sourceIsBack(): void {
+    this.#isLookDue ||= this.#hasUnproven;
+    this.#hasUnproven = false;
   }
 
   /** Whether to look through the groups now; told once. `nowMs` is any clock that only grows. */

@@ -4,11 +4,9 @@
 import type { ContainerPath } from './cgroup-path.ts';
 import { ContainerJudge, type RegistryRules } from './container-judge.ts';
 import {
-  containerKey,
   describe,
   EarlyDescriptions,
   isAbout,
-  isMadeAgain,
   listed,
   takeGroup,
   type Container,
@@ -17,6 +15,7 @@ import {
 import { DescriptionWait } from './description-wait.ts';
 import { containerOfGroup, isEarly, isStateGone, isUnproven } from './container-of-group.ts';
 import type { FoundScope } from './found-scope.ts';
+import { isNamesake, stripNamesakes } from './namesakes.ts';
 import { Places } from './places.ts';
 import { isWorseTold } from './preference.ts';
 import type { RegistryNeeds, RegistryOptions } from './registry-options.ts';
@@ -32,7 +31,6 @@ export class ContainerRegistry {
   readonly #undescribed = new DescriptionWait();
   readonly #secondAsks: SecondAsks;
   #isAllowedLater = false;
-  #hasUnproven = false;
 
   constructor(options: RegistryOptions) {
     this.#options = options;
@@ -40,10 +38,14 @@ export class ContainerRegistry {
       containersMax: options.containersMax,
       ignored: (scope) => options.listener.scope(scope, 'ignore', 0, scope),
       scopeGone: (scope) => options.listener.scopeGone(scope),
+      replaced: (slot) => options.listener.containerReplaced?.(slot),
       forgotten: (container) => this.#forgotten(container),
     });
     this.#secondAsks = new SecondAsks(options.isRuntimePaused ?? (() => false));
-    this.#judge = new ContainerJudge(options, (asking) => this.#freeSlot(asking));
+    this.#judge = new ContainerJudge(options, {
+      freeSlot: (asking) => this.#freeSlot(asking),
+      isNamesake: (container) => isNamesake(container, this.#places.containers.newest()),
+    });
   }
 
   /** Counts of what found no place; they only grow. */
@@ -117,8 +119,7 @@ export class ContainerRegistry {
   /** A runtime's source answers again: it is asked about all of which it may know more. */
   sourceIsBack(): void {
     this.#secondAsks.sourceIsBack();
-    if (this.#hasUnproven) this.#places.refusals.lookAgain();
-    this.#hasUnproven = false;
+    this.#places.refusals.sourceIsBack();
   }
 
   /** Lists the containers that are known, the denied and the just gone included. */
@@ -146,6 +147,7 @@ export class ContainerRegistry {
     for (const container of this.#places.containers.newest()) {
       if (!isAbout(metadata, container) || container.verdict === 'unjudged') continue;
       if (isWorseTold(metadata, container.metadata)) continue;
+      if (isNamesake(container, this.#places.containers.newest())) continue;
       const isNews = isUnsure(container);
       container.metadata = metadata;
       if (isNews) this.#placeAgain(container);
@@ -213,15 +215,16 @@ export class ContainerRegistry {
     return this.#places.scopes.get(found.containerScope)?.container ?? null;
   }
 
-  /** The container that the path names; another one where the one that is known is over, and it was made again. */
   #containerOf(path: ContainerPath, found: FoundScope): Container | null {
-    const known = this.#places.containers.get(containerKey(path));
-    if (known !== undefined && !isMadeAgain(known, path, found, this.#places.scopes.isThere(known)))
-      return known;
-    const { listener } = this.#options;
-    if (known !== undefined && known.slot !== 0) listener.containerReplaced?.(known.slot);
-    const container = this.#places.addContainer(path, found);
-    if (container === null) this.#tellRefused(found.scope);
+    const container = this.#places.containerOf(path, found);
+    if (container === null) {
+      this.#tellRefused(found.scope);
+      return null;
+    }
+    if (container.scopes.size > 0) return container;
+    for (const namesake of stripNamesakes(container, this.#places.containers.newest())) {
+      if (namesake.verdict !== 'unjudged') this.#placeAgain(namesake);
+    }
     return container;
   }
 
@@ -235,7 +238,7 @@ export class ContainerRegistry {
     if (!this.#places.containers.has(container)) return;
     const isOver = !this.#places.scopes.isThere(container) && isStateGone(container.path, this.#options);
     if (isUnproven(container) && !isOver) {
-      if (!container.isAskedEarly) return this.#dropUnproven(container);
+      if (!container.isAskedEarly) return this.#places.dropUnproven(container);
       container.isAsked = false;
       return this.#ask(container, () => this.#answered(container));
     }
@@ -248,20 +251,16 @@ export class ContainerRegistry {
 
   #decide(container: Container): void {
     if (!this.#judge.judge(container)) return this.#refuse(container);
-    for (const scope of container.scopes) this.#tellVerdict(scope, container);
-    for (const scope of container.scopes) this.#places.refusals.delete(scope);
+    for (const scope of container.scopes) {
+      this.#tellVerdict(scope, container);
+      this.#places.refusals.delete(scope);
+    }
   }
 
   /** There is no slot for it. */
   #refuse(container: Container): void {
     this.#tellRefused(container.scope);
     this.#secondAsks.forget(container);
-    this.#places.drop(container);
-  }
-
-  #dropUnproven(container: Container): void {
-    this.#hasUnproven = true;
-    if (this.#places.containers.isFull) this.#places.refusals.roomCame();
     this.#places.drop(container);
   }
 

@@ -1,16 +1,9 @@
 // The scopes of containers, by number and by the path of their group. Those whose group went are kept for a while, as
 // records of them may still wait.
-import type { Container } from './container-table.ts';
+import type { Container, KnownScope } from './container-table.ts';
 import type { FoundScope } from './found-scope.ts';
 import { GoneScopes } from './gone-scopes.ts';
 import { cgroupVersionOfScope } from './scope.ts';
-
-export interface KnownScope {
-  readonly scope: bigint;
-  readonly pathKey: string;
-  readonly container: Container;
-  isRemoved: boolean;
-}
 
 /** Reason: sixteen groups a container (systemd inside); others of it are ignored, and counted. */
 const SCOPES_PER_CONTAINER_MAX = 16;
