@@ -12,6 +12,9 @@ import type { SpanArena } from './span-arena.ts';
  */
 const FLAG_VALUES_MAX = 512;
 
+/** A power of two. Reason: programs use a few dozen values. */
+const RECENT_FLAGS = 64;
+
 const NAMESPACE_NAMES = ['mnt', 'pid', 'uts', 'net', 'ipc', 'user', 'cgroup'];
 /** By enum slice_end; undefined: the root was sent when the slice's time was up. */
 const SLICE_ENDS = [undefined, 'rolled', 'exec', 'exit', 'replaced'];
@@ -21,10 +24,10 @@ export class AttributeBlocks {
   readonly path = this.addText('file.path');
   readonly directory = this.addText('file.directory');
   readonly executable = this.addText('process.executable.name');
-  readonly threadName = this.addText('thread.name');
-  readonly inode = this.addText('file.inode');
-  readonly mode = this.addText('file.mode');
-  readonly device = this.addText('fdspan.file.device');
+  readonly threadName = this.addShortText('thread.name');
+  readonly inode = this.addShortText('file.inode');
+  readonly mode = this.addShortText('file.mode');
+  readonly device = this.addShortText('fdspan.file.device');
   readonly fd = this.addInt32('fdspan.fd');
   readonly size = this.addInt64('file.size');
   readonly ioReadBytes = this.addInt64('fdspan.io.read.bytes');
@@ -70,15 +73,20 @@ export class AttributeBlocks {
   private readonly errorOther = this.addError('_OTHER');
   private readonly flagsHex = this.addText('fdspan.open.flags');
   private readonly flagBlocks = new Map<number, number>();
+  /** What was found last, by a hash of the flags: a look into the map costs more. */
+  private readonly recentFlags = new Int32Array(RECENT_FLAGS).fill(-1);
+  private readonly recentBlocks = new Int32Array(RECENT_FLAGS);
 
   // The pool is one array while blocks are added (declared, as the fields above fill it first).
   declare private pool: Uint8Array;
+  /** The pool and three bytes more. */
+  declare private view: DataView;
   declare private begins: number[];
   declare private ends: number[];
 
   /** Writes a block that is complete, or the beginning of one that `endText` or a patch completes. */
   write(arena: SpanArena, block: number): void {
-    arena.copy(this.pool, this.begins[block], this.ends[block]);
+    arena.copyWords(this.view, this.begins[block], this.ends[block]);
   }
 
   /** Writes an attribute of 32 bits. */
@@ -102,11 +110,27 @@ export class AttributeBlocks {
     arena.patchLength(attributeBegin + 1, arena.position - attributeBegin - 4);
   }
 
+  /** The same for a short text. */
+  endShortText(arena: SpanArena, block: number, textBegin: number): void {
+    const { bytes } = arena;
+    const textBytes = arena.position - textBegin;
+    const attributeBegin = textBegin - (this.ends[block] - this.begins[block]);
+    bytes[textBegin - 1] = textBytes;
+    bytes[textBegin - 3] = textBytes + 2;
+    bytes[attributeBegin + 1] = arena.position - attributeBegin - 2;
+  }
+
   /** Writes fdspan.access and fdspan.open.flags. */
   writeOpenFlags(arena: SpanArena, flags: number): void {
     this.write(arena, this.accesses[accessOf(flags)]);
+    const place = (flags ^ (flags >>> 6) ^ (flags >>> 12) ^ (flags >>> 18)) & (RECENT_FLAGS - 1);
+    if (this.recentFlags[place] === flags) return this.write(arena, this.recentBlocks[place]);
     const known = this.flagBlocks.get(flags);
-    if (known !== undefined) return this.write(arena, known);
+    if (known !== undefined) {
+      this.recentFlags[place] = flags;
+      this.recentBlocks[place] = known;
+      return this.write(arena, known);
+    }
     if (this.flagBlocks.size < FLAG_VALUES_MAX) return this.write(arena, this.createFlagBlock(flags));
     this.write(arena, this.flagsHex);
     const begin = arena.position;
@@ -161,9 +185,15 @@ export class AttributeBlocks {
     return this.add([0x4a, ...length, ...protobuf.field(1, key), 0x12, ...length, 0x0a, ...length]);
   }
 
+  /** Of a text that makes an attribute of less than 128 bytes: each length is one byte. */
+  private addShortText(key: string): number {
+    return this.add([0x4a, 0, ...protobuf.field(1, key), 0x12, 0, 0x0a, 0]);
+  }
+
   private add(bytes: readonly number[]): number {
     const begin = this.pool?.length ?? 0;
     this.pool = Uint8Array.from([...(this.pool ?? []), ...bytes]);
+    this.view = new DataView(Uint8Array.from([...this.pool, 0, 0, 0]).buffer);
     this.ends = [...(this.ends ?? []), begin + bytes.length];
     this.begins = [...(this.begins ?? []), begin];
     return this.begins.length - 1;

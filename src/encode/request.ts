@@ -167,9 +167,9 @@ export class OpenRequest {
     const scopeSpansBytes = this.scopeBytes.length + this.slotBytes[slot];
     writeHeader(out, 0x0a, 12 + resource.length + scopeSpansBytes);
     writeHeader(out, 0x0a, resource.length);
-    out.copy(resource, 0, resource.length);
+    out.copy(resource);
     writeHeader(out, 0x12, scopeSpansBytes);
-    out.copy(this.scopeBytes, 0, this.scopeBytes.length);
+    out.copy(this.scopeBytes);
     let span = this.firstSpans[slot];
     while (span !== NONE) {
       const begin = this.spanEnds[span];

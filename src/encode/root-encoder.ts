@@ -124,7 +124,7 @@ export class RootEncoder {
     blocks.write(arena, blocks.threadName);
     const begin = arena.position;
     arena.text(root.executable, root.commOffset, root.commOffset + root.commBytes);
-    blocks.endText(arena, blocks.threadName, begin);
+    blocks.endShortText(arena, blocks.threadName, begin);
   }
 
   private writeCounts(root: TraceCursor): void {

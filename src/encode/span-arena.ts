@@ -3,10 +3,14 @@
 
 const ZERO = 0x30;
 const BACKSLASH = 0x5c;
+/** The bit of each byte of a varint but its last. */
+const CONTINUED = 0x80808080 | 0;
 const HEX_DIGITS = Buffer.from('0123456789abcdef');
 
 export class SpanArena {
   readonly bytes: Buffer<ArrayBufferLike>;
+  /** The same bytes, for whole words. */
+  readonly view: DataView;
   position = 0;
   /** True once `text` met bytes that aren't UTF-8. */
   wasEscaped = false;
@@ -14,23 +18,29 @@ export class SpanArena {
 
   constructor(bytes: Buffer<ArrayBufferLike>) {
     this.bytes = bytes;
+    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   }
 
-  /** Copies a constant block. */
-  copy(from: Uint8Array, begin: number, end: number): void {
-    const { bytes } = this;
+  /** Copies bytes of any length. */
+  copy(from: Uint8Array): void {
+    this.bytes.set(from, this.position);
+    this.position += from.length;
+  }
+
+  /**
+   * Copies a short block in words: up to 3 bytes behind its end are read and written as well, so that both sides must have
+   * as many more. A call of `set` would cost more than the copy.
+   */
+  copyWords(from: DataView, begin: number, end: number): void {
+    const { view } = this;
     let to = this.position;
-    for (let at = begin; at < end; at += 1) bytes[to++] = from[at];
-    this.position = to;
+    for (let at = begin; at < end; at += 4, to += 4) view.setInt32(to, from.getInt32(at, true), true);
+    this.position += end - begin;
   }
 
   /** Writes 32 bits, little-endian, at `at`. */
   patchFixed32(at: number, value: number): void {
-    const { bytes } = this;
-    bytes[at] = value;
-    bytes[at + 1] = value >>> 8;
-    bytes[at + 2] = value >>> 16;
-    bytes[at + 3] = value >>> 24;
+    this.view.setInt32(at, value, true);
   }
 
   /** Writes a boot time plus an offset to the wall clock: 64 bits, little-endian. All words are signed. */
@@ -42,52 +52,45 @@ export class SpanArena {
 
   /** Writes a length below 2 MiB as a varint of 3 bytes at `at`. */
   patchLength(at: number, value: number): void {
-    const { bytes } = this;
-    bytes[at] = value | 0x80;
-    bytes[at + 1] = (value >>> 7) | 0x80;
-    bytes[at + 2] = (value >>> 14) & 0x7f;
+    this.view.setInt16(at, (value & 0x7f) | ((value & 0x3f80) << 1) | 0x8080, true);
+    this.bytes[at + 2] = (value >>> 14) & 0x7f;
   }
 
   /** Writes 32 bits, unsigned, as a varint of 5 bytes at `at`. */
   patchInt32(at: number, value: number): void {
-    const { bytes } = this;
-    bytes[at] = value | 0x80;
-    bytes[at + 1] = (value >>> 7) | 0x80;
-    bytes[at + 2] = (value >>> 14) | 0x80;
-    bytes[at + 3] = (value >>> 21) | 0x80;
-    bytes[at + 4] = value >>> 28;
+    this.view.setInt32(at, spread28(value) | CONTINUED, true);
+    this.bytes[at + 4] = value >>> 28;
   }
 
   /** Writes 64 bits as a varint of 10 bytes at `at`. */
   patchInt64(at: number, lo: number, hi: number): void {
-    const { bytes } = this;
-    bytes[at] = lo | 0x80;
-    bytes[at + 1] = (lo >>> 7) | 0x80;
-    bytes[at + 2] = (lo >>> 14) | 0x80;
-    bytes[at + 3] = (lo >>> 21) | 0x80;
-    bytes[at + 4] = (lo >>> 28) | (hi << 4) | 0x80;
-    bytes[at + 5] = (hi >>> 3) | 0x80;
-    bytes[at + 6] = (hi >>> 10) | 0x80;
-    bytes[at + 7] = (hi >>> 17) | 0x80;
-    bytes[at + 8] = (hi >>> 24) | 0x80;
-    bytes[at + 9] = hi >>> 31;
+    this.view.setInt32(at, spread28(lo) | CONTINUED, true);
+    this.view.setInt32(at + 4, spread28((lo >>> 28) | (hi << 4)) | CONTINUED, true);
+    this.bytes[at + 8] = (hi >>> 24) | 0x80;
+    this.bytes[at + 9] = hi >>> 31;
   }
 
   /** Writes an unsigned number below 2^53 in decimal. */
   decimal(value: number): void {
     let rest = value;
     let count = 0;
-    do {
+    while (rest > 0x7fffffff) {
       const quotient = Math.floor(rest / 10);
       this.digits[count++] = ZERO + (rest - quotient * 10);
       rest = quotient;
-    } while (rest > 0);
-    while (count > 0) this.bytes[this.position++] = this.digits[--count];
+    }
+    let small = rest | 0;
+    do {
+      const quotient = (small / 10) | 0;
+      this.digits[count++] = ZERO + (small - quotient * 10);
+      small = quotient;
+    } while (small > 0);
+    this.reversed(count);
   }
 
   /** Writes an unsigned 64-bit number, of any two words, in decimal, by long division of its 16-bit parts. */
   decimal64(lo: number, hi: number): void {
-    if (hi === 0 && lo >= 0) return this.decimal(lo);
+    if (hi === 0) return this.decimal(lo >>> 0);
     let part3 = hi >>> 16;
     let part2 = hi & 0xffff;
     let part1 = lo >>> 16;
@@ -103,7 +106,15 @@ export class SpanArena {
       this.digits[count++] = ZERO + (part0 % 10);
       part0 = (part0 / 10) | 0;
     } while ((part3 | part2 | part1 | part0) !== 0);
-    while (count > 0) this.bytes[this.position++] = this.digits[--count];
+    this.reversed(count);
+  }
+
+  /** Appends the digits, the last one first. */
+  private reversed(count: number): void {
+    const { bytes, digits } = this;
+    let to = this.position;
+    for (let at = count - 1; at >= 0; at -= 1) bytes[to++] = digits[at];
+    this.position = to;
   }
 
   /** Writes 32 bits as eight hexadecimal digits. */
@@ -149,6 +160,11 @@ export class SpanArena {
     }
     this.position = to;
   }
+}
+
+/** Returns the low 28 bits, seven in each byte. */
+function spread28(value: number): number {
+  return (value & 0x7f) | ((value & 0x3f80) << 1) | ((value & 0x1fc000) << 2) | ((value & 0xfe00000) << 3);
 }
 
 /** Returns the length of the well-formed multi-byte sequence at `at`, or 0 (Unicode 3.9, table 3-7). */

@@ -147,7 +147,10 @@ export class SpanEncoder {
     const comm = cursor.offset + layout.PAIR_RECORD_COMM;
     let commBytes = 0;
     while (commBytes < layout.COMM_BYTES && cursor.bytes[comm + commBytes] !== 0) commBytes += 1;
-    this.writeText(blocks.threadName, cursor.bytes, comm, commBytes);
+    blocks.write(arena, blocks.threadName);
+    const begin = arena.position;
+    arena.text(cursor.bytes, comm, comm + commBytes);
+    blocks.endShortText(arena, blocks.threadName, begin);
     if (!isFailed) this.writeFile(cursor);
     if ((flags & layout.PAIR_PATH_TRUNCATED) !== 0) blocks.write(arena, blocks.isTruncated);
     if ((flags & layout.PAIR_PATH_RENAMED) !== 0) blocks.write(arena, blocks.isRenamed);
@@ -167,17 +170,17 @@ export class SpanEncoder {
     blocks.write(arena, blocks.inode);
     let begin = arena.position;
     arena.decimal64(cursor.i32(layout.PAIR_RECORD_INODE), cursor.i32(layout.PAIR_RECORD_INODE + 4));
-    blocks.endText(arena, blocks.inode, begin);
+    blocks.endShortText(arena, blocks.inode, begin);
     blocks.write(arena, blocks.mode);
     begin = arena.position;
     arena.octalMode(mode);
-    blocks.endText(arena, blocks.mode, begin);
+    blocks.endShortText(arena, blocks.mode, begin);
     blocks.write(arena, blocks.device);
     begin = arena.position;
     arena.decimal(device >>> 20);
     arena.bytes[arena.position++] = 0x3a;
     arena.decimal(device & 0xfffff);
-    blocks.endText(arena, blocks.device, begin);
+    blocks.endShortText(arena, blocks.device, begin);
   }
 
   private writeIoTotals(cursor: RecordCursor): void {

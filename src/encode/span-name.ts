@@ -1,5 +1,6 @@
 // The span's name: `open` and the path with its changing parts as `*`, so that a backend can group by
 // it. Digits become `*`; so does a run of 8 or more hex digits that has a decimal one, and a UUID.
+import { mix } from '../model/mix.ts';
 import type { SpanArena } from './span-arena.ts';
 
 /** Longer names group nothing and fill tables: the directory is tried, then plain `open`. */
@@ -62,11 +63,15 @@ export class SpanNames {
     if (end <= begin) return false;
     arena.bytes[arena.position++] = 0x20;
     if (!writeTemplate(arena, begin, end, nameBegin + NAME_BYTES_MAX - OPERATION_BYTES)) return false;
+    const { view, position } = arena;
+    // The last word is whole: what lies behind the name there is overwritten by what comes next.
+    view.setInt32(position, 0, true);
     let lo = Math.imul(slot + 1, 0x9e3779b1) ^ kind;
-    let hi = Math.imul(this.generations[slot] + 1, 0x85ebca77);
-    for (let at = nameBegin; at < arena.position; at += 1) {
-      lo = Math.imul(lo ^ arena.bytes[at], 0x01000193);
-      hi = Math.imul(hi ^ arena.bytes[at], 0x5bd1e995) ^ (hi >>> 15);
+    let hi = Math.imul(this.generations[slot] + 1, 0x85ebca77) ^ (position - nameBegin);
+    for (let at = nameBegin; at < position; at += 4) {
+      const word = view.getInt32(at, true);
+      lo = mix(lo, word);
+      hi = Math.imul(hi ^ word, 0x5bd1e995) ^ (hi >>> 15);
     }
     return this.admit(lo === 0 && hi === 0 ? 1 : lo, hi, slot, counts);
   }
@@ -97,23 +102,31 @@ export class SpanNames {
 /** Appends the template of the arena's own text; false when it would pass `limit`. */
 function writeTemplate(arena: SpanArena, begin: number, end: number, limit: number): boolean {
   const { bytes } = arena;
-  let at = begin;
-  while (at < end) {
-    if (arena.position >= limit) return false;
-    const idBytes =
-      isAlphanumeric(bytes[at]) && (at === begin || !isAlphanumeric(bytes[at - 1]))
-        ? idBytesAt(bytes, at, end)
-        : 0;
+  let to = arena.position;
+  let isInWord = false;
+  for (let at = begin; at < end;) {
+    if (to >= limit) return false;
+    const byte = bytes[at];
+    if (!isAlphanumeric(byte)) {
+      isInWord = false;
+      bytes[to++] = byte;
+      at += 1;
+      continue;
+    }
+    const idBytes = isInWord ? 0 : idBytesAt(bytes, at, end);
+    isInWord = true;
     if (idBytes > 0) {
-      bytes[arena.position++] = STAR;
+      bytes[to++] = STAR;
       at += idBytes;
-    } else if (isDigit(bytes[at])) {
-      bytes[arena.position++] = STAR;
+    } else if (isDigit(byte)) {
+      bytes[to++] = STAR;
       while (at < end && isDigit(bytes[at])) at += 1;
     } else {
-      bytes[arena.position++] = bytes[at++];
+      bytes[to++] = byte;
+      at += 1;
     }
   }
+  arena.position = to;
   return true;
 }
 

@@ -3,7 +3,10 @@
 import type { SpanArena } from './span-arena.ts';
 
 const TRACE_STATE_TAG = 0x1a;
-const PREFIX = Buffer.from('ot=th:');
+/** `ot` and `=th:`, as words. */
+const VENDOR = 0x746f0000;
+const KEY = 0x3a68743d;
+const PREFIX_BYTES = 6;
 const DIGITS = Buffer.from('0123456789abcdef');
 /** Digits of a 32-bit threshold: the highest of the 56 bits, whose rest is 0. */
 const DIGITS_MAX = 8;
@@ -12,9 +15,9 @@ const DIGITS_MAX = 8;
 export function writeTraceState(arena: SpanArena, threshold: number): void {
   let count = DIGITS_MAX;
   while (count > 1 && ((threshold >>> (4 * (DIGITS_MAX - count))) & 15) === 0) count -= 1;
-  arena.bytes[arena.position++] = TRACE_STATE_TAG;
-  arena.bytes[arena.position++] = PREFIX.length + count;
-  arena.copy(PREFIX, 0, PREFIX.length);
+  arena.patchFixed32(arena.position, TRACE_STATE_TAG | ((PREFIX_BYTES + count) << 8) | VENDOR);
+  arena.patchFixed32(arena.position + 4, KEY);
+  arena.position += 8;
   for (let digit = 0; digit < count; digit += 1) {
     arena.bytes[arena.position++] = DIGITS[(threshold >>> (4 * (DIGITS_MAX - 1 - digit))) & 15];
   }

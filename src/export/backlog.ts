@@ -252,8 +252,11 @@ export class Backlog {
 
   #readLater(spool: Spool, error: unknown): null {
     spool.trouble('what it holds can not be read now', error);
-    this.#readAgainMs = performance.now() + AGAIN_MS;
-    setTimeout(() => this.load(), AGAIN_MS).unref();
+    this.#readAgainMs = Infinity;
+    setTimeout(() => {
+      this.#readAgainMs = 0;
+      this.load();
+    }, AGAIN_MS).unref();
     return null;
   }
 

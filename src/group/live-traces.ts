@@ -4,7 +4,7 @@ import { TraceTable } from './trace-table.ts';
 import * as field from './trace-table.ts';
 import type { RecordCursor } from '../model/record-cursor.ts';
 import * as layout from '../model/record-layout.ts';
-import type { TraceCursor } from '../model/trace-cursor.ts';
+import { rootHigh, rootLow, type TraceCursor } from '../model/trace-cursor.ts';
 import { milliseconds } from '../model/word-time.ts';
 import { RecentRoots } from './recent-roots.ts';
 import { TraceIds } from './trace-ids.ts';
@@ -74,7 +74,7 @@ export class LiveTraces {
       const isOwn = isInTime && this.isUnsent(executionLo, executionHi, begunLo, begunHi);
       const kind = isOwn ? field.OWN : field.LATE;
       if (!isOwn) index = table.find(executionLo, executionHi, begunLo, begunHi, kind);
-      if (index === NONE) index = this.begin(cursor, slot, kind, offsetLo, offsetHi);
+      if (index === NONE) index = this.begin(cursor, slot, kind, trace, offsetLo, offsetHi);
     }
     this.setIds(index, trace);
     table.countSpan(index, cursor);
@@ -180,6 +180,7 @@ export class LiveTraces {
     cursor: RecordCursor,
     slot: number,
     kind: number,
+    trace: TraceCursor,
     offsetLo: number,
     offsetHi: number,
   ): number {
@@ -193,10 +194,12 @@ export class LiveTraces {
     this.table.set(index, field.PART, isOwn ? 0 : this.parts);
     this.table.set(index, field.OFFSET_LO, offsetLo);
     this.table.set(index, field.OFFSET_HI, offsetHi);
+    this.drawIds(index, trace);
     return index;
   }
 
-  private setIds(index: number, trace: TraceCursor): void {
+  /** Once a trace: its id is asked for by each of its spans. */
+  private drawIds(index: number, trace: TraceCursor): void {
     const { table } = this;
     this.ids.set(
       trace,
@@ -207,6 +210,20 @@ export class LiveTraces {
       table.get(index, field.RANDOM),
       table.get(index, field.PART),
     );
+    table.set(index, field.TRACE, trace.trace0);
+    table.set(index, field.TRACE + 1, trace.trace1);
+    table.set(index, field.TRACE + 2, trace.trace2);
+    table.set(index, field.TRACE + 3, trace.trace3);
+  }
+
+  private setIds(index: number, trace: TraceCursor): void {
+    const { table } = this;
+    trace.trace0 = table.get(index, field.TRACE);
+    trace.trace1 = table.get(index, field.TRACE + 1);
+    trace.trace2 = table.get(index, field.TRACE + 2);
+    trace.trace3 = table.get(index, field.TRACE + 3);
+    trace.rootLo = rootLow(trace.trace0, trace.trace1);
+    trace.rootHi = rootHigh(trace.trace0, trace.trace1);
     trace.offsetLo = table.get(index, field.OFFSET_LO);
     trace.offsetHi = table.get(index, field.OFFSET_HI);
   }

@@ -2,7 +2,6 @@
 // the sampling threshold); the other 72 tell the traces of one slice apart.
 import { mix } from '../model/mix.ts';
 import type { TraceCursor } from '../model/trace-cursor.ts';
-import { rootHigh, rootLow } from '../model/trace-cursor.ts';
 
 export class TraceIds {
   private readonly bootIdLo: number;
@@ -15,7 +14,7 @@ export class TraceIds {
   }
 
   /**
-   * Sets trace and root ids. `part` is 0 for the slice's own trace, and a number that is used once for each trace of files
+   * Sets the trace's id. `part` is 0 for the slice's own trace, and a number that is used once for each trace of files
    * that outlived it.
    */
   set(
@@ -36,7 +35,5 @@ export class TraceIds {
     trace.trace2 =
       byte8 | ((random >>> 24) << 8) | (((random >>> 16) & 0xff) << 16) | (((random >>> 8) & 0xff) << 24);
     trace.trace3 = (random & 0xff) | (rest << 8);
-    trace.rootLo = rootLow(trace.trace0, trace.trace1);
-    trace.rootHi = rootHigh(trace.trace0, trace.trace1);
   }
 }

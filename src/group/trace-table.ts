@@ -46,7 +46,9 @@ const EXECUTABLE_BYTES = 31;
 const HELD = 32;
 /** One of its spans claims no threshold. */
 const IS_CUT = 33;
-const WORDS = 34;
+/** The four words of its id. */
+export const TRACE = 34;
+const WORDS = 38;
 
 const NONE = -1;
 /** Of a trace's texts: the executable's name, and what the main thread is called (zeros when another opened the first file). */

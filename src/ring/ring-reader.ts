@@ -5,8 +5,9 @@ import type { RecordCursor } from '../model/record-cursor.ts';
 /** Page size of the positions' pages; the data starts one page after the producer position. */
 export const RING_PAGE_BYTES = 4096;
 
-/** Length word of a record's header (linux/bpf.h: BPF_RINGBUF_BUSY_BIT, _DISCARD_BIT, _HDR_SZ). */
-const BUSY_BIT = 0x80000000;
+/**
+ * Length word of a record's header (linux/bpf.h: BPF_RINGBUF_DISCARD_BIT, _HDR_SZ). Its sign is BPF_RINGBUF_BUSY_BIT.
+ */
 const DISCARD_BIT = 0x40000000;
 const HEADER_BYTES = 8;
 
@@ -24,9 +25,13 @@ export class RingReader {
   private readonly producerPosition: Uint32Array;
   private readonly bytes: Uint8Array<ArrayBuffer>;
   private readonly words: Uint32Array<ArrayBuffer>;
+  /** The same words: Atomics gives a number above 2^31 as an object. */
+  private readonly headers: Int32Array<ArrayBuffer>;
   private readonly offsetMask: number;
   /** Low 32 bits of the position that the walk has reached; and how far that is past the released one. */
   private position: number;
+  /** What of the ring behind `position` is known to be written: the producer's position is another core's memory. */
+  private readableBytes = 0;
   private unreleasedBytes = 0;
 
   /** Starts at the consumer position that the memory holds. The memory must stay mapped while it is used. */
@@ -39,6 +44,7 @@ export class RingReader {
     this.producerPosition = new Uint32Array(memory.producer, 0, 2);
     this.bytes = new Uint8Array(memory.producer, RING_PAGE_BYTES, 2 * ringBytes);
     this.words = new Uint32Array(memory.producer, RING_PAGE_BYTES, ringBytes / 2);
+    this.headers = new Int32Array(memory.producer, RING_PAGE_BYTES, ringBytes / 2);
     this.offsetMask = ringBytes - 1;
     this.position = Number(BigInt.asUintN(32, Atomics.load(this.consumerPosition, 0)));
   }
@@ -46,11 +52,12 @@ export class RingReader {
   /** Puts the next finished record under the cursor; false when there is none yet. */
   next(cursor: RecordCursor): boolean {
     for (;;) {
-      const readableBytes = (Atomics.load(this.producerPosition, 0) - this.position) >>> 0;
+      if (this.readableBytes === 0) this.readableBytes = this.fillBytes();
+      const { readableBytes } = this;
       if (readableBytes === 0) return false;
       const offset = this.position & this.offsetMask;
-      const header = Atomics.load(this.words, offset >>> 2);
-      if ((header & BUSY_BIT) !== 0) return false;
+      const header = Atomics.load(this.headers, offset >>> 2);
+      if (header < 0) return false;
       const length = header & ~DISCARD_BIT;
       const takenBytes = (length + HEADER_BYTES + 7) & ~7;
       if (takenBytes > readableBytes || takenBytes > this.offsetMask + 1) {
@@ -85,5 +92,6 @@ export class RingReader {
   private advance(bytes: number): void {
     this.position = (this.position + bytes) >>> 0;
     this.unreleasedBytes += bytes;
+    this.readableBytes -= bytes;
   }
 }

@@ -20,6 +20,8 @@ const USUAL_RATE = 20_000;
 const IDLE_MS = 10_000;
 /** Rest after the load, in which the last requests are acknowledged: DESIGN's p99 is 1 s. */
 const SETTLE_MS = 1500;
+/** Before the rest is measured. Reason: V8 collects what a start left once nothing was allocated for 8 s. */
+const REST_MS = 15_000;
 const HELD_FILES = 100_000;
 const HELD_PER_PROCESS = 10_000;
 
@@ -117,7 +119,7 @@ async function measureLoad(
 /** Nothing is traced; the rest of the host goes on. */
 async function measureIdle(group: ContainerGroup): Promise<Row> {
   const collector = await startBenchCollector([group.id], 'http/protobuf');
-  await delay(SETTLE_MS);
+  await delay(REST_MS);
   const before = cpuNsOf(collector.process.pid);
   await delay(IDLE_MS);
   const share = (cpuNsOf(collector.process.pid) - before) / 1e6 / IDLE_MS;

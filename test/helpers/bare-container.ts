@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { makeRootfs } from './busybox-image.ts';
-import { wrapperFor, type OciRuntime } from './oci-runtime.ts';
+import { wrapperFor, type GroupsOfHost, type OciRuntime } from './oci-runtime.ts';
 import { groupOf, runCommand, runDetaching } from './runtime-commands.ts';
 import { removeGroups } from './runtime-remains.ts';
 
@@ -16,6 +16,7 @@ export interface BareOptions {
   readonly annotations?: Readonly<Record<string, string>>;
   /** The runtime's `--root`; by default a folder of its own, which goes with it. */
   readonly stateFolder?: string;
+  readonly groups?: GroupsOfHost;
 }
 
 export interface BareContainer {
@@ -32,7 +33,12 @@ export async function startBareContainer(options: BareOptions): Promise<BareCont
   const folder = await mkdtemp(join(tmpdir(), 'fdspan-bare-'));
   const parent = `/fdspan-test-${randomBytes(6).toString('hex')}`;
   const stateFolder = options.stateFolder ?? join(folder, 'state');
-  const [command, ...first] = [...wrapperFor(options.runtime), options.runtime, '--root', stateFolder];
+  const [command, ...first] = [
+    ...wrapperFor(options.runtime, options.groups),
+    options.runtime,
+    '--root',
+    stateFolder,
+  ];
   const stop = async (): Promise<void> => {
     await runCommand(command, [...first, 'delete', '--force', options.id]).catch(() => undefined);
     await removeGroups(parent);

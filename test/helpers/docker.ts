@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { findCommand, makeImageArchive, whyNoPrograms } from './busybox-image.ts';
+import { wrapperFor, type GroupsOfHost } from './oci-runtime.ts';
 import { startDaemon, type Daemon } from './owned-daemon.ts';
 import { pairArguments } from './runtime-commands.ts';
 import { removeEmptyGroups, removeFolder } from './runtime-remains.ts';
@@ -49,7 +50,7 @@ export function whyNoDocker(): string | null {
 }
 
 /** Starts a dockerd with the image {@link DOCKER_IMAGE}; `stop()` is the caller's duty. */
-export async function startDocker(): Promise<DockerDaemon> {
+export async function startDocker(groups: GroupsOfHost = 'machine'): Promise<DockerDaemon> {
   const folder = await mkdtemp(join(tmpdir(), 'fdspan-docker-'));
   const socketPath = join(folder, 'docker.sock');
   const docker = async (...args: readonly string[]): Promise<string> => {
@@ -58,7 +59,8 @@ export async function startDocker(): Promise<DockerDaemon> {
     return (await run(findCommand('docker') ?? 'docker', argv, options)).stdout.trim();
   };
   let daemon: Daemon | null = null;
-  const start = async (): Promise<void> => void (daemon = await startDockerd(folder, socketPath, docker));
+  const start = async (): Promise<void> =>
+    void (daemon = await startDockerd(folder, socketPath, docker, groups));
   const remove = async (): Promise<void> => {
     if (daemon !== null) {
       const ids = (await docker('ps', '--all', '--quiet', '--no-trunc')).split('\n').filter(Boolean);
@@ -101,9 +103,11 @@ async function startDockerd(
   folder: string,
   socketPath: string,
   docker: DockerDaemon['docker'],
+  groups: GroupsOfHost,
 ): Promise<Daemon> {
   const pidPath = join(folder, 'dockerd.pid');
-  const argv = [findCommand('dockerd') ?? 'dockerd', '--host', `unix://${socketPath}`];
+  const argv = [...wrapperFor(null, groups), findCommand('dockerd') ?? 'dockerd'];
+  argv.push('--host', `unix://${socketPath}`);
   argv.push('--data-root', join(folder, 'data'), '--exec-root', join(folder, 'exec'), '--pidfile', pidPath);
   argv.push('--bridge=none', '--iptables=false', '--ip6tables=false', '--ip-forward=false');
   argv.push('--storage-driver=overlay2');

@@ -2,7 +2,7 @@
 import { mkdtemp, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { OciRuntime } from './oci-runtime.ts';
+import type { GroupsOfHost, OciRuntime } from './oci-runtime.ts';
 import { startDaemon } from './owned-daemon.ts';
 import {
   createPodman,
@@ -26,11 +26,14 @@ export interface PodmanService {
 }
 
 /** Starts the service; `stop()` is the caller's duty. `whyNoContainers` of container.ts says whether it can. */
-export async function startPodmanService(runtime: OciRuntime): Promise<PodmanService> {
+export async function startPodmanService(
+  runtime: OciRuntime,
+  groups: GroupsOfHost = 'machine',
+): Promise<PodmanService> {
   const store = await mkdtemp(join(tmpdir(), 'fdspan-podman-'));
   const socketPath = join(store, 'podman.sock');
-  const podman = await createPodman(store, runtime);
-  const { argv, env } = await podmanCommand(store, runtime);
+  const podman = await createPodman(store, runtime, groups);
+  const { argv, env } = await podmanCommand(store, runtime, groups);
   try {
     await importImage(store, podman);
     const daemon = await startDaemon({

@@ -5,7 +5,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { makeImageArchive } from './busybox-image.ts';
-import { wrapperFor, type OciRuntime } from './oci-runtime.ts';
+import { wrapperFor, type GroupsOfHost, type OciRuntime } from './oci-runtime.ts';
 import { removeEmptyGroups, removeFolder } from './runtime-remains.ts';
 
 const run = promisify(execFile);
@@ -29,19 +29,27 @@ export interface PodmanCommand {
 }
 
 /** Writes the store's configuration and returns the command; its arguments follow `argv`. */
-export async function podmanCommand(store: string, runtime: OciRuntime): Promise<PodmanCommand> {
+export async function podmanCommand(
+  store: string,
+  runtime: OciRuntime,
+  groups: GroupsOfHost = 'machine',
+): Promise<PodmanCommand> {
   const configPath = join(store, 'containers.conf');
   await writeFile(configPath, configText(store, runtime));
   const globals = ['--root', join(store, 'root'), '--runroot', join(store, 'run')];
   return {
-    argv: [...wrapperFor(runtime), 'podman', ...globals],
+    argv: [...wrapperFor(runtime, groups), 'podman', ...globals],
     env: { ...process.env, CONTAINERS_CONF: configPath },
   };
 }
 
 /** Builds the function that runs podman on its own store. */
-export async function createPodman(store: string, runtime: OciRuntime): Promise<Podman> {
-  const { argv, env } = await podmanCommand(store, runtime);
+export async function createPodman(
+  store: string,
+  runtime: OciRuntime,
+  groups: GroupsOfHost = 'machine',
+): Promise<Podman> {
+  const { argv, env } = await podmanCommand(store, runtime, groups);
   return async (args, timeoutMs = PODMAN_TIMEOUT_MS) => {
     const [command = '', ...rest] = [...argv, ...args];
     const { stdout } = await run(command, rest, { env, timeout: timeoutMs, maxBuffer: OUTPUT_BYTES_MAX });

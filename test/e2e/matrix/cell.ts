@@ -195,6 +195,13 @@ function checkResource(attributes: OtlpAttributes, container: CellContainer): vo
   }
 }
 
+/** The group of a process in the v1 hierarchy that fdspan looks at. */
+export function cgroup1Of(text: string): GroupAttributes {
+  const path = /^\d+:(?:[^:]*,)?pids(?:,[^:]*)?:(.*)$/m.exec(text)?.[1];
+  assert.ok(path !== undefined, `a group of the pids hierarchy in ${text}`);
+  return { 'fdspan.cgroup.version': 'v1', 'fdspan.cgroup.path': path };
+}
+
 /** The group of a process in the v2 hierarchy, from the text of its /proc/PID/cgroup. */
 export function cgroup2Of(text: string): GroupAttributes {
   const path = /^0::(.*)$/m.exec(text)?.[1];

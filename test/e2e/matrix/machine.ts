@@ -10,8 +10,10 @@ import { CONTAINERD_IMAGE, startContainerd, whyNoContainerd } from '../../helper
 import { DOCKER_IMAGE, startDocker, whyNoDocker } from '../../helpers/docker.ts';
 import { startLxc } from '../../helpers/lxc.ts';
 import { startNspawn, type NspawnMachine } from '../../helpers/nspawn.ts';
+import { wrapperFor, type GroupsOfHost } from '../../helpers/oci-runtime.ts';
 import { startPodmanService } from '../../helpers/podman-service.ts';
 import {
+  cgroup1Of,
   cgroup2Of,
   METADATA_WAIT,
   script,
@@ -24,9 +26,17 @@ import {
 } from './cell.ts';
 import { imageAttributes, labelArguments, labelsOf, onlyAsk, twoNames } from './names.ts';
 
-const HOST = 'this machine';
+const HOST = { machine: 'this machine', v1: 'this machine, v1 alone' } as const satisfies Record<
+  GroupsOfHost,
+  string
+>;
 
-const here = { host: HOST, isQuick: true };
+const here = { host: HOST.machine, isQuick: true };
+
+/** Where a cell's containers and fdspan run. */
+function on(groups: GroupsOfHost): Pick<Cell, 'host' | 'isQuick'> {
+  return { host: HOST[groups], isQuick: groups === 'machine' };
+}
 
 /** Runs fdspan on this machine, or behind a command that changes its surroundings. */
 export function runHere(...prefix: readonly string[]): StartedCell['startCollector'] {
@@ -47,22 +57,28 @@ export function runHere(...prefix: readonly string[]): StartedCell['startCollect
   };
 }
 
-/** Where a process is, by /proc. */
-export async function placeOf(pid: number): Promise<Pick<CellContainer, 'processFolder' | 'group'>> {
-  return {
-    processFolder: `/proc/${pid}`,
-    group: cgroup2Of(await readFile(`/proc/${pid}/cgroup`, 'utf8')),
-  };
+/** Runs fdspan where v2's control groups aren't mounted either. */
+function runOn(groups: GroupsOfHost): StartedCell['startCollector'] {
+  return groups === 'v1' ? runHere(...wrapperFor(null, groups)) : runHere();
 }
 
-function docker(isLate: boolean): Cell {
+/** Where a process is, by /proc. */
+export async function placeOf(
+  pid: number,
+  groups: GroupsOfHost = 'machine',
+): Promise<Pick<CellContainer, 'processFolder' | 'group'>> {
+  const text = await readFile(`/proc/${pid}/cgroup`, 'utf8');
+  return { processFolder: `/proc/${pid}`, group: groups === 'v1' ? cgroup1Of(text) : cgroup2Of(text) };
+}
+
+function docker(isLate: boolean, groups: GroupsOfHost = 'machine'): Cell {
   return {
-    ...here,
+    ...on(groups),
     runtime: isLate ? 'docker, started while fdspan runs' : 'docker',
     groups: 'cgroupfs',
     whyNot: () => whyNoKernelTests() ?? whyNoDocker(),
     async start(t) {
-      const daemon = await startDocker();
+      const daemon = await startDocker(groups);
       t.after(() => daemon.stop());
       const version = await daemon.docker('version', '--format', '{{.Server.Version}}');
       const names = twoNames();
@@ -70,7 +86,7 @@ function docker(isLate: boolean): Cell {
         const labels = labelsOf(name);
         const text = isLate ? scriptAtOnce(name) : script(name);
         const id = await daemon.create({ name, script: text, labels });
-        const place = await placeOf(await daemon.start(id));
+        const place = await placeOf(await daemon.start(id), groups);
         const expected = {
           'service.name': name,
           'container.name': name,
@@ -87,20 +103,20 @@ function docker(isLate: boolean): Cell {
         ...(isLate ? { allow: names.map((name) => ({ name })) } : {}),
         containers: isLate ? startAll : await startAll(),
         runtimes: onlyAsk({ docker: daemon.socketPath }),
-        startCollector: runHere(),
+        startCollector: runOn(groups),
       };
     },
   };
 }
 
-function podman(runtime: OciRuntime): Cell {
+function podman(runtime: OciRuntime, groups: GroupsOfHost = 'machine'): Cell {
   return {
-    ...here,
+    ...on(groups),
     runtime: `podman, ${runtime}`,
     groups: 'cgroupfs',
     whyNot: () => whyNoKernelTests() ?? whyNoContainers(runtime),
     async start(t) {
-      const service = await startPodmanService(runtime);
+      const service = await startPodmanService(runtime, groups);
       t.after(() => service.stop());
       const version = (await service.podman(['version', '--format', '{{.Client.Version}}'])).trim();
       const containers: CellContainer[] = [];
@@ -117,9 +133,13 @@ function podman(runtime: OciRuntime): Cell {
           'container.runtime.version': version,
           'fdspan.oci.runtime': runtime,
         };
-        containers.push({ marker: name, id, ...(await placeOf(pid)), expected, labels });
+        containers.push({ marker: name, id, ...(await placeOf(pid, groups)), expected, labels });
       }
-      return { containers, runtimes: onlyAsk({ podman: service.socketPath }), startCollector: runHere() };
+      return {
+        containers,
+        runtimes: onlyAsk({ podman: service.socketPath }),
+        startCollector: runOn(groups),
+      };
     },
   };
 }
@@ -166,9 +186,9 @@ function containerd(runtime: OciRuntime): Cell {
   };
 }
 
-function bare(runtime: OciRuntime): Cell {
+function bare(runtime: OciRuntime, groups: GroupsOfHost = 'machine'): Cell {
   return {
-    ...here,
+    ...on(groups),
     runtime: `${runtime} alone`,
     groups: 'cgroupfs',
     whyNot: () => whyNoKernelTests() ?? whyNoPrograms(runtime),
@@ -185,6 +205,7 @@ function bare(runtime: OciRuntime): Cell {
           script: script(id),
           annotations: labels,
           stateFolder: `/run/${runtime}`,
+          groups,
         });
         t.after(() => container.stop());
         const expected = {
@@ -195,9 +216,9 @@ function bare(runtime: OciRuntime): Cell {
           'container.runtime.version': undefined,
           'fdspan.oci.runtime': runtime,
         };
-        containers.push({ marker: id, id, ...(await placeOf(container.pid)), expected, labels });
+        containers.push({ marker: id, id, ...(await placeOf(container.pid, groups)), expected, labels });
       }
-      return { containers, runtimes: onlyAsk({ state: 'auto' }), startCollector: runHere() };
+      return { containers, runtimes: onlyAsk({ state: 'auto' }), startCollector: runOn(groups) };
     },
   };
 }
@@ -272,4 +293,10 @@ export const MACHINE_CELLS: readonly Cell[] = [
   bare('crun'),
   lxc,
   nspawn,
+  docker(false, 'v1'),
+  docker(true, 'v1'),
+  podman('runc', 'v1'),
+  podman('crun', 'v1'),
+  bare('runc', 'v1'),
+  bare('crun', 'v1'),
 ];
