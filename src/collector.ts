@@ -123,9 +123,9 @@ export class Collector {
     return this.#tracer.reads;
   }
 
-  /** Whether the programs see an open and a close of this process, tried at each call; null: it couldn't be tried. */
+  /** Whether the programs see an open and a close of this process, tried at each call; null: it couldn't be tried, as in a stop. */
   get isAttached(): boolean | null {
-    return this.#isDetached ? false : this.#tracer.isSeeing;
+    return this.#isDetached ? null : this.#tracer.isSeeing;
   }
 
   /** The containers that are known now. */

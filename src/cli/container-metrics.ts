@@ -5,7 +5,7 @@ import type { ContainerMetrics } from '../telemetry/container-metrics.ts';
 import { metricIntervalMs } from '../telemetry/metric-interval.ts';
 import type { Logger } from '../telemetry/log.ts';
 import { version } from './command-io.ts';
-import { telemetryTarget } from './telemetry-target.ts';
+import { telemetryTargets } from './telemetry-target.ts';
 
 /** Returns null where it isn't asked for, or can't be sent: the spans matter more. */
 export async function startCountedContainers(
@@ -19,8 +19,7 @@ export async function startCountedContainers(
   try {
     const { startContainerMetrics } = await import('../telemetry/container-metrics.ts');
     return await startContainerMetrics({
-      target: telemetryTarget(config),
-      environment,
+      target: telemetryTargets(config, environment).metrics,
       version: version(),
       containers: () => collector.counted(),
       onError,

@@ -4,7 +4,7 @@ import type { Config } from '../config/config.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { Pressure } from '../telemetry/pressure.ts';
 import { version } from './command-io.ts';
-import { telemetryTarget } from './telemetry-target.ts';
+import { telemetryTargets } from './telemetry-target.ts';
 
 const HOST_PRESSURE = '/proc/pressure';
 
@@ -36,8 +36,7 @@ export async function startContainerPressure(
     }
     const { startPressure } = await import('../telemetry/pressure.ts');
     return await startPressure({
-      target: telemetryTarget(config),
-      environment,
+      target: telemetryTargets(config, environment).metrics,
       version: version(),
       mountPoint: hierarchy.mountPoint,
       containers: () => collector.pressed(),

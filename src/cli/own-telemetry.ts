@@ -9,7 +9,7 @@ import type { MetricsSnapshot } from '../telemetry/instruments.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { version } from './command-io.ts';
-import { telemetryTarget } from './telemetry-target.ts';
+import { telemetryTargets } from './telemetry-target.ts';
 
 const NS_PER_MS = 1e6;
 
@@ -74,7 +74,7 @@ export async function startOwnTelemetry(start: OwnTelemetryStart): Promise<Metri
   try {
     const { startMetrics } = await import('../telemetry/metrics.ts');
     const metrics = await startMetrics({
-      target: telemetryTarget(config),
+      targets: telemetryTargets(config, environment),
       sendsOtlp: otlp,
       isScraped: port.server !== null,
       environment,

@@ -94,14 +94,15 @@ export async function run(args: readonly string[], io: CommandIo): Promise<numbe
     log,
     failure: end instanceof Error ? end : null,
     second: stop.second,
-    before: async () => {
-      await control?.close();
+    before: () => Promise.all([control?.close(), pressure?.shutdown(OWN_TELEMETRY_DEADLINE_MS)]),
+    after: async () => {
+      // Scrapes are answered until here; the last values, with what the stop itself dropped, go by OTLP.
+      await port.server?.close();
       await Promise.all([
         metrics?.shutdown(OWN_TELEMETRY_DEADLINE_MS),
-        pressure?.shutdown(OWN_TELEMETRY_DEADLINE_MS),
+        containers?.shutdown(OWN_TELEMETRY_DEADLINE_MS, collector.lastCounted),
       ]);
     },
-    after: async () => containers?.shutdown(OWN_TELEMETRY_DEADLINE_MS, collector.lastCounted),
   });
   void port.server?.close();
   return exitCode;

@@ -11,6 +11,7 @@ import { addGlob, createAutomaton } from '../filter/glob-parser.ts';
 import { compileRedaction } from '../filter/redactor.ts';
 import { globTableOf } from '../kernel-filters.ts';
 import type { RedactRule } from '../model/redaction.ts';
+import { metricsVariableProblems } from './telemetry-target.ts';
 
 type Tls = Readonly<Record<'ca' | 'cert' | 'key', string | null>>;
 
@@ -112,4 +113,14 @@ export const START_CHECKS: StageChecks = {
       problems: ({ export: { headersFile } }) => headersFileProblems(headersFile),
     },
   ],
+  variables: {
+    keys: [
+      'export.endpoint',
+      'export.protocol',
+      'telemetry.metrics.otlp',
+      'telemetry.metrics.containers',
+      'telemetry.metrics.pressure',
+    ],
+    problems: metricsVariableProblems,
+  },
 };

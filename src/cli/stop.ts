@@ -40,14 +40,18 @@ interface End {
   readonly counters: Readonly<Record<string, number>>;
 }
 
-async function inOrder({ collector, log, failure, before, after }: Ending): Promise<End> {
+async function inOrder(ending: Ending): Promise<End> {
+  const end = await stopped(ending);
+  // Last: only a stopped collector knows the containers' last numbers, and what its stop dropped.
+  await ending.after();
+  return end;
+}
+
+async function stopped({ collector, log, failure, before }: Ending): Promise<End> {
   if (failure !== null) return salvage(collector, log, failure);
   await before();
   try {
-    const counters = await collector.stop();
-    // Last: only a stopped collector knows the containers' last numbers.
-    await after();
-    return { exitCode: EXIT_OK, counters };
+    return { exitCode: EXIT_OK, counters: await collector.stop() };
   } catch (error) {
     return salvage(collector, log, error as Error);
   }

@@ -86,7 +86,8 @@ export interface Config {
       readonly otlp: boolean;
       readonly containers: boolean;
       readonly pressure: boolean;
-      readonly prometheus: { readonly host: string; readonly port: number } | null;
+      /** Host null: every address, IPv6 where the host has it, and IPv4. */
+      readonly prometheus: { readonly host: string | null; readonly port: number } | null;
     };
     readonly logLevel: 'error' | 'warn' | 'info' | 'debug';
   };

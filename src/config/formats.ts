@@ -119,7 +119,7 @@ export const folderOrNull: Format = (value) => {
   return path;
 };
 
-/** A port of loopback, or an address and a port; null: none. Port 0 is any free one. */
+/** A port of loopback, or an address and a port; null: none. Port 0 is any free one; the address `*` is every one, told as null. */
 export const listenAddress: Format = (value) => {
   if (value === null || value === 'null') return null;
   const text = typeof value === 'number' ? String(value) : value;
@@ -127,8 +127,8 @@ export const listenAddress: Format = (value) => {
     /^(?:(?:\[([0-9A-Fa-f:.]+)\]|([^\s:[\]]+)):)?(\d{1,5})$/.exec(typeof text === 'string' ? text : '') ?? [];
   const port = Number(digits);
   if (Number.isNaN(port) || port > 65_535)
-    throw new Error('a port, or an address and a port, such as 9464, 127.0.0.1:9464 or [::1]:9464');
-  return { host: ipv6 ?? name ?? '127.0.0.1', port };
+    throw new Error('a port, or an address and a port, such as 9464, 127.0.0.1:9464, [::1]:9464 or *:9464');
+  return { host: name === '*' ? null : (ipv6 ?? name ?? '127.0.0.1'), port };
 };
 
 /** v1 controllers; a kernel that lacks one says so at the start. */

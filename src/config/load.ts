@@ -36,6 +36,11 @@ export interface StageChecks {
   readonly values: Readonly<Record<string, (used: never) => void>>;
   /** Judge the configuration that results. */
   readonly wholes: readonly WholeCheck[];
+  /** Judges variables that no key has, where the values of `keys` are right. Must read no other keys. */
+  readonly variables?: {
+    readonly keys: readonly string[];
+    readonly problems: (env: NodeJS.ProcessEnv, config: Config) => readonly Problem[];
+  };
 }
 
 export interface WholeCheck {
@@ -89,6 +94,9 @@ export function loadConfig(sources: ConfigSources, checks: StageChecks = NO_CHEC
     for (const { key, message } of whole.problems(config))
       problems.push({ source: chosen.get(key)!.origin, key, message });
   }
+  const { variables } = checks;
+  if (variables?.keys.every((key) => chosen.get(key)!.used !== undefined))
+    problems.push(...variables.problems(sources.env, config));
   if (problems.length > 0) throw new ConfigError(problems);
   return {
     config,

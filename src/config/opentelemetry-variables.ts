@@ -38,7 +38,7 @@ function settingsOf(env: NodeJS.ProcessEnv, prefix: string, problems: Problem[])
 }
 
 /** `a=1,b=x%20y`: W3C Baggage's form, values percent-encoded. Null for another form. */
-function headersOf(value: string): Record<string, string> | null {
+export function headersOf(value: string): Record<string, string> | null {
   const pairs = value
     .split(',')
     .map((pair) => pair.trim())
@@ -60,10 +60,10 @@ function decoded(text: string): string {
   }
 }
 
-/** Returns what the INSECURE variables say: false where they say nothing. */
-export function readInsecure(env: NodeJS.ProcessEnv, problems: Problem[]): boolean {
+/** Returns what the INSECURE variables say, the signal's own being the stronger: false where they say nothing. */
+export function readInsecure(env: NodeJS.ProcessEnv, problems: Problem[], signal = TRACES): boolean {
   let isInsecure = false;
-  for (const name of [`${BASE}INSECURE`, `${TRACES}INSECURE`]) {
+  for (const name of [`${BASE}INSECURE`, `${signal}INSECURE`]) {
     const value = env[name] ?? '';
     if (value === '') continue;
     isInsecure = value.toLowerCase() === 'true';

@@ -230,7 +230,7 @@ export const KEYS: Readonly<Record<string, Key>> = {
     format: format.boolean,
   },
   'telemetry.metrics.prometheus': {
-    doc: 'Port (on loopback) or ADDRESS:PORT where /metrics, /healthz and /readyz are served, to whoever can connect; null: none.',
+    doc: 'Port (on loopback) or ADDRESS:PORT (*: every address) where /metrics, /healthz and /readyz are served, to whoever can connect; null: none.',
     default: null,
     format: format.listenAddress,
   },

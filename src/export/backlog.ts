@@ -3,7 +3,7 @@
 import { atMost } from '../model/at-most.ts';
 import type { SpanCounts } from '../model/span-counts.ts';
 import { compress, type Encoding } from './encoding.ts';
-import { RequestQueue, type WaitingRequest } from './request-queue.ts';
+import { FRESH, RequestQueue, type WaitingRequest } from './request-queue.ts';
 import { SpoolHangsError } from './spool/spool-errors.ts';
 import type { Spool } from './spool/spool.ts';
 
@@ -267,16 +267,7 @@ export class Backlog {
       const { stored, body } = loaded;
       const { sequence, spans, processSpans, heldSpans, encoding } = stored.head;
       const counts = { spans, processSpans, heldSpans, closedBootMs: 0 };
-      const request = {
-        sequence,
-        stored,
-        ...counts,
-        body,
-        encoding,
-        attempts: 0,
-        firstTriedMs: 0,
-        readyAtMs: 0,
-      };
+      const request = { sequence, ...counts, body, encoding, ...FRESH, stored };
       if (this.#isLoadable) this.#queueUp(request);
       else spool.giveBack(stored);
       this.#listener.changed();
@@ -284,14 +275,17 @@ export class Backlog {
   }
 
   async #keepAll(spool: Spool, left: Set<WaitingRequest>, signal: AbortSignal): Promise<void> {
+    // That needs no disk: at first, whatever becomes of the others.
+    for (const request of left) {
+      if (request.stored !== null && spool.giveBack(request.stored)) left.delete(request);
+    }
     await this.#writes;
     // A write that failed put its request back.
     for (const request of this.clear()) left.add(request);
     const { oldestSequence } = spool;
     for (const request of [...left].sort((one, other) => one.sequence - other.sequence)) {
       if (signal.aborted) return;
-      const isThere = request.stored !== null && spool.giveBack(request.stored);
-      if (!isThere) await this.#append(request, request.sequence < oldestSequence);
+      await this.#append(request, request.sequence < oldestSequence);
       left.delete(request);
     }
   }

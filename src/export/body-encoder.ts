@@ -1,6 +1,7 @@
 // The bytes of a request as the backend takes them now: what is fresh, and what waited in another encoding.
 import { BodyPool } from './body-pool.ts';
 import { compress, isDamage, recompress, type Encoding } from './encoding.ts';
+import { exactCopy } from './exact-copy.ts';
 import type { WaitingRequest } from './request-queue.ts';
 import { retryable, type Damaged, type Retryable } from './send-result.ts';
 
@@ -20,7 +21,7 @@ export class BodyEncoder {
     try {
       return { body: await compress(bytes, encoding), encoding };
     } catch {
-      return { body: Buffer.from(bytes), encoding: 'identity' };
+      return { body: exactCopy(bytes), encoding: 'identity' };
     }
   }
 

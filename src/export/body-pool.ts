@@ -1,5 +1,6 @@
 // Buffers for requests that wait uncompressed, used again and again: a new one for each request would be memory from
 // outside of the heap, of which V8 collects garbage to get it back.
+import { exactCopy } from './exact-copy.ts';
 
 /** Reason: those in flight, and some that wait; 16 MiB at most. When none is free a new one is made. */
 const FREE_MAX = 8;
@@ -14,7 +15,7 @@ export class BodyPool {
 
   /** Returns a copy of the bytes. */
   copy(bytes: Uint8Array): Buffer {
-    if (bytes.length < POOLED_BYTES_MIN) return Buffer.from(bytes);
+    if (bytes.length < POOLED_BYTES_MIN) return exactCopy(bytes);
     const free = this.#free.findIndex(({ length }) => length === capacityFor(bytes.length));
     const buffer =
       free === -1 ? Buffer.allocUnsafeSlow(capacityFor(bytes.length)) : this.#free.splice(free, 1)[0];

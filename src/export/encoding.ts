@@ -1,6 +1,7 @@
 // Compresses requests on libuv's threads, so that the main thread never waits for it.
 import { promisify } from 'node:util';
 import { constants, gunzip, gzip, zstdCompress, zstdDecompress } from 'node:zlib';
+import { exactCopy, exactly } from './exact-copy.ts';
 import type { Compression } from './export-options.ts';
 
 /** As in content-encoding and grpc-encoding. */
@@ -32,11 +33,15 @@ export function fallbackOf(refused: Encoding): Encoding | null {
   return FALLBACK[refused];
 }
 
-/** Returns `bytes` in another buffer, compressed at level 1: spans repeat so much that higher levels don't pay. */
-export function compress(bytes: Uint8Array, encoding: Encoding): Promise<Buffer> {
-  if (encoding === 'gzip') return gzipAsync(bytes, { level: 1, chunkSize: CHUNK_BYTES });
-  if (encoding === 'identity') return Promise.resolve(Buffer.from(bytes));
-  return zstdAsync(bytes, { params: { [constants.ZSTD_c_compressionLevel]: 1 }, chunkSize: CHUNK_BYTES });
+/**
+ * Returns `bytes` in another buffer of just their size, compressed at level 1: spans repeat so much that higher levels don't
+ * pay. What node:zlib returns is a slice of a chunk, and thousands of small requests may wait.
+ */
+export async function compress(bytes: Uint8Array, encoding: Encoding): Promise<Buffer> {
+  if (encoding === 'identity') return exactCopy(bytes);
+  if (encoding === 'gzip') return exactly(await gzipAsync(bytes, { level: 1, chunkSize: CHUNK_BYTES }));
+  const params = { [constants.ZSTD_c_compressionLevel]: 1 };
+  return exactly(await zstdAsync(bytes, { params, chunkSize: CHUNK_BYTES }));
 }
 
 /** Returns a waiting request in the encoding that the backend takes now. */

@@ -15,7 +15,7 @@ import { ExportReport } from './export-report.ts';
 import { GrpcTransport } from './grpc-transport.ts';
 import { HttpTransport } from './http-transport.ts';
 import { Losses } from './losses.ts';
-import type { WaitingRequest } from './request-queue.ts';
+import { FRESH, type WaitingRequest } from './request-queue.ts';
 import { RetryGate } from './retry-gate.ts';
 import { retryable, type Partial, type Permanent, type Retryable, type SendResult } from './send-result.ts';
 import { SpanLedger } from './span-ledger.ts';
@@ -24,8 +24,6 @@ import type { Transport } from './transport.ts';
 
 /** Requests in a millisecond: ages over restarts are the clock's, and within a run the order's. */
 const SEQUENCES_PER_MS = 1024;
-
-const FRESH = { attempts: 0, firstTriedMs: 0, readyAtMs: 0, stored: null };
 
 export class Exporter {
   /** Told of each send. */
@@ -162,7 +160,7 @@ export class Exporter {
     this.#isClosed = true;
     this.#abort.abort();
     this.#alarm.set(Infinity);
-    this.#left.push(...this.#backlog.clear());
+    for (const request of this.#backlog.clear()) this.#left.push(request);
     await this.#idle();
     for (const request of await this.#backlog.keep(this.#left)) this.#ledger.drop('shutdown', request);
     this.#transport.close();

@@ -91,7 +91,7 @@ export function readRpcStatus(bytes: Uint8Array): RpcStatus | null {
   return { message, retryDelayMs };
 }
 
-/** Reads google.protobuf.Any → RetryInfo → Duration. An empty RetryInfo is a delay of 0. */
+/** Reads google.protobuf.Any → RetryInfo → Duration. An empty RetryInfo is a delay of 0: the request may be sent again. */
 function readRetryDelay(any: Uint8Array): number | null {
   const fields = readFields(any) ?? [];
   const type = fields.find((field) => field.number === 1)?.bytes;

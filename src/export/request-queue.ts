@@ -19,6 +19,9 @@ export interface WaitingRequest extends SpanCounts {
   readyAtMs: number;
 }
 
+/** Of a request that was never sent. */
+export const FRESH = { attempts: 0, firstTriedMs: 0, readyAtMs: 0, stored: null };
+
 /** Requests given up at the front before the array is cut: keeps the cost of taking one constant. */
 const COMPACT_AFTER = 256;
 

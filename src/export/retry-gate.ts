@@ -1,6 +1,9 @@
 // When requests may be sent again: what the backend's last answers say of its health.
 import { backoffMs } from '../model/backoff.ts';
 
+/** Added to a wait that the backend asks for, at most: a fleet that was told the same doesn't return at once. */
+const ASKED_JITTER = 0.1;
+
 export class RetryGate {
   readonly #firstMs: number;
   readonly #maxMs: number;
@@ -8,6 +11,8 @@ export class RetryGate {
   #failures = 0;
   #failedAtMs = 0;
   #notBeforeMs = 0;
+  /** The backend itself asked for nothing before this moment. */
+  #askedMs = 0;
   #isHurried = false;
 
   constructor(firstMs: number, maxMs: number) {
@@ -30,22 +35,27 @@ export class RetryGate {
     return this.#failures > 0 ? 1 : requestsInFlightMax;
   }
 
-  /** Stops doubling the wait: at stop there is no time for it. */
+  /** Ends the wait and stops doubling it: at stop there is no time for it. A wait that the backend asked for stays. */
   hurry(): void {
     this.#isHurried = true;
+    this.#notBeforeMs = this.#askedMs;
   }
 
-  /** Called for a retryable result of a request that was sent at `startedMs` for the `attempts`th time; returns when that request may be sent again. */
+  /**
+   * Called for a retryable result of a request that was sent at `startedMs` for the `attempts`th time; returns when that request
+   * may be sent again. A backend that asks for no wait, or for a short one, still gets the backoff.
+   */
   failed(startedMs: number, nowMs: number, attempts: number, retryAfterMs: number | null): number {
+    const askedMs = retryAfterMs === null ? 0 : nowMs + retryAfterMs * (1 + ASKED_JITTER * Math.random());
+    this.#askedMs = Math.max(this.#askedMs, askedMs);
     // Requests that were under way together fail together: that is one failure of the backend.
     if (startedMs >= this.#failedAtMs) {
       this.#failures += 1;
       this.#failedAtMs = nowMs;
-      this.#notBeforeMs = nowMs + (retryAfterMs ?? this.#wait(this.#failures));
-    } else if (retryAfterMs !== null) {
-      this.#notBeforeMs = Math.max(this.#notBeforeMs, nowMs + retryAfterMs);
+      this.#notBeforeMs = nowMs + this.#wait(this.#failures);
     }
-    return nowMs + (retryAfterMs ?? this.#wait(attempts));
+    this.#notBeforeMs = Math.max(this.#notBeforeMs, askedMs);
+    return Math.max(nowMs + this.#wait(attempts), askedMs);
   }
 
   /**
@@ -56,6 +66,7 @@ export class RetryGate {
     if (startedMs < this.#failedAtMs) return false;
     this.#failures = 0;
     this.#notBeforeMs = 0;
+    this.#askedMs = 0;
     return true;
   }
 

@@ -21,7 +21,7 @@ export interface Retryable {
   readonly reason: string;
   /** What an operator can do about it. */
   readonly cure: string;
-  /** The wait that the backend asked for; null: the exporter's own backoff. */
+  /** The least wait, as the backend asked for it; null: it asked for none. The exporter's own backoff counts, too. */
   readonly retryAfterMs: number | null;
 }
 

@@ -21,12 +21,12 @@ import {
   OTHER_FAILURE,
   type CountedContainer,
 } from '../model/container-counts.ts';
-import { createResourcesExporter, type OtlpTarget } from './otlp-exporters.ts';
+import { createResourcesExporter } from './otlp-exporters.ts';
+import type { OtlpTarget } from './otlp-target.ts';
 import { startTurns, type Turns } from './resource-turns.ts';
 
 export interface ContainerMetricsOptions {
   readonly target: OtlpTarget;
-  readonly environment: Readonly<Record<string, string | undefined>>;
   readonly version: string;
   /** Called once a turn. */
   readonly containers: () => Promise<readonly CountedContainer[]>;
@@ -122,7 +122,7 @@ export async function startContainerMetrics(options: ContainerMetricsOptions): P
   const timeoutMs = Math.min(options.target.timeoutMs, EXPORT_TIMEOUT_MS);
   const counts: ContainerMetricsCounts = { container_metrics_sent: 0, container_metrics_requests_failed: 0 };
   const turns = startTurns({
-    exporter: await createResourcesExporter({ ...options.target, timeoutMs }, options.environment),
+    exporter: await createResourcesExporter({ ...options.target, timeoutMs }),
     intervalMs: options.intervalMs,
     items: options.containers,
     // The last numbers of containers that ended are told once.

@@ -20,7 +20,8 @@ const TEXT_TYPE = 'text/plain; charset=utf-8';
 const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 
 export interface HealthServerOptions {
-  readonly host: string;
+  /** null: every address of the host, by IPv6 and IPv4, or by IPv4 alone where there is no IPv6. */
+  readonly host: string | null;
   readonly port: number;
   readonly health: Health;
   /** Told when metrics can't be collected. */
@@ -64,9 +65,9 @@ export class HealthServer {
     const server = new HealthServer(options);
     await new Promise<void>((resolve, reject) => {
       server.#server.once('error', reject);
-      server.#server.listen({ host: options.host, port: options.port, backlog: CONNECTIONS_MAX }, () =>
-        resolve(),
-      );
+      const { host, port } = options;
+      const address = { ...(host === null ? {} : { host }), port, backlog: CONNECTIONS_MAX };
+      server.#server.listen(address, () => resolve());
     });
     server.#server.on('error', (error) => options.onWarning('the metrics port has a fault', error));
     return server;

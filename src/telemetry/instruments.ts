@@ -8,20 +8,18 @@ export type MetricsSnapshot = Readonly<Record<string, number>>;
 
 export interface ExporterAddress {
   readonly protocol: 'grpc' | 'http/protobuf';
-  readonly endpoint: string;
+  readonly url: URL;
 }
 
 /** Attributes of otel.sdk.exporter.*: component and server, as the semantic conventions ask. */
-function exporterAttributes({ protocol, endpoint }: ExporterAddress): Record<string, string | number> {
+function exporterAttributes({ protocol, url }: ExporterAddress): Record<string, string | number> {
   const type = protocol === 'grpc' ? 'otlp_grpc_span_exporter' : 'otlp_http_span_exporter';
   const attributes: Record<string, string | number> = {
     'otel.component.type': type,
     'otel.component.name': `fdspan/${type}/0`,
   };
-  if (!URL.canParse(endpoint)) return attributes;
-  const { hostname, port } = new URL(endpoint);
-  attributes['server.address'] = hostname;
-  if (port !== '') attributes['server.port'] = Number(port);
+  attributes['server.address'] = url.hostname;
+  if (url.port !== '') attributes['server.port'] = Number(url.port);
   return attributes;
 }
 

@@ -1,5 +1,6 @@
 // fdspan's log: JSON lines on stderr, readable text on a terminal. A message that repeats is counted
-// instead of written, so that no fault of a backend or a container can fill a disk. Logging never throws.
+// instead of written, so that no fault of a backend or a container can fill a disk. Logging never throws. What the
+// stream can't take is counted, and told when it takes lines again; the stream's own `error` events are its owner's.
 import { escapeControls, escapeJsonControls } from './terminal-text.ts';
 import { toJson } from './log-value.ts';
 
@@ -18,7 +19,8 @@ export interface Logger {
 }
 
 export interface LogStream {
-  write(text: string): unknown;
+  /** Calls `done` with the error where the text can't be written, as Node's streams do. */
+  write(text: string, done?: (error?: Error | null) => void): unknown;
 }
 
 export interface LoggerOptions {
@@ -77,6 +79,9 @@ class StreamLogger implements Logger {
   readonly #repeatsMax: number;
   readonly #nowMs: () => number;
   readonly #repeats = new Map<string, Repeats>();
+  /** Lines that could not be written since the last one that could, and why the last of them. */
+  #unwritten = 0;
+  #reason: unknown = null;
 
   constructor(options: LoggerOptions) {
     this.#options = options;
@@ -144,12 +149,37 @@ class StreamLogger implements Logger {
   }
 
   #write(level: LogLevel, msg: string, fields: LogFields): void {
+    this.#put(level, msg, fields, (error) => {
+      if (error === null) this.#tellUnwritten();
+      else this.#miss(error);
+    });
+  }
+
+  #put(level: LogLevel, msg: string, fields: LogFields, settled: (error: unknown) => void): void {
     const form = this.#options.isTerminal ? textLine : jsonLine;
     try {
-      this.#options.stream.write(form(this.#nowMs(), level, msg, fields));
-    } catch {
-      // A log that can't be written must not stop the collector, and there is nowhere to tell it.
+      const text = form(this.#nowMs(), level, msg, fields);
+      this.#options.stream.write(text, (error) => settled(error ?? null));
+    } catch (error) {
+      settled(error);
     }
+  }
+
+  #miss(error: unknown): void {
+    this.#unwritten += 1;
+    this.#reason = error;
+  }
+
+  #tellUnwritten(): void {
+    const lines = this.#unwritten;
+    if (lines === 0) return;
+    const error = this.#reason;
+    this.#unwritten = 0;
+    this.#put('warn', 'lines of this log could not be written', { lines, error }, (again) => {
+      if (again === null) return;
+      this.#unwritten += lines;
+      this.#reason = again;
+    });
   }
 }
 

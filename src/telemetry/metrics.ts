@@ -3,14 +3,16 @@
 // the SDK costs some 200 ms. Nothing here may stop or slow the collector's own work.
 import type { Attributes, Meter, Tracer } from '@opentelemetry/api';
 import type { NodeSDK } from '@opentelemetry/sdk-node';
+import type { SpanProcessor } from '@opentelemetry/sdk-trace';
 import { registerInstruments, type MetricsSnapshot } from './instruments.ts';
 import { metricIntervalMs } from './metric-interval.ts';
 import type { ScrapeReader } from './scrape-reader.ts';
-import { createExporters, type OtlpTarget } from './otlp-exporters.ts';
+import { createExporters } from './otlp-exporters.ts';
+import type { OtlpTargets } from './otlp-target.ts';
 
 export interface MetricsOptions {
-  readonly target: OtlpTarget;
-  /** Whether metrics and spans are sent to the target. */
+  readonly targets: OtlpTargets;
+  /** Whether metrics and spans are sent to the targets. */
   readonly sendsOtlp: boolean;
   /** Whether metrics are asked for as text. */
   readonly isScraped: boolean;
@@ -54,7 +56,18 @@ function resourceDefaults(options: MetricsOptions): Attributes {
   };
 }
 
-async function startSdk(options: MetricsOptions, scrapeReader: ScrapeReader | null): Promise<NodeSDK> {
+/** Spans that aren't taken must not end a shutdown: it would not wait for the last metrics. */
+function gentle(processor: SpanProcessor, onError: (error: unknown) => void): SpanProcessor {
+  const shutdown = processor.shutdown.bind(processor);
+  processor.shutdown = () => shutdown().catch(onError);
+  return processor;
+}
+
+async function startSdk(
+  options: MetricsOptions,
+  scrapeReader: ScrapeReader | null,
+  onError: (error: unknown) => void,
+): Promise<NodeSDK> {
   const [{ NodeSDK }, sdkMetrics, sdkTrace, resources] = await Promise.all([
     import('@opentelemetry/sdk-node'),
     import('@opentelemetry/sdk-metrics'),
@@ -62,7 +75,7 @@ async function startSdk(options: MetricsOptions, scrapeReader: ScrapeReader | nu
     import('@opentelemetry/resources'),
   ]);
   const exportIntervalMillis = options.exportIntervalMs ?? metricIntervalMs(options.environment);
-  const otlp = options.sendsOtlp ? await createExporters(options.target, options.environment) : null;
+  const otlp = options.sendsOtlp ? await createExporters(options.targets) : null;
   const periodicReader =
     otlp === null
       ? null
@@ -82,7 +95,8 @@ async function startSdk(options: MetricsOptions, scrapeReader: ScrapeReader | nu
     logRecordProcessors: [],
     textMapPropagator: null,
     sampler: new sdkTrace.AlwaysOnSampler(),
-    spanProcessors: otlp === null ? [] : [new sdkTrace.BatchSpanProcessor({ exporter: otlp.traces })],
+    spanProcessors:
+      otlp === null ? [] : [gentle(new sdkTrace.BatchSpanProcessor({ exporter: otlp.traces }), onError)],
     metricReaders: [periodicReader, scrapeReader].filter((reader) => reader !== null),
   });
   sdk.start();
@@ -126,9 +140,9 @@ export async function startMetrics(options: MetricsOptions): Promise<Metrics> {
   const onError = once(options.onError);
   await redirectDiagnostics(onError);
   const scrapeReader = options.isScraped ? new (await import('./scrape-reader.ts')).ScrapeReader() : null;
-  const sdk = await startSdk(options, scrapeReader);
+  const sdk = await startSdk(options, scrapeReader, onError);
   const { meter, tracer } = await instruments(options.version);
-  const histograms = registerInstruments(meter, options.snapshot, options.target);
+  const histograms = registerInstruments(meter, options.snapshot, options.targets.traces);
   const { beganUnixMs, attachedUnixMs, attributes } = options.start;
   tracer.startSpan('fdspan start', { startTime: beganUnixMs, attributes, root: true }).end(attachedUnixMs);
   let stopped: Promise<void> | null = null;

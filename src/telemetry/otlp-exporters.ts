@@ -1,27 +1,18 @@
-// The SDK's own exporters for fdspan's telemetry, pointed where the file spans go, unless the standard
-// variables say otherwise (OTLP exporter specification, "Configuration options").
+// The SDK's own exporters for fdspan's telemetry. Only what the protocol needs is loaded.
+import type * as Grpc from '@grpc/grpc-js';
 import type { IOtlpExportDelegate } from '@opentelemetry/otlp-exporter-base';
 import type { PushMetricExporter, ResourceMetrics } from '@opentelemetry/sdk-metrics';
 import type { SpanExporter } from '@opentelemetry/sdk-trace';
+import type { OtlpTarget, OtlpTargets } from './otlp-target.ts';
+import {
+  EXPORT_SUCCEEDED,
+  RenewedExporter,
+  RenewedMetricExporter,
+  type Make,
+  type MetricExporter,
+  type Settings,
+} from './renewed-exporter.ts';
 
-/** Where the file spans go: what `export.*` came to be. */
-export interface OtlpTarget {
-  readonly protocol: 'grpc' | 'http/protobuf';
-  /** Of the traces exporter; for http/protobuf with or without `/v1/traces`. */
-  readonly endpoint: string;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly timeoutMs: number;
-  /** PEM; null or left out where the system's authorities and no client certificate are used. */
-  readonly tls?: {
-    readonly ca: Buffer | null;
-    readonly cert: Buffer | null;
-    readonly key: Buffer | null;
-  };
-}
-
-type Environment = Readonly<Record<string, string | undefined>>;
-
-const TRACES_PATH = '/v1/traces';
 const METRICS_PATH = '/v1/metrics';
 const METRICS_CALL = '/opentelemetry.proto.collector.metrics.v1.MetricsService/Export';
 
@@ -34,117 +25,72 @@ export interface ResourcesExporter {
   shutdown(): Promise<void>;
 }
 
-/** The SDK's ExportResultCode.SUCCESS. */
-const EXPORT_SUCCEEDED = 0;
-
-/** The signal's own variable, then null: an empty one counts as unset. */
-function metricsVariable(environment: Environment, name: string): string | null {
-  const value = environment[`OTEL_EXPORTER_OTLP_METRICS_${name}`];
-  return value === undefined || value === '' ? null : value;
-}
-
-function httpUrl(endpoint: string, path: string): string {
-  const base = endpoint.replace(/\/+$/, '');
-  const root = base.endsWith(TRACES_PATH) ? base.slice(0, -TRACES_PATH.length) : base;
-  return `${root}${path}`;
-}
-
-/** `key=value,key=value` with percent encoding (W3C Baggage, without metadata). */
-function parseHeaders(text: string): Record<string, string> {
-  const headers: Record<string, string> = {};
-  for (const part of text.split(',')) {
-    const equals = part.indexOf('=');
-    if (equals < 1) continue;
-    headers[part.slice(0, equals).trim().toLowerCase()] = decode(part.slice(equals + 1).trim());
-  }
-  return headers;
-}
-
-function decode(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
-}
-
-/** Returns where metrics go: the traces' target with what OTEL_EXPORTER_OTLP_METRICS_* replaces. */
-export function metricsTarget(target: OtlpTarget, environment: Environment): OtlpTarget {
-  const endpoint = metricsVariable(environment, 'ENDPOINT');
-  const headers = metricsVariable(environment, 'HEADERS');
-  const timeoutMs = Number(metricsVariable(environment, 'TIMEOUT') ?? target.timeoutMs);
-  const asked = metricsVariable(environment, 'PROTOCOL');
-  const protocol = asked === 'grpc' || asked === 'http/protobuf' ? asked : target.protocol;
-  return {
-    ...target,
-    protocol,
-    endpoint: endpoint ?? (protocol === 'grpc' ? target.endpoint : httpUrl(target.endpoint, METRICS_PATH)),
-    headers: headers === null ? target.headers : { ...target.headers, ...parseHeaders(headers) },
-    timeoutMs: Number.isFinite(timeoutMs) && timeoutMs > 0 ? timeoutMs : target.timeoutMs,
-  };
-}
-
-async function grpcConfig({ endpoint, headers, timeoutMs, tls }: OtlpTarget) {
-  const { credentials, Metadata } = await import('@grpc/grpc-js');
+/** The exporter decides nothing by itself: it would take an address without a scheme for one without TLS. */
+function grpcConfig(
+  { credentials, Metadata }: typeof Grpc,
+  { url, timeoutMs }: OtlpTarget,
+  { headers, tls }: Settings,
+) {
   const metadata = new Metadata();
   for (const [name, value] of Object.entries(headers)) metadata.set(name, value);
-  const isTls = endpoint.startsWith('https:');
+  const isSecure = url.protocol === 'https:';
   return {
-    url: endpoint,
+    // With its port: else the library takes 443, also without TLS.
+    url: `${url.hostname}:${url.port || (isSecure ? '443' : '80')}`,
     timeoutMillis: timeoutMs,
     metadata,
-    credentials: isTls
-      ? credentials.createSsl(tls?.ca ?? null, tls?.key ?? null, tls?.cert ?? null)
+    credentials: isSecure
+      ? credentials.createSsl(tls.ca ?? null, tls.key ?? null, tls.cert ?? null)
       : credentials.createInsecure(),
   };
 }
 
-function httpConfig({ endpoint, headers, timeoutMs, tls }: OtlpTarget) {
-  const config = { url: endpoint, headers: { ...headers }, timeoutMillis: timeoutMs };
-  if (!endpoint.startsWith('https:') || tls === undefined) return config;
+function httpConfig({ url, timeoutMs }: OtlpTarget, { headers, agent }: Settings) {
   return {
-    ...config,
-    httpAgentOptions: {
-      ...(tls.ca === null ? {} : { ca: tls.ca }),
-      ...(tls.cert === null ? {} : { cert: tls.cert }),
-      ...(tls.key === null ? {} : { key: tls.key }),
-    },
+    url: url.href,
+    headers: { ...headers },
+    timeoutMillis: timeoutMs,
+    httpAgentOptions: () => agent,
   };
 }
 
-async function metricExporter(target: OtlpTarget): Promise<PushMetricExporter> {
+async function metricMaker(target: OtlpTarget): Promise<Make<ResourceMetrics, MetricExporter>> {
   if (target.protocol === 'grpc') {
+    const grpc = await import('@grpc/grpc-js');
     const { OTLPMetricExporter } = await import('@opentelemetry/exporter-metrics-otlp-grpc');
-    return new OTLPMetricExporter(await grpcConfig(target));
+    return (settings) => new OTLPMetricExporter(grpcConfig(grpc, target, settings));
   }
   const { OTLPMetricExporter } = await import('@opentelemetry/exporter-metrics-otlp-proto');
-  return new OTLPMetricExporter(httpConfig(target));
+  return (settings) => new OTLPMetricExporter(httpConfig(target, settings));
 }
 
-async function traceExporter(target: OtlpTarget): Promise<SpanExporter> {
+type Spans = Parameters<SpanExporter['export']>[0];
+
+async function traceMaker(target: OtlpTarget): Promise<Make<Spans, SpanExporter>> {
   if (target.protocol === 'grpc') {
+    const grpc = await import('@grpc/grpc-js');
     const { OTLPTraceExporter } = await import('@opentelemetry/exporter-trace-otlp-grpc');
-    return new OTLPTraceExporter(await grpcConfig(target));
+    return (settings) => new OTLPTraceExporter(grpcConfig(grpc, target, settings));
   }
   const { OTLPTraceExporter } = await import('@opentelemetry/exporter-trace-otlp-proto');
-  return new OTLPTraceExporter(httpConfig({ ...target, endpoint: httpUrl(target.endpoint, TRACES_PATH) }));
+  return (settings) => new OTLPTraceExporter(httpConfig(target, settings));
 }
 
-/** Creates the exporters of fdspan's own metrics and spans. Only what the protocol needs is loaded. */
-export async function createExporters(
-  target: OtlpTarget,
-  environment: Environment,
-): Promise<{ metrics: PushMetricExporter; traces: SpanExporter }> {
-  const [metrics, traces] = await Promise.all([
-    metricExporter(metricsTarget(target, environment)),
-    traceExporter(target),
-  ]);
-  return { metrics, traces };
+/** Creates the exporters of fdspan's own metrics and spans. */
+export async function createExporters({
+  metrics,
+  traces,
+}: OtlpTargets): Promise<{ metrics: PushMetricExporter; traces: SpanExporter }> {
+  const [makeMetrics, makeTraces] = await Promise.all([metricMaker(metrics), traceMaker(traces)]);
+  return {
+    metrics: new RenewedMetricExporter(metrics, makeMetrics),
+    traces: new RenewedExporter(traces, makeTraces),
+  };
 }
 
 type Encoded = readonly Uint8Array[];
 
-async function encodedExporter(to: OtlpTarget): Promise<IOtlpExportDelegate<Encoded>> {
+async function encodedMaker(target: OtlpTarget): Promise<Make<Encoded, IOtlpExportDelegate<Encoded>>> {
   const { ProtobufMetricsSerializer } = await import('@opentelemetry/otlp-transformer');
   const serializer = {
     // The request's only field repeats: requests of one resource each, one behind the other, are one of all.
@@ -152,38 +98,44 @@ async function encodedExporter(to: OtlpTarget): Promise<IOtlpExportDelegate<Enco
     deserializeResponse: (bytes: Uint8Array) => ProtobufMetricsSerializer.deserializeResponse(bytes),
   };
   const helper = { name: 'metric_data_point', countItems: (encoded: Encoded) => encoded.length } as const;
-  if (to.protocol === 'grpc') {
-    const grpc = await import('@opentelemetry/otlp-grpc-exporter-base');
-    const config = grpc.convertLegacyOtlpGrpcOptions(await grpcConfig(to), 'METRICS');
+  if (target.protocol === 'grpc') {
+    const grpc = await import('@grpc/grpc-js');
+    const base = await import('@opentelemetry/otlp-grpc-exporter-base');
     const type = 'otlp_grpc_metric_exporter';
     const name = 'MetricsExportService';
-    return grpc.createOtlpGrpcExportDelegate(config, serializer, type, helper, undefined, name, METRICS_CALL);
+    return (settings) => {
+      const config = base.convertLegacyOtlpGrpcOptions(grpcConfig(grpc, target, settings), 'METRICS');
+      return base.createOtlpGrpcExportDelegate(
+        config,
+        serializer,
+        type,
+        helper,
+        undefined,
+        name,
+        METRICS_CALL,
+      );
+    };
   }
-  const http = await import('@opentelemetry/otlp-exporter-base/node-http');
+  const base = await import('@opentelemetry/otlp-exporter-base/node-http');
   const contentType = { 'Content-Type': 'application/x-protobuf' };
-  const config = http.convertLegacyHttpOptions(httpConfig(to), 'METRICS', METRICS_PATH, contentType);
-  return http.createOtlpHttpExportDelegate(
-    config,
-    serializer,
-    'otlp_http_metric_exporter',
-    helper,
-    undefined,
-  );
+  const type = 'otlp_http_metric_exporter';
+  return (settings) => {
+    const options = httpConfig(target, settings);
+    const config = base.convertLegacyHttpOptions(options, 'METRICS', METRICS_PATH, contentType);
+    return base.createOtlpHttpExportDelegate(config, serializer, type, helper, undefined);
+  };
 }
 
 /** Creates the exporter of metrics that have resources other than fdspan's own. The SDK's transports send. */
-export async function createResourcesExporter(
-  target: OtlpTarget,
-  environment: Environment,
-): Promise<ResourcesExporter> {
+export async function createResourcesExporter(target: OtlpTarget): Promise<ResourcesExporter> {
   const { ProtobufMetricsSerializer } = await import('@opentelemetry/otlp-transformer');
-  const exporter = await encodedExporter(metricsTarget(target, environment));
+  const exporter = new RenewedExporter(target, await encodedMaker(target));
   return {
     encode: (metrics) => ProtobufMetricsSerializer.serializeRequest(metrics) ?? new Uint8Array(),
     send: (encoded) =>
       new Promise((resolve, reject) =>
         exporter.export(encoded, ({ code, error }) =>
-          Number(code) === EXPORT_SUCCEEDED ? resolve() : reject(error ?? new Error('the export failed')),
+          code === EXPORT_SUCCEEDED ? resolve() : reject(error ?? new Error('the export failed')),
         ),
       ),
     shutdown: () => exporter.shutdown(),

@@ -2,7 +2,8 @@
 // Import it dynamically: it loads the SDK. What can't be read or sent is counted, and the next turn comes anyway.
 import { join } from 'node:path';
 import type { Attributes } from '@opentelemetry/api';
-import { createResourcesExporter, type OtlpTarget } from './otlp-exporters.ts';
+import { createResourcesExporter } from './otlp-exporters.ts';
+import type { OtlpTarget } from './otlp-target.ts';
 import { readGroupPressure } from './pressure-files.ts';
 import { pressureMetrics } from './pressure-metrics.ts';
 import { startTurns } from './resource-turns.ts';
@@ -17,7 +18,6 @@ export interface PressedContainer {
 
 export interface PressureOptions {
   readonly target: OtlpTarget;
-  readonly environment: Readonly<Record<string, string | undefined>>;
   readonly version: string;
   /** Where the v2 hierarchy is mounted (latin1). */
   readonly mountPoint: string;
@@ -53,7 +53,7 @@ export async function startPressure(options: PressureOptions): Promise<Pressure>
     pressure_requests_failed: 0,
   };
   const turns = startTurns({
-    exporter: await createResourcesExporter({ ...options.target, timeoutMs }, options.environment),
+    exporter: await createResourcesExporter({ ...options.target, timeoutMs }),
     intervalMs: options.intervalMs ?? INTERVAL_MS,
     items: options.containers,
     isCutShort: true,

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { makeContainerGroup, type ContainerGroup } from '../helpers/cgroup.ts';
 import { startCollector, whyNoKernelTests, type Collector } from '../helpers/collector-process.ts';
+import { grpcBackend } from '../helpers/metrics-backend.ts';
 import { startReceiver, type OtlpReceiver } from '../helpers/otlp-receiver.ts';
 import { startWorkload } from '../helpers/workload.ts';
 
@@ -33,7 +34,11 @@ interface Bench {
 }
 
 /** A collector whose pump can be made to die, and which has sent a request of {@link FILES} files that nobody answers. */
-async function prepare(t: TestContext, set: Readonly<Record<string, string>>): Promise<Bench> {
+async function prepare(
+  t: TestContext,
+  set: Readonly<Record<string, string>>,
+  environment: Readonly<Record<string, string>> = {},
+): Promise<Bench> {
   const folder = mkdtempSync(join(tmpdir(), 'fdspan-pump-'));
   t.after(() => rmSync(folder, { recursive: true, force: true }));
   const preload = join(folder, 'preload.mjs');
@@ -46,6 +51,7 @@ async function prepare(t: TestContext, set: Readonly<Record<string, string>>): P
     endpoint: receiver.endpoint,
     containerIds: [group.id],
     set,
+    environment,
     prefix: ['env', `NODE_OPTIONS=--import=${preload}`, `PUMP_DIES=${join(folder, 'now')}`],
   });
   t.after(() => collector.kill());
@@ -76,7 +82,10 @@ async function killPump(t: TestContext, { folder, group }: Bench): Promise<void>
 }
 
 test('when the pump dies, what it gave is sent, and the exit code is 70', { skip }, async (t) => {
-  const bench = await prepare(t, { 'export.timeout': '1s' });
+  const metrics = await grpcBackend();
+  t.after(() => metrics.close());
+  const set = { 'export.timeout': '1s', 'telemetry.metrics.otlp': 'true' };
+  const bench = await prepare(t, set, { OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: metrics.endpoint });
   const { collector, receiver } = bench;
   receiver.otherwise = { type: 'accept' };
   await killPump(t, bench);
@@ -85,6 +94,13 @@ test('when the pump dies, what it gave is sent, and the exit code is 70', { skip
   assert.match(JSON.stringify(collector.logs), /the pump failed: an error that nobody expected/);
   assert.equal(counters?.spans_accepted, FILES);
   assert.equal(filesOf(receiver), FILES);
+  const exported = metrics.metrics
+    .at(-1)!
+    .points.find(
+      ({ name, attributes }) =>
+        name === 'otel.sdk.exporter.span.exported' && attributes['error.type'] === undefined,
+    );
+  assert.equal(exported?.value, FILES, 'and the last metrics tell it');
 });
 
 test(

@@ -1,5 +1,6 @@
 // Receivers of OTLP metrics and spans on loopback, by gRPC and by HTTP, with an official protobuf decoder.
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer as createSecureServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import protobuf from 'protobufjs';
 import { decodeSpans } from './otlp-messages.ts';
@@ -53,12 +54,21 @@ export interface Received {
   readonly scope: { readonly name: string; readonly version: string };
 }
 
+export interface BackendOptions {
+  /** PEM texts. */
+  readonly tls?: { readonly cert: string; readonly key: string };
+  /** Takes no request without this header. */
+  readonly authorization?: () => string;
+}
+
 export interface Backend {
   readonly endpoint: string;
   readonly metrics: Received[];
   readonly traces: ReturnType<typeof decodeSpans>;
   /** Values of the header `x-key`. */
   readonly keys: Set<unknown>;
+  /** Values of the header `authorization` of the requests that were taken, in the order they came. */
+  readonly authorizations: unknown[];
   close(): void;
 }
 
@@ -106,7 +116,22 @@ class Arrivals {
   readonly metrics: Received[] = [];
   readonly traces: Backend['traces'] = [];
   readonly keys = new Set<unknown>();
+  readonly authorizations: unknown[] = [];
+  readonly #options: BackendOptions;
   #requests = 0;
+
+  constructor(options: BackendOptions) {
+    this.#options = options;
+  }
+
+  /** Notes a request's headers; false: it isn't taken. */
+  isTaken(key: unknown, authorization: unknown): boolean {
+    const asked = this.#options.authorization?.();
+    if (asked !== undefined && asked !== authorization) return false;
+    this.keys.add(key);
+    this.authorizations.push(authorization);
+    return true;
+  }
 
   takeMetrics(bytes: Uint8Array): void {
     this.metrics.push(...decodeMetrics(bytes, this.#requests++));
@@ -118,27 +143,35 @@ class Arrivals {
 }
 
 /** Starts a receiver of OTLP over HTTP. */
-export async function httpBackend(): Promise<Backend> {
-  const arrivals = new Arrivals();
+export async function httpBackend(options: BackendOptions = {}): Promise<Backend> {
+  const arrivals = new Arrivals(options);
   const take = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk as Buffer);
-    arrivals.keys.add(request.headers['x-key']);
+    if (!arrivals.isTaken(request.headers['x-key'], request.headers.authorization)) {
+      response.writeHead(401).end();
+      return;
+    }
     if (request.url === '/v1/metrics') arrivals.takeMetrics(Buffer.concat(chunks));
     if (request.url === '/v1/traces') arrivals.takeSpans(Buffer.concat(chunks));
     response.setHeader('content-type', 'application/x-protobuf').end();
   };
-  const server = createServer((request, response) => void take(request, response));
+  const listener = (request: IncomingMessage, response: ServerResponse): void => void take(request, response);
+  const { tls } = options;
+  const server = tls === undefined ? createServer(listener) : createSecureServer(tls, listener);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
-  const { metrics, traces, keys } = arrivals;
-  return { endpoint: `http://127.0.0.1:${port}`, metrics, traces, keys, close: () => server.close() };
+  const close = (): void => {
+    server.close();
+    server.closeAllConnections();
+  };
+  return { ...arrivals, endpoint: endpointOf(options, port), close };
 }
 
 /** Starts a receiver of OTLP over gRPC. */
-export async function grpcBackend(): Promise<Backend> {
-  const { Server, ServerCredentials } = await import('@grpc/grpc-js');
-  const arrivals = new Arrivals();
+export async function grpcBackend(options: BackendOptions = {}): Promise<Backend> {
+  const { Server, ServerCredentials, status } = await import('@grpc/grpc-js');
+  const arrivals = new Arrivals(options);
   const server = new Server();
   const serve = (signal: string, take: (bytes: Buffer) => void): void => {
     const service = `opentelemetry.proto.collector.${signal.toLowerCase()}.v1.${signal}Service`;
@@ -155,7 +188,11 @@ export async function grpcBackend(): Promise<Backend> {
       { Export: definition },
       {
         Export: (call: any, done: any) => {
-          arrivals.keys.add(call.metadata.get('x-key')[0]);
+          const [[key], [authorization]] = [call.metadata.get('x-key'), call.metadata.get('authorization')];
+          if (!arrivals.isTaken(key, authorization)) {
+            done({ code: status.UNAUTHENTICATED, details: 'who are you?' });
+            return;
+          }
           take(call.request as Buffer);
           done(null, Buffer.alloc(0));
         },
@@ -164,11 +201,17 @@ export async function grpcBackend(): Promise<Backend> {
   };
   serve('Metrics', (bytes) => arrivals.takeMetrics(bytes));
   serve('Trace', (bytes) => arrivals.takeSpans(bytes));
+  const { tls } = options;
+  const pair = tls && [{ cert_chain: Buffer.from(tls.cert), private_key: Buffer.from(tls.key) }];
+  const credentials = pair ? ServerCredentials.createSsl(null, pair) : ServerCredentials.createInsecure();
   const port = await new Promise<number>((resolve, reject) => {
-    server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) =>
+    server.bindAsync('127.0.0.1:0', credentials, (error, bound) =>
       error === null ? resolve(bound) : reject(error),
     );
   });
-  const { metrics, traces, keys } = arrivals;
-  return { endpoint: `http://127.0.0.1:${port}`, metrics, traces, keys, close: () => server.forceShutdown() };
+  return { ...arrivals, endpoint: endpointOf(options, port), close: () => server.forceShutdown() };
+}
+
+function endpointOf({ tls }: BackendOptions, port: number): string {
+  return `${tls === undefined ? 'http' : 'https'}://127.0.0.1:${port}`;
 }

@@ -29,6 +29,19 @@ async function run(
   return { harness, receiver };
 }
 
+/** Asserts that a backend which always answers so is tried once before a backoff of half a minute, and once more at a stop. */
+async function assertTriedOnce(t: TestContext, protocol: Protocol, otherwise: Behaviour): Promise<void> {
+  const receiver = await startReceiver({ protocol, otherwise });
+  t.after(() => receiver.close());
+  const backoff = { firstMs: 60_000, maxMs: 60_000 };
+  const harness = new ExportHarness({ protocol, endpoint: receiver.endpoint, backoff });
+  await harness.give(exportRequest(10), 10);
+  while (harness.log.length === 0) await new Promise(setImmediate);
+  await harness.end(200);
+  assert.equal(receiver.requests.length, 2);
+  assert.equal(harness.counters.shutdown, 10);
+}
+
 for (const protocol of ['grpc', 'http/protobuf'] as const) {
   test(`${protocol}: a partial success is not sent again, and its rejected spans are counted`, async (t) => {
     const { harness, receiver } = await run(t, protocol, [
@@ -183,6 +196,23 @@ test('http/protobuf: Retry-After is kept, in seconds and as a date', async (t) =
     const [first, second] = receiver.requests;
     assert.ok(second.receivedMs - first.receivedMs >= 900, `${second.receivedMs - first.receivedMs} ms`);
   }
+});
+
+for (const [what, retryAfterOf] of [
+  ['0', () => '0'],
+  ['a date that has passed', () => new Date(Date.now() - 60_000).toUTCString()],
+] as const) {
+  test(`http/protobuf: Retry-After of ${what} still leaves a wait between tries`, async (t) => {
+    await assertTriedOnce(t, 'http/protobuf', {
+      type: 'http-status',
+      status: 503,
+      retryAfter: retryAfterOf(),
+    });
+  });
+}
+
+test('grpc: a RetryInfo without a delay still leaves a wait between tries', async (t) => {
+  await assertTriedOnce(t, 'grpc', { type: 'grpc-status', code: 8, retryDelayMs: 0 });
 });
 
 test('grpc: codes are sent again or refused as OTLP says', async (t) => {

@@ -1,8 +1,25 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { ExportHarness, exportRequest } from '../helpers/export-harness.ts';
 import { freePort } from '../helpers/free-port.ts';
-import { startReceiver } from '../helpers/otlp-receiver.ts';
+import { startReceiver, type Behaviour } from '../helpers/otlp-receiver.ts';
+
+setFlagsFromString('--expose-gc');
+const collect = runInNewContext('gc') as () => void;
+
+/** Reason: some chunks of zlib that aren't collected yet; a thousand of them would be 250 MiB. */
+const REST_BYTES = 4 << 20;
+
+/** Returns the bytes in buffers. What zlib had is garbage only after some turns. */
+async function bufferBytes(): Promise<number> {
+  for (let turn = 0; turn < 5; turn += 1) {
+    await new Promise(setImmediate);
+    collect();
+  }
+  return process.memoryUsage().arrayBuffers;
+}
 
 for (const protocol of ['grpc', 'http/protobuf'] as const) {
   test(`${protocol}: a backend that comes up late gets what waited, told by one warning and one info`, async (t) => {
@@ -94,6 +111,38 @@ for (const protocol of ['grpc', 'http/protobuf'] as const) {
     assert.equal(harness.counters.shutdown, 110, 'nothing is taken after a stop');
   });
 
+  test(`${protocol}: a stop in the middle of a long backoff sends all that waits when the backend is back`, async (t) => {
+    const port = await freePort();
+    const harness = new ExportHarness({
+      protocol,
+      endpoint: `http://127.0.0.1:${port}`,
+      // As after a minute without a backend: the next try is further away than the stop waits.
+      backoff: { firstMs: 60_000, maxMs: 60_000 },
+    });
+    for (let index = 0; index < 20; index += 1) await harness.give(exportRequest(10), 10);
+    while (harness.log.length === 0 || harness.exporter.inFlightSpans > 0) await new Promise(setImmediate);
+    const receiver = await startReceiver({ protocol, port });
+    t.after(() => receiver.close());
+    await harness.end();
+    assert.equal(harness.counters.spans_accepted, 200);
+    assert.equal(receiver.spanCount, 200);
+  });
+
+  test(`${protocol}: a stop does not send before the moment that the backend asked for`, async (t) => {
+    const busy: Behaviour =
+      protocol === 'grpc'
+        ? { type: 'grpc-status', code: 14, retryDelayMs: 60_000 }
+        : { type: 'http-status', status: 503, retryAfter: '60' };
+    const receiver = await startReceiver({ protocol, behaviours: [busy] });
+    t.after(() => receiver.close());
+    const harness = new ExportHarness({ protocol, endpoint: receiver.endpoint });
+    await harness.give(exportRequest(10), 10);
+    while (harness.log.length === 0) await new Promise(setImmediate);
+    await harness.end(300);
+    assert.equal(receiver.requests.length, 1);
+    assert.equal(harness.counters.shutdown, 10);
+  });
+
   test(`${protocol}: a flush takes in requests that are still being compressed`, async (t) => {
     const receiver = await startReceiver({ protocol });
     t.after(() => receiver.close());
@@ -107,6 +156,32 @@ for (const protocol of ['grpc', 'http/protobuf'] as const) {
     assert.equal(receiver.spans.length, 4000);
   });
 }
+
+for (const compression of ['zstd', 'gzip', 'none'] as const) {
+  test(`small requests that wait (${compression}) hold little more memory than the queue counts`, async () => {
+    const endpoint = `http://127.0.0.1:${await freePort()}`;
+    const harness = new ExportHarness({ protocol: 'http/protobuf', endpoint, compression });
+    const request = exportRequest(10);
+    const before = await bufferBytes();
+    for (let index = 0; index < 1000; index += 1) await harness.give(request, 10);
+    const held = (await bufferBytes()) - before;
+    const { queuedBytes } = harness.exporter;
+    assert.ok(queuedBytes > 100_000, `${queuedBytes} bytes`);
+    assert.ok(held < queuedBytes + REST_BYTES, `${held} bytes held for ${queuedBytes}`);
+    await harness.end(0);
+  });
+}
+
+test('a stop counts more waiting requests than a call has room for arguments', async () => {
+  const requests = 150_000;
+  const backoff = { firstMs: 60_000, maxMs: 60_000 };
+  const endpoint = `http://127.0.0.1:${await freePort()}`;
+  const harness = new ExportHarness({ protocol: 'http/protobuf', endpoint, queueBytesMax: 0, backoff });
+  const request = exportRequest(1);
+  for (let index = 0; index < requests; index += 1) await harness.give(request, 1);
+  await harness.end(0);
+  assert.equal(harness.counters.shutdown, requests);
+});
 
 test('a request larger than the whole queue is dropped alone', async () => {
   const harness = new ExportHarness({

@@ -104,6 +104,37 @@ test('what a full disk holds is sent by the next start', { skip }, async (t) => 
   assert.equal(receiver.spanCount, left);
 });
 
+test('a stop on a full disk counts as lost only what the disk does not hold', { skip }, async (t) => {
+  const disk = await mountTmpfs(t, 64 * 1024);
+  const dir = `${disk.path}/spool`;
+  const port = await freePort();
+  const first = await spooledRun(t, dir, port);
+  const given = await fill(first);
+  await disk.run('dd if=/dev/zero of="$disk/rest" bs=1k 2>/dev/null; df "$disk" | grep 100%');
+  const onDisk = first.exporter.spool!.waiting.spans;
+  // The backend takes so much of what is in memory that the disk is read, and then no more.
+  const bytes = exportRequest(SPANS, tagOf(0)).length;
+  const kept = Math.floor((QUEUE_BYTES * 3) / 8 / bytes) - 2;
+  await until(() => first.exporter.inFlightSpans === 0);
+  const taken = Math.round(first.exporter.queuedBytes / bytes) - kept;
+  const receiver = await receiverAt(t, port);
+  receiver.behave(...range(0, taken).map(() => ({ type: 'accept' }) as const));
+  receiver.otherwise = { type: 'http-status', status: 503 };
+  await until(() => first.exporter.spool!.waiting.spans < onDisk);
+  await first.end(0);
+  const left = first.exporter.spool!.waiting.spans;
+  assert.equal(left, onDisk, 'what was read of the disk waits there again');
+  assert.ok(first.counters.shutdown > 0, 'memory had requests that the disk did not take');
+  receiver.otherwise = { type: 'accept' };
+  const second = await spooledRun(t, dir, port);
+  await until(() => second.isDrained && second.counters.spool_recovered > 0);
+  await second.end();
+  assert.equal(second.counters.spool_recovered, left);
+  const { spans_accepted, queue_full, shutdown } = first.counters;
+  assert.equal(receiver.spanCount + queue_full + shutdown, given * SPANS);
+  assert.equal(receiver.spanCount, spans_accepted + second.counters.spans_accepted);
+});
+
 test('a disk that is read-only at the start is told with its cure, and spans go on', { skip }, async (t) => {
   const disk = await mountTmpfs(t, 1 << 20);
   await disk.run('mkdir "$disk/spool" && mount -o remount,ro "$disk"');
@@ -129,10 +160,11 @@ test(
     await giveRequests(harness, 0, 400);
     await until(() => harness.exporter.queuedBytes <= QUEUE_BYTES * 0.75);
     const { queue_full } = harness.counters;
-    const onDisk = harness.exporter.spool!.waiting.spans;
     assert.ok(queue_full > 0, 'the spool is full');
     // What ext4 does by itself after an error of the disk.
     await disk.run('mount -o remount,abort "$disk"');
+    // Only now: until then the last request may have been on its way.
+    const onDisk = harness.exporter.spool!.waiting.spans;
     await harness.give(exportRequest(SPANS, tagOf(400)), SPANS);
     await until(() => harness.warnings(/can not be written/).length > 0);
     assert.match(JSON.stringify(harness.warnings(/can not be written/)), /EROFS.*mount the disk/);

@@ -9,6 +9,7 @@ import { loadConfig } from '../../src/config/load.ts';
 import { startContainerMetrics } from '../../src/telemetry/container-metrics.ts';
 import type { CountedContainer } from '../../src/model/container-counts.ts';
 import { CUMULATIVE, grpcBackend, httpBackend, type Backend } from '../helpers/metrics-backend.ts';
+import { targetsOf } from '../helpers/telemetry-targets.ts';
 
 const ARRIVAL_DEADLINE_MS = 10_000;
 /** Never due in a test. */
@@ -43,8 +44,11 @@ async function begin(
 ) {
   const errors: unknown[] = [];
   const metrics = await startContainerMetrics({
-    target: { protocol: protocol as 'grpc', endpoint, headers: {}, timeoutMs: 500 },
-    environment: {},
+    target: targetsOf({
+      'export.protocol': protocol,
+      'export.endpoint': endpoint,
+      'export.timeout': '500ms',
+    }).metrics,
     version: '1.2.3',
     containers: () => Promise.resolve(containers()),
     onError: (error) => errors.push(error),

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import { networkInterfaces } from 'node:os';
 import { test, type TestContext } from 'node:test';
 import { Health } from '../../src/telemetry/health.ts';
 import { CONNECTIONS_MAX, HealthServer } from '../../src/telemetry/health-server.ts';
@@ -45,6 +46,22 @@ test('it listens where it was told to, and nowhere else', async (t) => {
   assert.equal(server.address, `127.0.0.1:${port}`);
   const socket = connect(port, '127.0.0.2');
   await assert.rejects(once(socket, 'connect'), /ECONNREFUSED/);
+});
+
+test('without an address it answers by IPv4 and, where there is IPv6, by that', async (t) => {
+  const server = await HealthServer.listen({
+    host: null,
+    port: 0,
+    health: new Health(),
+    onWarning: () => {},
+  });
+  t.after(() => server.close());
+  const port = server.address.split(':').at(-1);
+  const hasIpv6 = Object.values(networkInterfaces()).some((all) =>
+    all?.some(({ address }) => address === '::1'),
+  );
+  for (const host of ['127.0.0.1', ...(hasIpv6 ? ['[::1]'] : [])])
+    assert.equal((await fetch(`http://${host}:${port}/none`)).status, 404, host);
 });
 
 test('metrics come once they are there, and clients in a loop cost one collection', async (t) => {

@@ -10,11 +10,14 @@ import { grpcBackend, httpBackend } from '../helpers/metrics-backend.ts';
 async function runChild(endpoint: string, protocol: string, env: Record<string, string> = {}) {
   const { spawn } = await import('node:child_process');
   const module = fileURLToPath(new URL('../../src/telemetry/metrics.ts', import.meta.url));
+  const targets = fileURLToPath(new URL('../helpers/telemetry-targets.ts', import.meta.url));
   const script = `
     const { startMetrics } = await import(${JSON.stringify(module)});
+    const { targetsOf } = await import(${JSON.stringify(targets)});
+    const set = { 'export.protocol': '${protocol}', 'export.endpoint': '${endpoint}', 'export.headers': '{x-key: k}', 'export.timeout': '1s' };
     const errors = [];
     const metrics = await startMetrics({
-      target: { protocol: '${protocol}', endpoint: '${endpoint}', headers: { 'x-key': 'k' }, timeoutMs: 1000 },
+      targets: targetsOf(set, process.env),
       sendsOtlp: true, isScraped: false,
       environment: process.env, version: '1.2.3', hostAttributes: { 'host.name': 'h' },
       snapshot: () => ({ opens_in_scope: 70, spans_accepted: 50, rejected: 3, in_flight: 2, ring_full: 4, queue_bytes: 9, probe_attached: 1 }),

@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { test, type TestContext } from 'node:test';
 import { parsePressure, whyNoPressure } from '../../src/telemetry/pressure-files.ts';
 import { startPressure, type PressureOptions } from '../../src/telemetry/pressure.ts';
+import { targetsOf } from '../helpers/telemetry-targets.ts';
 import { CUMULATIVE, grpcBackend, httpBackend, type Backend } from '../helpers/metrics-backend.ts';
 
 /** As Linux 6.18 showed them; the last line of cpu.pressure is there from 5.13 on. */
@@ -44,13 +45,12 @@ type Given = Pick<PressureOptions, 'mountPoint' | 'containers'> & Partial<Pressu
 async function begin(context: TestContext, endpoint: string, protocol: string, given: Given) {
   const errors: unknown[] = [];
   const pressure = await startPressure({
-    target: {
-      protocol: protocol as 'grpc',
-      endpoint,
-      headers: { 'x-key': 'k' },
-      timeoutMs: 1000,
-    },
-    environment: {},
+    target: targetsOf({
+      'export.protocol': protocol,
+      'export.endpoint': endpoint,
+      'export.headers': '{x-key: k}',
+      'export.timeout': '1s',
+    }).metrics,
     version: '1.2.3',
     onError: (error) => errors.push(error),
     ...given,

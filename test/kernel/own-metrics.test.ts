@@ -2,8 +2,10 @@
 // health while the backend is down.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { makeContainerGroup } from '../helpers/cgroup.ts';
 import { startCollector, whyNoKernelTests, type Collector } from '../helpers/collector-process.ts';
 import { grpcBackend } from '../helpers/metrics-backend.ts';
+import { startWorkload } from '../helpers/workload.ts';
 
 const skip = whyNoKernelTests() ?? false;
 
@@ -99,4 +101,41 @@ test('a port that is taken costs the metrics, not the spans', { skip }, async (t
   const warning = logs.find(({ msg }) => msg === 'no metrics and no health over HTTP');
   assert.match(String(warning?.error), /EADDRINUSE/);
   await first.stop();
+});
+
+test('the last metrics by OTLP are those of the summary, with what the stop dropped', { skip }, async (t) => {
+  const backend = await grpcBackend();
+  t.after(() => backend.close());
+  const group = makeContainerGroup();
+  t.after(() => group.remove());
+  const workload = await startWorkload({
+    scenario: 'plain-closes',
+    count: 13,
+    procsFiles: [group.procsFile],
+  });
+  t.after(() => workload.end());
+  const collector = await startCollector({
+    endpoint: 'http://127.0.0.1:1',
+    containerIds: [group.id],
+    set: {
+      'telemetry.metrics.otlp': 'true',
+      'telemetry.metrics.prometheus': '127.0.0.1:0',
+      'limits.stop_deadline': '200ms',
+    },
+    environment: { OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: backend.endpoint },
+  });
+  t.after(() => collector.kill());
+  workload.go();
+  await workload.finished();
+  const { counters } = await collector.stop();
+  assert.ok(counters.shutdown > 0, 'the backend of the spans is down');
+  const { points } = backend.metrics.at(-1)!;
+  const told = (counter: string): number | undefined =>
+    points.find(
+      ({ name, attributes }) => name === `fdspan.${counter}` || attributes['fdspan.reason'] === counter,
+    )?.value;
+  for (const [counter, value] of Object.entries(counters))
+    if (!(counter in CONVENTIONS) && !(counter in AMOUNTS)) assert.equal(told(counter), value, counter);
+  // A 0 would be an alarm, and nothing is wrong.
+  assert.equal(told('probe.attached'), undefined);
 });

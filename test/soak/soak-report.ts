@@ -110,7 +110,7 @@ Written by \`FDSPAN_WRITE=1 npm run test:soak\` on ${new Date().toISOString().sl
 One process opens and closes a file as fast as it can, containers of short processes come and go, and the backend is killed
 and started again: down for a third of each tenth of the run. What memory and spool can't hold is dropped, oldest first, and
 counted. The run fails when a counter doesn't add up ([architecture.md](architecture.md#accounting)), when the backend has got fewer different spans than were
-counted as accepted, or when the median of the last fifth is more than 10 % above that of the second, for resident memory and for
+counted as accepted, or when the median of the last fifth is more than 10 % above that of the middle one, for resident memory and for
 both heaps. So that only a leak can be that, all garbage is collected (\`--gc-global\`), and malloc gives freed buffers back at
 once (\`MALLOC_MMAP_THRESHOLD_\`). Amounts are medians of the samples of each fifth.
 

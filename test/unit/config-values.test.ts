@@ -46,6 +46,18 @@ test('durations have a unit, and only those that may be none are 0', () => {
   assertRefused('spans.min_duration', '25h', /from 0ms to 24h$/);
 });
 
+test('the port of metrics is on loopback, on the address that is named, or on every one', () => {
+  const key = 'telemetry.metrics.prometheus';
+  assertUsed(key, '9464', key, { host: '127.0.0.1', port: 9464 });
+  assertUsed(key, '10.0.0.7:9464', key, { host: '10.0.0.7', port: 9464 });
+  const every = { host: null, port: 9464 };
+  assert.deepEqual(load(`${key}: "*:9464"\n`).config.telemetry.metrics.prometheus, every);
+  assert.deepEqual(load('', { sets: [`${key}=*:9464`] }).config.telemetry.metrics.prometheus, every);
+  const env = { FDSPAN_TELEMETRY_METRICS_PROMETHEUS: '*:9464' };
+  assert.deepEqual(load('', { env }).config.telemetry.metrics.prometheus, every);
+  assertRefused(key, 'a:b:9464', /must be a port, or an address and a port/);
+});
+
 test('users are numbers, ranges, or names of this host', () => {
   const ids = [
     { first: 0, last: 0 },

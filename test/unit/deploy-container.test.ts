@@ -92,7 +92,9 @@ test('the pod’s configuration is one that fdspan takes, and its variables are 
   for (const { name } of own) assert.ok(names.includes(name), name);
   const { config } = loadConfig({ file, sets: [], env }, START_CHECKS);
   assert.deepEqual(config.resource, { 'k8s.node.name': 'node-1', 'host.name': 'node-1' });
-  const { port } = config.telemetry.metrics.prometheus!;
+  const { host, port } = config.telemetry.metrics.prometheus!;
+  // A pod has IPv4, IPv6 or both.
+  assert.equal(host, null);
   assert.deepEqual(container.ports, [{ name: 'metrics', containerPort: port }]);
 });
 

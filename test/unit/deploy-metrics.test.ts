@@ -27,7 +27,7 @@ async function scraped(): Promise<Known> {
   const provider = new MeterProvider({ readers: [reader] });
   const counters = [...COUNTERS, ...GAUGES].map(({ counter }) => counter);
   const names = [...counters, ...DROPS.map(({ reason }) => reason), 'spans_accepted', 'in_flight'];
-  const address = { protocol: 'grpc', endpoint: 'http://127.0.0.1:4317' } as const;
+  const address = { protocol: 'grpc', url: new URL('http://127.0.0.1:4317') } as const;
   const snapshot = Object.fromEntries(names.map((name) => [name, 1]));
   const histograms = registerInstruments(provider.getMeter('fdspan'), () => snapshot, address);
   histograms.sent(0.1, 'retryable');

@@ -104,3 +104,28 @@ test('a stream that throws does not stop the program', () => {
   };
   createLogger({ level: 'info', isTerminal: false, stream }).info('x');
 });
+
+test('lines that the stream could not take are counted, and told once when it takes lines again', () => {
+  const lines: string[] = [];
+  const disk = { isFull: true };
+  const stream = {
+    write: (line: string, done?: (error?: Error | null) => void) => {
+      if (!disk.isFull) lines.push(line);
+      done?.(disk.isFull ? Object.assign(new Error('no space left on device'), { code: 'ENOSPC' }) : null);
+    },
+  };
+  const log = createLogger({ level: 'info', isTerminal: false, stream });
+  log.info('a');
+  log.info('b');
+  log.warn('c');
+  disk.isFull = false;
+  log.info('d');
+  log.info('e');
+  const told = lines.map((line) => JSON.parse(line) as Record<string, unknown>);
+  assert.deepEqual(
+    told.map(({ msg }) => msg),
+    ['d', 'lines of this log could not be written', 'e'],
+  );
+  assert.equal(told[1].lines, 3);
+  assert.equal((told[1].error as Record<string, unknown>).code, 'ENOSPC');
+});

@@ -36,7 +36,7 @@ export class SegmentList {
     return (this.#segments.at(-1)?.number ?? FIRST_NUMBER - 1) + 1;
   }
 
-  add(...segments: readonly Segment[]): void {
+  add(segments: readonly Segment[]): void {
     this.#segments = [...this.#segments, ...segments].sort((one, other) => one.number - other.number);
   }
 

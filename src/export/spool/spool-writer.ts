@@ -156,7 +156,7 @@ export class SpoolWriter {
     if (number < 0 || number > NUMBER_MAX)
       throw new SpoolFullError('the spool has no number for another file');
     const segment = await this.#create(number);
-    this.#segments.add(segment);
+    this.#segments.add([segment]);
     if (isBefore) this.#before = segment;
     else this.#active = segment;
     if (current !== null)

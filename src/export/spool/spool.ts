@@ -166,9 +166,11 @@ export class Spool implements SpoolWriterHost {
     return true;
   }
 
+  /** A stop gives thousands back, oldest first: each has its place at the end, or near it. */
   #keepInOrder(stored: StoredRequest): void {
-    this.#givenBack.push(stored);
-    this.#givenBack.sort((one, other) => one.head.sequence - other.head.sequence);
+    let place = this.#givenBack.length;
+    while (place > 0 && this.#givenBack[place - 1].head.sequence > stored.head.sequence) place -= 1;
+    this.#givenBack.splice(place, 0, stored);
   }
 
   /** Puts all on the disk and gives the folder up; a disk that hangs isn't waited for longer than `timeoutMs`. */
@@ -205,8 +207,8 @@ export class Spool implements SpoolWriterHost {
     if (this.#isClosed) return this.#folder.release();
     const known = new Set(this.#segments.all.map(({ path }) => path));
     const found = listed.filter(({ path }) => !known.has(path));
-    this.#unread.push(...found);
-    this.#segments.add(...found);
+    for (const segment of found) this.#unread.push(segment);
+    this.#segments.add(found);
     this.#isClaimed = true;
     this.#startRecovery();
   }
