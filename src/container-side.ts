@@ -77,8 +77,10 @@ export class ContainerSide {
     this.#verdicts = new ScopeVerdicts({ isHostTraced, policy: this.#policy, traced, sendToPump, log });
     this.#scans = new TreeScans({
       hierarchies: parts.scope.hierarchies,
-      // What is ignored stays so: to judge all groups of the host anew would make each look dear.
-      found: (found) => void (this.#policy.isIgnored(found.scope) || this.#groupFound(found)),
+      // To judge all groups of the host anew would make each look dear.
+      found: (found, mayDecideAnew) => {
+        if (mayDecideAnew || !this.#policy.isIgnored(found.scope)) this.#groupFound(found);
+      },
       leftOut: (groups) => log.warn('more control groups than are scanned', { left_out: groups }),
     });
     this.#lost = this.#makeLost();

@@ -55,7 +55,7 @@ export class LostScopes {
   async #look(): Promise<void> {
     while (this.#asked.size > 0) {
       const before = new Set(this.#asked);
-      const { scopes } = await this.#options.scans.scan();
+      const { scopes } = await this.#options.scans.scan(false);
       for (const scope of this.#asked) {
         // A group that was asked about later may have been passed by: the next look answers it.
         if (!before.has(scope) && !scopes.has(scope)) continue;
@@ -81,7 +81,7 @@ export class LostScopes {
   async #reconcile(): Promise<void> {
     const { policy, scans, removed } = this.#options;
     const known = policy.there();
-    const { scopes, isWhole } = await scans.scan();
+    const { scopes, isWhole } = await scans.scan(false);
     if (!isWhole) return;
     for (const scope of known) if (!scopes.has(scope)) removed(scope);
   }

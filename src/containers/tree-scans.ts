@@ -13,8 +13,8 @@ const GROUPS_A_TURN = 256;
 
 export interface TreeScansOptions {
   readonly hierarchies: readonly { readonly mountPoint: string; readonly version: CgroupVersion }[];
-  /** Told of every group, parents first. */
-  readonly found: (found: FoundScope) => void;
+  /** Told of every group, parents first, and whether what was decided of it may be decided anew. */
+  readonly found: (found: FoundScope, mayDecideAnew: boolean) => void;
   /** More groups are there than one look takes. */
   readonly leftOut: (groups: number) => void;
   /** Default: {@link PAUSE_MS}. */
@@ -31,6 +31,7 @@ export class TreeScans {
   readonly #options: TreeScansOptions;
   #last: Promise<unknown> = Promise.resolve();
   #next: Promise<TreeScan> | null = null;
+  #nextMayDecideAnew = false;
   /** Heard to be removed during the look: what it says of them is old. null: no look runs, which can take days. */
   #removedMeanwhile: Set<bigint> | null = null;
   readonly #pauses = new AbortController();
@@ -39,11 +40,16 @@ export class TreeScans {
     this.#options = options;
   }
 
-  /** Looks at what is there after this call. Rejects where a hierarchy's mount point can't be read. */
-  scan(): Promise<TreeScan> {
+  /**
+   * Looks at what is there after this call. Rejects where a hierarchy's mount point can't be read. `mayDecideAnew` false: a
+   * look that anybody can make necessary, and so must be cheap; it is not when another asks at the same time.
+   */
+  scan(mayDecideAnew = true): Promise<TreeScan> {
+    this.#nextMayDecideAnew ||= mayDecideAnew;
     this.#next ??= this.#last.then(() => {
       this.#next = null;
-      const scan = this.#scan();
+      const scan = this.#scan(this.#nextMayDecideAnew);
+      this.#nextMayDecideAnew = false;
       this.#last = this.#pauseAfter(scan);
       return scan;
     });
@@ -68,17 +74,17 @@ export class TreeScans {
     this.#removedMeanwhile?.add(scope);
   }
 
-  async #scan(): Promise<TreeScan> {
+  async #scan(mayDecideAnew: boolean): Promise<TreeScan> {
     const removed = new Set<bigint>();
     this.#removedMeanwhile = removed;
     try {
-      return await this.#lookThrough(removed);
+      return await this.#lookThrough(removed, mayDecideAnew);
     } finally {
       this.#removedMeanwhile = null;
     }
   }
 
-  async #lookThrough(removed: ReadonlySet<bigint>): Promise<TreeScan> {
+  async #lookThrough(removed: ReadonlySet<bigint>, mayDecideAnew: boolean): Promise<TreeScan> {
     const { hierarchies, found, leftOut } = this.#options;
     const scopes = new Set<bigint>();
     let isWhole = true;
@@ -90,7 +96,7 @@ export class TreeScans {
         if (told++ % GROUPS_A_TURN === GROUPS_A_TURN - 1) await nextTurn();
         if (removed.has(scope)) continue;
         scopes.add(scope);
-        found({ scope, path, version });
+        found({ scope, path, version }, mayDecideAnew);
       }
       if (scan.leftOut === 0) continue;
       isWhole = false;

@@ -49,6 +49,22 @@ test('the next look waits for the end of a pause, or of all pauses, and serves a
   await scans.scan();
 });
 
+test('a look decides anew when one of those who asked for it wants that', async (t) => {
+  const mountPoint = mkdtempSync(join(tmpdir(), 'fdspan-scans-'));
+  t.after(() => rmSync(mountPoint, { recursive: true }));
+  const told: boolean[] = [];
+  const scans = new TreeScans({
+    hierarchies: [{ mountPoint, version: 'v2' }],
+    found: (_found, mayDecideAnew) => void told.push(mayDecideAnew),
+    leftOut: () => {},
+    pauseMs: 0,
+  });
+  await scans.scan(false);
+  await Promise.all([scans.scan(false), scans.scan(), scans.scan(false)]);
+  await scans.scan(false);
+  assert.deepEqual(told, [false, true, false]);
+});
+
 test('a look tells of so many groups that other work gets its turns between', async (t) => {
   const mountPoint = mkdtempSync(join(tmpdir(), 'fdspan-scans-'));
   t.after(() => rmSync(mountPoint, { recursive: true }));
