@@ -19,6 +19,8 @@ export interface ContainerPath {
   readonly podUid: string | null;
   /** Id of the container around this one. */
   readonly parentId: string | null;
+  /** Ids of the containers around that one, outermost first; left out where it is the outermost. */
+  readonly outerIds?: readonly string[];
   /** How many containers are nested here, this one included. */
   readonly depth: number;
   /** The start of the path up to the container's own group. */
@@ -149,12 +151,14 @@ export function containerOfPath(path: string): ContainerPath | null {
   const found = findContainers(segments);
   const inner = found.at(-1);
   if (inner === undefined) return null;
-  const parent = found.findLast((candidate) => candidate.id !== inner.id);
+  const outer = found.filter(({ id }, index) => id !== inner.id && id !== found[index + 1]?.id);
+  const parent = outer.pop();
   return {
     containerId: inner.id,
     runtime: inner.runtime,
     podUid: inner.podUid,
     parentId: parent?.id ?? null,
+    ...(outer.length > 0 && { outerIds: outer.map(({ id }) => id) }),
     depth: found.length,
     groupPath: path.slice(0, segments[inner.index].end),
     isOwnGroup: inner.index === segments.length - 1,

@@ -3,7 +3,7 @@
 import { underManager } from './preference.ts';
 import type { Attributes } from '../model/attributes.ts';
 import type { ContainerUpdate } from '../model/container-slot.ts';
-import { SlotPool, type Container } from './container-table.ts';
+import { questionOf, SlotPool, type Container } from './container-table.ts';
 import { droppedLabelCount } from './metadata-attributes.ts';
 import { containerAttributes } from './resource.ts';
 import { factsOf, type ContainerFacts, type ContainerRules } from './rules.ts';
@@ -46,19 +46,26 @@ export interface JudgeOptions extends RegistryRules {
   readonly listener: JudgeListener;
 }
 
+/** What the judge asks of the table of containers. */
+export interface JudgedTable {
+  /** Frees a slot for the container that asks, which may be gone itself, and says whether it may have. */
+  freeSlot(asking: Container): boolean;
+  /** Whether what a runtime tells of the container's id means another. */
+  isNamesake(container: Container): boolean;
+}
+
 export class ContainerJudge {
   readonly #options: JudgeOptions;
   readonly #slots: SlotPool;
-  readonly #freeSlot: (asking: Container) => boolean;
+  readonly #table: JudgedTable;
   readonly #asking = new Set<Promise<void>>();
   #rules: RegistryRules;
   #isFullTold = false;
   #containersFull = 0;
 
-  /** `freeSlot` frees a slot for the container that asks, which may be gone itself, and says whether it may have. */
-  constructor(options: JudgeOptions, freeSlot: (asking: Container) => boolean) {
+  constructor(options: JudgeOptions, table: JudgedTable) {
     this.#options = options;
-    this.#freeSlot = freeSlot;
+    this.#table = table;
     this.#rules = options;
     this.#slots = new SlotPool(options.containersMax);
   }
@@ -86,11 +93,12 @@ export class ContainerJudge {
     container.isAsked = true;
     container.asks += 1;
     container.isBeingAsked = true;
-    const { containerId: id, runtime, groupPath } = container.path;
-    const asked = findMetadata({ id, cgroupPath: groupPath }, runtime, isThere).then((metadata) => {
+    const { runtime } = container.path;
+    const asked = findMetadata(questionOf(container.path), runtime, isThere).then((metadata) => {
       this.#asking.delete(asked);
       container.isBeingAsked = false;
-      container.metadata = underManager(metadata, runtime) ?? container.metadata;
+      const told = underManager(metadata, runtime) ?? container.metadata;
+      container.metadata = this.#table.isNamesake(container) ? null : told;
       answered();
     });
     this.#asking.add(asked);
@@ -109,7 +117,7 @@ export class ContainerJudge {
     const { isAllowed, rule } = this.#rules.rules.judge(factsOf(container.path, container.metadata));
     if (isAllowed && container.slot === 0) {
       let slot = this.#slots.take();
-      while (slot === 0 && this.#freeSlot(container)) slot = this.#slots.take();
+      while (slot === 0 && this.#table.freeSlot(container)) slot = this.#slots.take();
       if (slot === 0) {
         this.tellFull();
         return false;

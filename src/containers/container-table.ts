@@ -3,9 +3,10 @@ import type { ContainerPath } from './cgroup-path.ts';
 import { isHexId } from './cgroup-segment.ts';
 import { cgroupIdOf, type FoundScope } from './found-scope.ts';
 import type { CgroupVersion } from './scope.ts';
-import type { ContainerMetadata } from './runtimes/runtime-source.ts';
+import type { ContainerMetadata, ContainerQuestion } from './runtimes/runtime-source.ts';
 import { userOfGroup } from './runtimes/user-slice.ts';
 import type { ScopeDescribed } from './scope-records.ts';
+import { isToldOf } from './told-of.ts';
 
 /** `unjudged`: its runtime is being asked. */
 export type ContainerVerdict = 'unjudged' | 'trace' | 'deny';
@@ -41,6 +42,14 @@ export interface Container {
   startedBootNs: bigint | null;
 }
 
+/** A group of a container. */
+export interface KnownScope {
+  readonly scope: bigint;
+  readonly pathKey: string;
+  readonly container: Container;
+  isRemoved: boolean;
+}
+
 const NAMESPACE_COUNT = 7;
 
 /** A container of which only a group is known. */
@@ -71,23 +80,25 @@ export function newContainer(path: ContainerPath, found: FoundScope): Container 
 
 /**
  * Returns what tells containers apart. Hex ids are unique; free ones (`web`) only where they are.
- * The outer container is part of it: a container may give a group below it the name of another.
+ * The outer containers are part of it: a container may give groups below it the names of others, and of theirs.
  */
 export function containerKey(path: ContainerPath): string {
   const place = path.instance ?? (isHexId(path.containerId) ? '' : path.groupPath);
   // A user may name a group of their own by the id of another's container.
   const owner = userOfGroup(path.groupPath) ?? '';
-  return `${owner}\n${path.parentId ?? ''}\n${path.runtime}\n${place}\n${path.containerId}`;
+  const outer = [...(path.outerIds ?? []), path.parentId ?? ''].join('/');
+  return `${owner}\n${outer}\n${path.runtime}\n${place}\n${path.containerId}`;
 }
 
-/**
- * Whether an event of a runtime is about this container. Free ids are unique within one runtime only, and events come from
- * root's runtimes alone: they say nothing of what runs in a user's own groups.
- */
+/** Whether an event of a runtime is about this container. */
 export function isAbout(metadata: ContainerMetadata, { path, metadata: known }: Container): boolean {
-  if (metadata.id !== path.containerId || userOfGroup(path.groupPath) !== null) return false;
-  if (known !== null) return known.runtimeName === metadata.runtimeName;
-  return isHexId(path.containerId) || path.runtime === metadata.runtimeName;
+  if (known !== null && known.runtimeName !== metadata.runtimeName) return false;
+  return isToldOf(metadata, questionOf(path), known?.runtimeName ?? path.runtime);
+}
+
+/** What runtimes are asked about it. */
+export function questionOf({ containerId, groupPath, parentId }: ContainerPath): ContainerQuestion {
+  return { id: containerId, cgroupPath: groupPath, isNested: parentId !== null };
 }
 
 /** Hands out the numbers 1…slotsMax, the longest unused first. */

@@ -11,24 +11,19 @@ import {
   listed,
   newContainer,
   type Container,
+  type KnownScope,
   type ListedContainer,
 } from './container-table.ts';
 import { DescriptionWait } from './description-wait.ts';
 import { containerOfGroup, isEarly, isStateGone, isUnproven } from './container-of-group.ts';
 import { cgroupIdOf, type FoundScope } from './found-scope.ts';
 import { GoneScopes } from './gone-scopes.ts';
+import { isNamesake, stripNamesakes } from './namesakes.ts';
 import { isWorseTold } from './preference.ts';
 import type { RegistryOptions, RegistryVerdict } from './registry-options.ts';
 import type { ContainerMetadata } from './runtimes/runtime-source.ts';
 import { cgroupVersionOfScope } from './scope.ts';
 import type { ScopeDescribed } from './scope-records.ts';
-
-interface Scope {
-  readonly scope: bigint;
-  readonly pathKey: string;
-  readonly container: Container;
-  isRemoved: boolean;
-}
 
 /** Reason: sixteen groups a container (systemd inside); others of it are ignored, and counted. */
 const SCOPES_PER_CONTAINER_MAX = 16;
@@ -36,17 +31,20 @@ const SCOPES_PER_CONTAINER_MAX = 16;
 export class ContainerRegistry {
   readonly #options: RegistryOptions;
   readonly #judge: ContainerJudge;
-  readonly #scopes = new Map<bigint, Scope>();
+  readonly #scopes = new Map<bigint, KnownScope>();
   readonly #scopesByPath = new Map<string, bigint>();
   readonly #containers = new Map<string, Container>();
   readonly #earlyDescriptions = new EarlyDescriptions();
   readonly #undescribed = new DescriptionWait();
-  readonly #gone = new GoneScopes<Scope>();
+  readonly #gone = new GoneScopes<KnownScope>();
   #scopesFull = 0;
 
   constructor(options: RegistryOptions) {
     this.#options = options;
-    this.#judge = new ContainerJudge(options, (asking) => this.#freeSlot(asking));
+    this.#judge = new ContainerJudge(options, {
+      freeSlot: (asking) => this.#freeSlot(asking),
+      isNamesake: (container) => isNamesake(container, this.#containers.values()),
+    });
   }
 
   /** Counts of what found no place; they only grow. */
@@ -138,7 +136,8 @@ export class ContainerRegistry {
   metadataChanged(metadata: ContainerMetadata): void {
     for (const container of this.#containers.values()) {
       if (!isAbout(metadata, container) || container.verdict === 'unjudged') continue;
-      if (isWorseTold(metadata, container.metadata)) continue;
+      if (isWorseTold(metadata, container.metadata) || isNamesake(container, this.#containers.values()))
+        continue;
       const isNews = container.metadata === null;
       container.metadata = metadata;
       if (isNews) this.#judgeAgain(container);
@@ -199,6 +198,9 @@ export class ContainerRegistry {
     }
     const container = newContainer(path, found);
     this.#containers.set(container.key, container);
+    for (const namesake of stripNamesakes(container, this.#containers.values())) {
+      if (namesake.verdict !== 'unjudged') this.#judgeAgain(namesake);
+    }
     return container;
   }
 
@@ -275,7 +277,7 @@ export class ContainerRegistry {
     return false;
   }
 
-  #forget(entry: Scope): void {
+  #forget(entry: KnownScope): void {
     this.#dropScope(entry.scope);
     const { container } = entry;
     container.scopes.delete(entry.scope);

@@ -1,11 +1,14 @@
 // All runtimes of the host behind one question: what is this container? Asked within milliseconds of its group's
 // creation, so it asks again for a while; a runtime that hangs or fails is left out for a while and harms nobody.
 import { LookupLine } from './lookup-line.ts';
-import { isWorseTold, PREFERRED, rankOf } from './preference.ts';
+import { PREFERRED, rankOf } from './preference.ts';
 import { AskedSource } from './asked-source.ts';
+import { EventNews } from './event-news.ts';
 import type { ContainerMetadata, ContainerQuestion, RuntimeSource } from './runtimes/runtime-source.ts';
+import { userBytes } from './runtimes/user-bytes.ts';
 import { userOfGroup } from './runtimes/user-slice.ts';
 import { findPlaces, stateSources, type FoundPlaces, type RuntimeSettings } from './runtime-sources.ts';
+import { isToldOf } from './told-of.ts';
 
 /** A runtime registers a container some milliseconds before or after its group is made. */
 const ASK_AGAIN_MS = [15, 30, 60, 120, 200, 300];
@@ -17,8 +20,6 @@ const OTHERS_TURN = 2;
 const LOOKUPS_AT_ONCE_MAX = 16;
 /** Of these, how many one user's groups may hold. Reason: a user makes any number of them, and chooses what answers. */
 const LOOKUPS_OF_USER_MAX = 4;
-/** What events told of containers that have no group yet. The oldest is forgotten, and then looked up as any other. */
-const NEWS_MAX = 1024;
 /** New sockets are looked for when nobody knows a container, at most this often. */
 const DISCOVER_EVERY_MS = 1000;
 
@@ -44,7 +45,11 @@ export interface DirectoryOptions {
 }
 
 export type DirectoryCount =
-  'runtime_events_skipped' | 'runtime_lookups_failed' | 'runtime_lookups_held' | 'runtime_users_left_out';
+  | 'runtime_events_skipped'
+  | 'runtime_lookups_failed'
+  | 'runtime_lookups_held'
+  | 'runtime_user_reads_refused'
+  | 'runtime_users_left_out';
 
 interface Lookup {
   readonly question: ContainerQuestion;
@@ -64,7 +69,7 @@ interface Lookup {
 export class RuntimeDirectory {
   readonly #options: DirectoryOptions;
   readonly #sources = new Map<string, AskedSource>();
-  readonly #news = new Map<string, ContainerMetadata>();
+  readonly #news = new EventNews();
   readonly #line = new LookupLine(LOOKUPS_AT_ONCE_MAX, LOOKUPS_OF_USER_MAX);
   readonly #lookups = new Set<Lookup>();
   #isClosed = false;
@@ -89,6 +94,7 @@ export class RuntimeDirectory {
       runtime_events_skipped: this.#eventsSkipped,
       runtime_lookups_failed: failures,
       runtime_lookups_held: this.#line.heldByUser,
+      runtime_user_reads_refused: userBytes.refused,
       runtime_users_left_out: this.#usersLeftOut,
     };
   }
@@ -115,8 +121,7 @@ export class RuntimeDirectory {
     runtime: string,
     isThere: () => boolean = () => true,
   ): Promise<ContainerMetadata | null> {
-    const told = this.#news.get(question.id);
-    this.#news.delete(question.id);
+    const told = this.#news.take(question, runtime);
     if (told !== undefined && !this.#hasBetter(told)) return Promise.resolve(told);
     if (this.#isClosed) return Promise.resolve(told ?? null);
     const { promise, resolve } = Promise.withResolvers<ContainerMetadata | null>();
@@ -229,20 +234,13 @@ export class RuntimeDirectory {
   #changed(metadata: ContainerMetadata): void {
     let isAwaited = false;
     for (const lookup of this.#lookups) {
-      if (lookup.question.id !== metadata.id) continue;
+      if (!isToldOf(metadata, lookup.question, lookup.runtime)) continue;
       isAwaited = true;
       // A better source is asked about it, too, and its answer counts.
       if (this.#hasBetter(metadata)) lookup.other = metadata;
       else lookup.end(metadata);
     }
-    if (isWorseTold(metadata, this.#news.get(metadata.id))) return;
-    this.#news.delete(metadata.id);
-    if (!isAwaited) this.#news.set(metadata.id, metadata);
-    if (this.#news.size > NEWS_MAX) {
-      const [oldest] = this.#news.keys();
-      this.#news.delete(oldest);
-    }
-    this.#options.listener.changed(metadata);
+    if (this.#news.tell(metadata, isAwaited)) this.#options.listener.changed(metadata);
   }
 
   #hasBetter({ toldBy, runtimeName }: ContainerMetadata): boolean {

@@ -70,6 +70,11 @@ export const COUNTERS: readonly Instrument[] = [
     "Look-ups that waited because their user's groups had enough places",
   ),
   counter(
+    'runtime_user_reads_refused',
+    '{read}',
+    "Answers and state files of users' container runtimes that were too large or too many to be read",
+  ),
+  counter(
     'runtime_users_left_out',
     '{user}',
     'Users whose container runtimes were not looked for: the most at once',

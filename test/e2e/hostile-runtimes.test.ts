@@ -7,7 +7,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
-import { makeContainerGroup, type ContainerGroup } from '../helpers/cgroup.ts';
+import { makeContainerGroup, makeUsersGroup, type ContainerGroup } from '../helpers/cgroup.ts';
 import { startCollector, whyNoKernelTests, type Collector } from '../helpers/collector-process.ts';
 import { startEngineLookalike, type EngineLookalike } from '../helpers/engine-lookalike.ts';
 import { startReceiver, type OtlpReceiver, type ReceivedSpan } from '../helpers/otlp-receiver.ts';
@@ -17,6 +17,8 @@ const skip = whyNoKernelTests() ?? false;
 const program = join(import.meta.dirname, '../../bin/fdspan');
 const METADATA_WAIT_MS = 500;
 const FILES = 7;
+/** Has no account: nothing of this machine's is in such a user's groups. */
+const USER = 61_234;
 /** Two descriptors a file. */
 const SPANS = 2 * FILES;
 /** Reason: an answer has 4 MiB at most, and 16 questions are asked at once. */
@@ -60,7 +62,7 @@ async function setScene(
   return { engine, receiver, groups, collector, controlSocket };
 }
 
-async function openFiles(t: TestContext, group: ContainerGroup): Promise<void> {
+async function openFiles(t: TestContext, group: Pick<ContainerGroup, 'procsFile'>): Promise<void> {
   const workload = await startWorkload({
     scenario: 'plain-closes',
     count: FILES,
@@ -110,6 +112,42 @@ for (const behaviour of ['hang', 'garbage', 'half', 'endless', 'close'] as const
     },
   );
 }
+
+test(
+  "groups that a user and another container called by a container's id have spans, and none of its names",
+  { skip },
+  async (t) => {
+    const copies: Pick<ContainerGroup, 'path' | 'procsFile'>[] = [];
+    const scene = await setScene(t, 2, ({ engine, groups: [real, outer] }) => {
+      engine.containers.set(real.id, { name: 'billing', labels: { team: 'payments' } });
+      engine.containers.set(outer.id, { name: 'tenant' });
+      const users = makeUsersGroup(USER, real.id);
+      t.after(() => users.remove());
+      copies.push(users, outer.nest(`docker-${real.id}.scope`));
+    });
+    const [real, outer] = scene.groups;
+    await Promise.all([...copies, real, outer].map((group) => openFiles(t, group)));
+    const { counters } = await scene.collector.stop();
+    const namesIn = (path: string): Set<unknown> => {
+      const spans = scene.receiver.spans.filter(
+        ({ resource }) => resource.attributes['fdspan.cgroup.path'] === path,
+      );
+      assert.equal(spans.length, SPANS, path);
+      return new Set(
+        spans.flatMap(({ resource: { attributes } }) =>
+          ['container.name', 'container.label.team', 'service.name', 'container.image.name'].map(
+            (key) => attributes[key],
+          ),
+        ),
+      );
+    };
+    assert.deepEqual(namesIn(real.path), new Set(['billing', 'payments', 'shop']));
+    assert.deepEqual(namesIn(outer.path), new Set(['tenant', undefined, 'shop']));
+    for (const { path } of copies)
+      assert.deepEqual(namesIn(path), new Set([undefined, real.id.slice(0, 12)]));
+    assert.equal(counters.unjudged_overflow, 0);
+  },
+);
 
 test(
   'ten thousand labels arrive within the bounds of a resource, and what is left out is counted',

@@ -53,6 +53,29 @@ export function makeContainerGroup(
   return createGroup(mount, path, id, true);
 }
 
+/** Makes a group as a user may make it by systemd's delegation, with the name of a docker container. */
+export function makeUsersGroup(
+  uid: number,
+  id: string,
+): Pick<ContainerGroup, 'path' | 'procsFile' | 'remove'> {
+  const mount = findHierarchy('v2');
+  if (mount === null) throw new Error('no v2 hierarchy of control groups is mounted');
+  const path = `/user.slice/user-${uid}.slice/user@${uid}.service/docker-${id}.scope`;
+  const first = mkdirSync(join(mount, path), { recursive: true });
+  const group = createGroup(mount, path, id, false);
+  return {
+    ...group,
+    async remove() {
+      await group.remove();
+      // Those above it that weren't there before.
+      for (let folder = dirname(group.folder); first !== undefined && folder.startsWith(first);) {
+        if (existsSync(folder)) rmdirSync(folder);
+        folder = dirname(folder);
+      }
+    },
+  };
+}
+
 function createGroup(mount: string, path: string, id: string, ownsParent: boolean): ContainerGroup {
   const folder = join(mount, path);
   const procsFile = join(folder, 'cgroup.procs');

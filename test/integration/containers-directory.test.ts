@@ -208,6 +208,47 @@ test('of 5,000 events the newest 1,024 are kept; a container whose news is forgo
   assert.equal(await nameOf(5000 - 1025), 'asked');
 });
 
+/** What containerd tells of `NAMESPACE/web`: its own `ctr` names the group by both. */
+const web = (namespace: string): ContainerMetadata => ({
+  id: 'web',
+  runtimeName: 'containerd',
+  name: namespace,
+  groupPath: `/${namespace}/web`,
+});
+
+test('an event about an id that several namespaces give ends the look-up of its own namespace only', async (t) => {
+  const source = new TestSource('containerd', knowsNothing);
+  const { directory, changes } = directoryOf(t, [source], 200);
+  await directory.discover();
+  const find = (cgroupPath: string, runtime = 'containerd', isNested = false) =>
+    directory.find({ id: 'web', cgroupPath, isNested }, runtime);
+  const looks = [
+    find('/prod/web'),
+    find('/default/web'),
+    find('/web', 'runc'),
+    find('/lxc.payload.web', 'lxc'),
+    find('/lxc.payload.tenant/default/web', 'containerd', true),
+  ];
+  source.listener?.changed(web('default'));
+  const names = (await Promise.all(looks)).map((found) => found?.name ?? null);
+  assert.deepEqual(names, [null, 'default', null, null, 'default']);
+  assert.equal(changes.length, 1);
+});
+
+test('news of an id that several namespaces give wait for the group of each', async (t) => {
+  const source = new TestSource('containerd', knowsNothing);
+  const { directory } = directoryOf(t, [source], 40);
+  await directory.discover();
+  for (const namespace of ['one', 'two']) source.listener?.changed(web(namespace));
+  const find = async (cgroupPath: string, runtime: string) =>
+    (await directory.find({ id: 'web', cgroupPath }, runtime))?.name ?? null;
+  assert.equal(await find('/web', 'runc'), null);
+  assert.equal(await find('/one/web', 'runc'), null, "another runtime's container in that group");
+  assert.equal(await find('/three/web', 'containerd'), null);
+  assert.equal(await find('/two/web', 'containerd'), 'two');
+  assert.equal(await find('/one/web', 'containerd'), 'one');
+});
+
 test('events that could not be used are counted', async (t) => {
   const source = new TestSource('docker', knowsNothing);
   const { directory } = directoryOf(t, [source]);

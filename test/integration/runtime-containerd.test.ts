@@ -87,6 +87,7 @@ test(
         imageTags: ['1'],
         labels: undefined,
         serviceName: 'shop',
+        groupPath: `/${ONE}/web.1`,
       },
     );
 
@@ -102,7 +103,7 @@ test(
 );
 
 test(
-  'an id that two namespaces know is told apart by the control group, else not at all',
+  "an id that two namespaces know is told apart by the control group, and is nobody else's",
   { skip },
   async () => {
     const script = 'sleep 1000';
@@ -121,7 +122,11 @@ test(
     });
     assert.equal((await find(one))?.labels?.get('of'), 'one');
     assert.equal(two.cgroupPath, `/${TWO}-groups/same`);
-    assert.equal(await find(two), null);
+    assert.equal((await find(two))?.labels?.get('of'), 'two');
+    for (const cgroupPath of ['/same', '/elsewhere/same', `/${ONE}-groups/same`])
+      assert.equal(await source.find({ id: 'same', cgroupPath }, deadline()), null, cgroupPath);
+    const nested = { id: 'same', cgroupPath: `/docker/${'a1'.repeat(32)}${two.cgroupPath}`, isNested: true };
+    assert.equal((await source.find(nested, deadline()))?.labels?.get('of'), 'two');
   },
 );
 

@@ -5,6 +5,7 @@ import { test, type TestContext } from 'node:test';
 import { EngineError } from '../../src/containers/runtimes/engine/engine-error.ts';
 import { EngineSource } from '../../src/containers/runtimes/engine-source.ts';
 import { LABEL_BYTES_MAX } from '../../src/containers/runtimes/runtime-source.ts';
+import { USER_ANSWER_BYTES_MAX } from '../../src/containers/runtimes/user-bytes.ts';
 import { QUICK_TIMES, RecordingListener } from '../helpers/recording-listener.ts';
 import { answer, answerForever, startUnixServer, type Handler } from '../helpers/unix-server.ts';
 
@@ -336,4 +337,29 @@ test("a user's own engine is believed for containers in that user's control grou
   source.follow(listener);
   await listener.until(() => listener.changes.length === 1);
   assert.equal(listener.changes[0].id, ID);
+});
+
+test("a user's engine is read to a quarter of a mebibyte an answer and a mebibyte a second; root's is not held to it", async (t) => {
+  const bytes = (length: number): Handler => json({ Id: ID, Name: '/web', Padding: 'x'.repeat(length) });
+  const uid = 1004;
+  const { server, source, find } = await started(t, { inspect: bytes(USER_ANSWER_BYTES_MAX) }, uid);
+  const own = { id: ID, cgroupPath: `/user.slice/user-${uid}.slice/user@${uid}.service/docker-${ID}.scope` };
+  await assert.rejects(source.find(own, deadline()), { code: 'too_long' });
+  server.handler = engine({ inspect: bytes(USER_ANSWER_BYTES_MAX - 1000) });
+  const beganMs = performance.now();
+  const codes: string[] = [];
+  for (let count = 0; count < 20; count++) {
+    const code = source.find(own, deadline()).then(
+      () => 'answered',
+      (error: unknown) => (error as EngineError).code,
+    );
+    codes.push(await code);
+  }
+  const seconds = 1 + Math.ceil((performance.now() - beganMs) / 1000);
+  const answered = codes.filter((code) => code === 'answered').length;
+  assert.ok(answered >= 3 && answered <= 4 * seconds, `${answered} answers in ${seconds} s`);
+  assert.deepEqual(new Set(codes), new Set(['answered', 'too_many']));
+  assert.equal(await find(), null, 'a user tells nothing of other groups');
+  const roots = await started(t, { inspect: bytes(2 * USER_ANSWER_BYTES_MAX) });
+  for (let count = 0; count < 4; count++) assert.equal((await roots.find())?.name, 'web');
 });

@@ -458,3 +458,23 @@ test('a runtime has written its state when its file is in its folder', () => {
   assert.equal(isBeingMade(container, withPlaces()), false, 'it is gone');
   assert.equal(isBeingMade(bare('runsc', '/web'), withPlaces('/run/runsc/web_sandbox:web.state')), false);
 });
+
+test('an event about a container of another namespace with the same id changes nothing of this one', async () => {
+  const { found, answer, registry } = registryWith({ confirmGuess: () => true });
+  const web = (namespace: string, name: string): ContainerMetadata => ({
+    id: 'web',
+    runtimeName: 'containerd',
+    name,
+    groupPath: `/${namespace}/web`,
+  });
+  found(5, '/prod/web');
+  await answer(web('prod', 'shop'));
+  found(6, '/test/web');
+  await answer(null);
+  registry.metadataChanged(web('default', 'stranger'));
+  const names = () => registry.list().map(({ cgroupPath, name }) => `${cgroupPath} ${name}`);
+  assert.deepEqual(names(), ['/prod/web shop', '/test/web null']);
+  registry.metadataChanged(web('prod', 'shop two'));
+  registry.metadataChanged(web('test', 'trial'));
+  assert.deepEqual(names(), ['/prod/web shop two', '/test/web trial']);
+});

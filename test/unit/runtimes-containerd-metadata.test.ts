@@ -54,3 +54,26 @@ test('a source that is asked nothing loads no gRPC', async () => {
   const { stdout } = await run(process.execPath, ['--input-type=module', '--eval', script]);
   assert.deepEqual(JSON.parse(stdout), [0, true]);
 });
+
+test("a record with a free id names its group, where the container's spec names one by a path", () => {
+  const groupOf = (cgroupsPath: unknown, id = 'web') => {
+    const spec = { value: Buffer.from(JSON.stringify({ linux: { cgroupsPath } })) };
+    const record = { namespace: 'prod', runcOptions: {}, sandbox: {}, version: undefined };
+    return containerdMetadata({ ...record, container: { id, spec } })?.groupPath;
+  };
+  assert.equal(groupOf('/prod/web'), '/prod/web');
+  assert.equal(groupOf('/a//b/./web/'), '/a/b/web');
+  assert.equal(groupOf('/prod/wéb'), '/prod/w\xc3\xa9b', 'bytes, as groups are known by');
+  for (const none of [
+    undefined,
+    'system.slice:cri-containerd:web',
+    '',
+    7,
+    null,
+    {},
+    `/${'x'.repeat(5000)}`,
+  ]) {
+    assert.equal(groupOf(none), undefined);
+  }
+  assert.equal(groupOf('/prod/x', 'a1'.repeat(32)), undefined, 'a hex id needs no group');
+});

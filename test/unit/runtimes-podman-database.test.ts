@@ -32,7 +32,7 @@ function boltId(index: number): string {
 async function readValue(path: string, keys: readonly string[]): Promise<string | null> {
   const file = await open(path);
   try {
-    return (await readBoltValue(file, keys))?.toString() ?? null;
+    return (await readBoltValue({ file, mayRead: () => true }, keys))?.toString() ?? null;
   } finally {
     await file.close();
   }

@@ -162,7 +162,7 @@ test("a group's user is told by systemd's slice only, and its home by passwd", a
   assert.equal(await userFoldersOf(homeless, patience(), Buffer.from(passwd)), null);
 });
 
-test("a user's group is looked for in the user's folders, then in root's; any other in root's only", async () => {
+test("a user's group is looked for in the user's folders, in root's only where these name groups; any other in root's", async () => {
   const passwd = spawnSync('getent', ['passwd', '1'], { encoding: 'utf8' }).stdout.split(':');
   const choice = {
     given: undefined,
@@ -171,15 +171,20 @@ test("a user's group is looked for in the user's folders, then in root's; any ot
   };
   const root = { path: '/run/crun', ownerUid: 0 };
   const own = { id: 'a', cgroupPath: '/user.slice/user-1.slice/user@1.service/user.slice/libpod-a.scope' };
-  assert.deepEqual(await foldersFor(own, patience(), choice), [
+  const users = [
     { path: '/run/user/1/crun', ownerUid: 1 },
     { path: `${passwd[5]}/x`, ownerUid: 1 },
-    root,
-  ]);
+  ];
+  assert.deepEqual(await foldersFor(own, patience(), choice), users);
+  assert.deepEqual(await foldersFor(own, patience(), { ...choice, namesGroup: true }), [...users, root]);
   const other = { id: 'a', cgroupPath: '/machine.slice/libpod-a.scope' };
   assert.deepEqual(await foldersFor(other, patience(), choice), [root]);
-  const given = [{ path: '/given', ownerUid: 5 }];
-  assert.deepEqual(await foldersFor(own, patience(), { ...choice, given }), given);
+  const given = [
+    { path: '/given', ownerUid: 5 },
+    { path: '/own', ownerUid: 1 },
+  ];
+  assert.deepEqual(await foldersFor(own, patience(), { ...choice, given }), given.slice(1));
+  assert.deepEqual(await foldersFor(other, patience(), { ...choice, given }), given);
 });
 
 test('what one folder holds damaged does not hide what another knows', async (t) => {

@@ -55,7 +55,7 @@ async function findTask(
   const group = recordOf(config.linux)?.cgroupsPath;
   // `SLICE:PREFIX:NAME` is the systemd driver's, whose group's name has the id in it.
   const isPath = typeof group === 'string' && group.startsWith('/');
-  if (isPath && !isOfGroup([group], cgroupPath)) return null;
+  if (!isOfGroup(isPath ? [group] : [], cgroupPath, folder.ownerUid)) return null;
   return known<ContainerMetadata>({
     id,
     runtimeName: namespace === 'moby' ? 'docker' : 'containerd',

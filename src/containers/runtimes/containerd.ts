@@ -1,6 +1,7 @@
 // containerd, asked over its own gRPC API. Ids count within a namespace; the control group's path often names it,
 // else all are asked.
-import { isIdentifier } from '../cgroup-segment.ts';
+import { isHexId, isIdentifier } from '../cgroup-segment.ts';
+import { isGroupOfContainer } from './container-group.ts';
 import { fieldsOf, nameOf, type Fields } from './fields.ts';
 import { Follower, FOLLOW_TIMES, type EventStream, type FollowTimes } from './follower.ts';
 import { containerdMetadata, DOCKER_NAMESPACE, sandboxIdOf } from './grpc/containerd-metadata.ts';
@@ -11,6 +12,7 @@ import type {
   RuntimeListener,
   RuntimeSource,
 } from './runtime-source.ts';
+import { mayTellOf } from './socket-owner.ts';
 
 export const CONTAINERD_SOCKET = '/run/containerd/containerd.sock';
 
@@ -64,12 +66,12 @@ export class ContainerdSource implements RuntimeSource {
 
   async find(question: ContainerQuestion, signal: AbortSignal): Promise<ContainerMetadata | null> {
     const { id } = question;
-    if (!isIdentifier(id)) return null;
+    if (!isIdentifier(id) || !(await mayTellOf(question.cgroupPath, this.address))) return null;
     if (this.#version === undefined) await this.#askVersion(signal);
     const likely = likelyNamespace(question);
     const container = likely === null ? null : await this.#get(likely, id, signal);
     if (likely !== null && container !== null) return this.#describe(likely, container, signal);
-    return this.#findElsewhere(id, likely, signal);
+    return this.#findElsewhere(question, likely, signal);
   }
 
   follow(listener: RuntimeListener): void {
@@ -87,9 +89,12 @@ export class ContainerdSource implements RuntimeSource {
     return container === null ? null : this.#describe(namespace, container, signal);
   }
 
-  /** Null where no namespace knows the id, and where several do: which of them is meant isn't known. */
+  /**
+   * Null where no namespace has a container of the id and in the group, and where several have: which of them is meant
+   * isn't known.
+   */
   async #findElsewhere(
-    id: string,
+    question: ContainerQuestion,
     asked: string | null,
     signal: AbortSignal,
   ): Promise<ContainerMetadata | null> {
@@ -99,15 +104,15 @@ export class ContainerdSource implements RuntimeSource {
       .filter((name) => name !== undefined && name !== asked && isNamespace(name)) as string[];
     const found = await Promise.all(
       names.slice(0, NAMESPACES_MAX).map(async (namespace) => {
-        const container = await this.#get(namespace, id, signal);
-        return container === null ? null : { namespace, container };
+        const container = await this.#get(namespace, question.id, signal);
+        return container === null ? null : this.#describe(namespace, container, signal);
       }),
     );
-    const known = found.filter((entry) => entry !== null);
-    if (known.length === 1) return this.#describe(known[0].namespace, known[0].container, signal);
+    const known = found.filter((metadata) => metadata !== null && isMeant(metadata, question, asked));
+    if (known.length === 1) return known[0];
     if (known.length === 0 && names.length > NAMESPACES_MAX) {
       throw new Error(
-        `looking for ${id} in containerd at ${this.address}: asked ${NAMESPACES_MAX} of its ${names.length} namespaces`,
+        `looking for ${question.id} in containerd at ${this.address}: asked ${NAMESPACES_MAX} of its ${names.length} namespaces`,
       );
     }
     return null;
@@ -161,6 +166,16 @@ export class ContainerdSource implements RuntimeSource {
       });
     });
   }
+}
+
+/** A free id may be given in each namespace: the group tells which is meant. `likely`: the namespace that the group speaks for. */
+function isMeant(
+  { id, groupPath }: ContainerMetadata,
+  question: ContainerQuestion,
+  likely: string | null,
+): boolean {
+  if (isHexId(id)) return true;
+  return groupPath === undefined ? likely === null : isGroupOfContainer(groupPath, question);
 }
 
 function isNamespace(text: string): boolean {

@@ -18,6 +18,7 @@ import type {
   RuntimeListener,
   RuntimeSource,
 } from './runtime-source.ts';
+import { mayTellOf } from './socket-owner.ts';
 
 /** Where Kubernetes' runtimes listen. */
 export const CRI_SOCKETS = [
@@ -52,8 +53,9 @@ export class CriSource implements RuntimeSource {
     );
   }
 
-  async find({ id }: ContainerQuestion, signal: AbortSignal): Promise<ContainerMetadata | null> {
-    return isIdentifier(id) ? this.#lookUp(id, signal) : null;
+  async find({ id, cgroupPath }: ContainerQuestion, signal: AbortSignal): Promise<ContainerMetadata | null> {
+    if (!isIdentifier(id) || !(await mayTellOf(cgroupPath, this.address))) return null;
+    return this.#lookUp(id, signal);
   }
 
   follow(listener: RuntimeListener): void {

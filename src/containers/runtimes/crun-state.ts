@@ -25,6 +25,7 @@ export function crunState(options: FolderOptions = {}): RuntimeSource {
       given: options.folders,
       ofRoot: [CRUN_ROOT, DOCKER_ROOT],
       ofUser: (user) => [`${user.runtime.path}/crun`],
+      namesGroup: true,
     });
     return firstKnown(folders, signal, (folder) => findIn(folder, question, signal), isRootsFolder);
   });
@@ -40,7 +41,8 @@ async function findIn(
   if (statusPath === null || configPath === null) return null;
   const status = await readStateJson(statusPath, folder.ownerUid, signal);
   if (status === null) return null;
-  if (!isOfGroup([status['cgroup-path']], cgroupPath) && !isScope(status.scope, cgroupPath)) return null;
+  const isNamed = isOfGroup([status['cgroup-path']], cgroupPath, folder.ownerUid);
+  if (!isNamed && !isScope(status.scope, cgroupPath)) return null;
   const config = (await readStateJson(configPath, folder.ownerUid, signal)) ?? {};
   return metadataOfState({
     id,

@@ -1,5 +1,6 @@
 // Docker or podman, asked over a unix socket: one look-up for a container, and its events. A user's own engine
-// (rootless) is believed only for what runs in that user's control groups: whoever owns the socket chooses the answers.
+// (rootless) is believed only for what runs in that user's control groups, and root's for none of these: whoever owns the
+// socket chooses the answers, and whoever makes a group chooses its name.
 import { isHexId } from '../cgroup-segment.ts';
 import { EngineError } from './engine/engine-error.ts';
 import { dockerOfVersion, eventsPathOf, podmanOfPing, type Engine } from './engine/engine-version.ts';
@@ -12,6 +13,7 @@ import type {
   RuntimeListener,
   RuntimeSource,
 } from './runtime-source.ts';
+import { mayTellOf } from './socket-owner.ts';
 import type { EngineSocket } from './socket-paths.ts';
 import { untilAborted } from './until-aborted.ts';
 import { userOfGroup } from './user-slice.ts';
@@ -36,7 +38,7 @@ export class EngineSource implements RuntimeSource {
     this.name = engine;
     this.address = path;
     this.#ownerUid = ownerUid;
-    this.#http = new UnixHttp(path);
+    this.#http = new UnixHttp(path, ownerUid ?? 0);
     this.#follower = new Follower(
       {
         ping: (signal) => this.#http.ping(signal),
@@ -51,10 +53,19 @@ export class EngineSource implements RuntimeSource {
     signal.throwIfAborted();
     // Engines take names and short ids too: only a whole id can't mean another container.
     if (!isHexId(id)) return null;
-    if (this.#ownerUid !== null && userOfGroup(cgroupPath) !== this.#ownerUid) return null;
+    if (!(await this.#mayTellOf(cgroupPath))) return null;
     const metadata = await this.#inspect(id, signal);
     if (metadata !== null && this.#ownerUid !== null) this.#keepOwn(id);
     return metadata;
+  }
+
+  async #mayTellOf(cgroupPath: string): Promise<boolean> {
+    const user = userOfGroup(cgroupPath);
+    if (this.#ownerUid !== null) return user === this.#ownerUid;
+    if (!(await mayTellOf(cgroupPath, this.address))) return false;
+    // The configuration names a user's socket: its owner is known once one of the user's groups is asked about.
+    if (user !== null) this.#http.belongsTo(user);
+    return true;
   }
 
   follow(listener: RuntimeListener): void {

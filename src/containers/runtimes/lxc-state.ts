@@ -25,6 +25,8 @@ const CONFIG_BYTES_MAX = 256 * 1024;
 export function lxcState(options: FolderOptions = {}): RuntimeSource {
   const address = addressOf(options, LXC_ROOT);
   return stateSource('lxc state', address, async (question, signal) => {
+    // Names are given again inside of a container, whose own configuration isn't in these folders.
+    if (question.isNested === true) return null;
     const folders = await foldersFor(question, signal, {
       given: options.folders,
       ofRoot: [LXC_ROOT],

@@ -8,6 +8,7 @@ import { serviceNameOf } from './service-name.ts';
 import { readStateFile, statePath } from './state/state-file.ts';
 import { stateSource } from './state/state-source.ts';
 import { untilAborted } from './until-aborted.ts';
+import { userOfGroup } from './user-slice.ts';
 
 export interface NspawnFolders {
   /** Of the machine manager. */
@@ -33,18 +34,23 @@ const RUNTIME_OF_SERVICE = new Map([
   ['libvirt-lxc', 'lxc'],
 ]);
 
-/** Makes the source. All folders are root's. */
+/** Makes the source. All folders are root's, and know neither a user's machines nor those inside of another container. */
 export function nspawnState(folders: NspawnFolders = DEFAULT_FOLDERS): RuntimeSource {
-  return stateSource('systemd-nspawn state', folders.machines, async ({ id }, signal) => {
-    const runtimeName = await runtimeOf(folders, id, signal);
-    if (runtimeName === null) return null;
-    return known<ContainerMetadata>({
-      id,
-      runtimeName,
-      name: textOfBytes(id),
-      serviceName: await serviceNameOfSettings(folders, id, signal),
-    });
-  });
+  return stateSource(
+    'systemd-nspawn state',
+    folders.machines,
+    async ({ id, cgroupPath, isNested }, signal) => {
+      if (isNested === true || userOfGroup(cgroupPath) !== null) return null;
+      const runtimeName = await runtimeOf(folders, id, signal);
+      if (runtimeName === null) return null;
+      return known<ContainerMetadata>({
+        id,
+        runtimeName,
+        name: textOfBytes(id),
+        serviceName: await serviceNameOfSettings(folders, id, signal),
+      });
+    },
+  );
 }
 
 async function runtimeOf(folders: NspawnFolders, id: string, signal: AbortSignal): Promise<string | null> {

@@ -14,6 +14,7 @@ import { readStateJson, readStateValue, statePath } from './state/state-file.ts'
 import { firstKnown, isRootsFolder, stateSource } from './state/state-source.ts';
 import { userFoldersOf } from './state/user-folders.ts';
 import { untilAborted } from './until-aborted.ts';
+import { userOfGroup } from './user-slice.ts';
 
 /** Where one user's containers are stored (storage.conf: `graphroot`, `runroot`). */
 export interface PodmanStorage {
@@ -32,8 +33,8 @@ export const ROOT_STORAGE: PodmanStorage = {
 const DRIVERS = ['overlay', 'vfs', 'btrfs', 'zfs'];
 /** Containers that don't outlive a reboot (`--rm`) are listed apart. */
 const LISTS = ['containers.json', 'volatile-containers.json'];
-/** Reason: root's storage and that of a few users, each with two lists for two roots. */
-const CACHED_LISTS_MAX = 32;
+/** Lists of users that are kept parsed. Reason: a few users, each with two lists for two roots; the oldest is forgotten. */
+const USERS_LISTS_MAX = 32;
 
 interface StoredContainer {
   readonly name: string | undefined;
@@ -46,8 +47,11 @@ export function podmanState(options: { readonly storages?: readonly PodmanStorag
   const address = (options.storages ?? [ROOT_STORAGE]).map(({ graphRoot }) => graphRoot).join(' ');
   return stateSource('podman state', address, async ({ id, cgroupPath }, signal) => {
     if (!isHexId(id)) return null;
+    const user = userOfGroup(cgroupPath);
     const storages = options.storages ?? [...(await userStorage(cgroupPath, signal)), ROOT_STORAGE];
-    return firstKnown(storages, signal, (storage) => findIn(lists, storage, id, signal), isRootsFolder);
+    // A user may name a group by the id of root's container.
+    const own = storages.filter(({ ownerUid }) => user === null || ownerUid === user);
+    return firstKnown(own, signal, (storage) => findIn(lists, storage, id, signal), isRootsFolder);
   });
 }
 
@@ -117,9 +121,18 @@ function metadataOf(
   });
 }
 
-/** The lists of containers, parsed once for each version of the file: a look-up mustn't cost a parse of thousands. */
+interface ParsedList {
+  readonly version: string;
+  readonly containers: StoredList;
+}
+
+/**
+ * The lists of containers, parsed once for each version of the file: a look-up mustn't cost a parse of thousands. Root's are
+ * kept apart, so that no user's can drive them out.
+ */
 class StorageLists {
-  readonly #lists = new Map<string, { readonly version: string; readonly containers: StoredList }>();
+  readonly #rootsLists = new Map<string, ParsedList>();
+  readonly #usersLists = new Map<string, ParsedList>();
 
   async find(
     path: string,
@@ -131,13 +144,18 @@ class StorageLists {
     signal.throwIfAborted();
     if (found === null) return null;
     const version = `${found.ino}:${found.size}:${found.mtimeNs}`;
-    const cached = this.#lists.get(path);
+    const lists = ownerUid === 0 ? this.#rootsLists : this.#usersLists;
+    const cached = lists.get(path);
     if (cached?.version === version) return cached.containers.get(id) ?? null;
     const list = await readStateValue(Buffer.from(path), ownerUid, signal);
     if (list === null) return null;
     const containers = parseList(list.parsed);
-    if (this.#lists.size >= CACHED_LISTS_MAX) this.#lists.clear();
-    this.#lists.set(path, { version, containers });
+    lists.delete(path);
+    lists.set(path, { version, containers });
+    if (this.#usersLists.size > USERS_LISTS_MAX) {
+      const [oldest] = this.#usersLists.keys();
+      this.#usersLists.delete(oldest);
+    }
     return containers.get(id) ?? null;
   }
 }

@@ -27,6 +27,7 @@ export function runcState(options: FolderOptions = {}): RuntimeSource {
       given: options.folders,
       ofRoot: [RUNC_ROOT, DOCKER_ROOT, ...namespaces],
       ofUser: (user) => [`${user.runtime.path}/runc`],
+      namesGroup: true,
     });
     return firstKnown(folders, signal, (folder) => findIn(folder, question, signal), isRootsFolder);
   });
@@ -46,7 +47,7 @@ async function findIn(
   const state = path === null ? null : await readStateJson(path, folder.ownerUid, signal);
   if (state === null) return null;
   const groups = Object.values(recordOf(state.cgroup_paths) ?? {});
-  if (!isOfGroup(groups, cgroupPath)) return null;
+  if (!isOfGroup(groups, cgroupPath, folder.ownerUid)) return null;
   const config = recordOf(state.config) ?? {};
   const { annotations, bundle } = readLabels(config.labels);
   return metadataOfState({

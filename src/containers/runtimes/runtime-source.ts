@@ -19,6 +19,8 @@ export interface ContainerMetadata {
   /** Value of OTEL_SERVICE_NAME in the container's environment; no other variable is read. */
   readonly serviceName?: string;
   readonly pod?: PodMetadata;
+  /** The control group that the runtime was told to make (latin1), where ids are unique in a part of it only. */
+  readonly groupPath?: string;
   /** The name of the source; set by who asked it. */
   readonly toldBy?: string;
 }
@@ -40,6 +42,8 @@ export interface ContainerQuestion {
   readonly id: string;
   /** Path of its control group from the hierarchy's root (latin1). */
   readonly cgroupPath: string;
+  /** Whether it is in another container. */
+  readonly isNested?: boolean;
 }
 
 export interface RuntimeListener {

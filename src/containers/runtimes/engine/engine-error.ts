@@ -10,6 +10,8 @@ export type EngineErrorCode =
   | 'garbage'
   /** The answer is longer than is read. */
   | 'too_long'
+  /** The answers of one user's engine are more than is read in a second. */
+  | 'too_many'
   /** The source was closed meanwhile. */
   | 'closed';
 

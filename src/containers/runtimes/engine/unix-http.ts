@@ -6,6 +6,7 @@ import { shortReason } from '../reason.ts';
 import { BoundedLines } from './bounded-lines.ts';
 import { connectionError, EngineError } from './engine-error.ts';
 import { ANSWER_BYTES_MAX } from '../runtime-source.ts';
+import { userBytes } from '../user-bytes.ts';
 
 /** Reason: a burst of new containers must not take all of an engine's attention; more requests wait for their turn. */
 const CONNECTIONS_MAX = 4;
@@ -22,14 +23,22 @@ export interface LinesOptions {
 
 export class UnixHttp {
   readonly #socketPath: string;
+  #ownerUid: number;
   /** Connections aren't kept: a new one costs 0.1 ms, and a kept one may be stale. */
   readonly #agent = new http.Agent({ keepAlive: false, maxSockets: CONNECTIONS_MAX });
   #closedReason: EngineError | null = null;
   /** The requests in flight: `close` ends them. */
   readonly #aborts = new Set<(reason: Error) => void>();
 
-  constructor(socketPath: string) {
+  /** `ownerUid`: whose the server is; of a user's less is read. */
+  constructor(socketPath: string, ownerUid = 0) {
     this.#socketPath = socketPath;
+    this.#ownerUid = ownerUid;
+  }
+
+  /** From now on the server counts as this user's. */
+  belongsTo(ownerUid: number): void {
+    this.#ownerUid = ownerUid;
   }
 
   /**
@@ -123,16 +132,24 @@ export class UnixHttp {
 
   async #readBody(response: http.IncomingMessage, path: string): Promise<string> {
     const chunks: Buffer[] = [];
+    const bytesMax = userBytes.maxOf(this.#ownerUid, ANSWER_BYTES_MAX);
     let bytes = 0;
     for await (const chunk of response as AsyncIterable<Buffer>) {
       bytes += chunk.length;
-      if (bytes > ANSWER_BYTES_MAX) {
+      if (bytes > bytesMax) {
+        userBytes.refuse(this.#ownerUid);
         throw new EngineError(
           'too_long',
-          `GET ${path} on ${this.#socketPath}: the answer has more than ${ANSWER_BYTES_MAX} bytes`,
+          `GET ${path} on ${this.#socketPath}: the answer has more than ${bytesMax} bytes`,
         );
       }
       chunks.push(chunk);
+    }
+    if (!userBytes.take(this.#ownerUid, bytes)) {
+      throw new EngineError(
+        'too_many',
+        `GET ${path} on ${this.#socketPath}: user ${this.#ownerUid} has had enough read this second`,
+      );
     }
     return Buffer.concat(chunks).toString('utf8');
   }

@@ -1,5 +1,7 @@
 // What a containerd container's record tells: its labels, image and runtime, its OCI spec, and the extensions of
 // containerd's Kubernetes part. Whoever made the container chose nearly all of it.
+import { isHexId } from '../../cgroup-segment.ts';
+import { groupPathOfSpec } from '../container-group.ts';
 import { fieldsOf, known, nameOf, recordOfText, type Fields } from '../fields.ts';
 import { imageMetadata } from '../image-name.ts';
 import { mergeLabels } from '../labels.ts';
@@ -29,6 +31,7 @@ export function containerdMetadata(record: ContainerdRecord): ContainerMetadata 
   if (id === undefined) return null;
   const isDockers = namespace === DOCKER_NAMESPACE;
   const { labels, pod } = podPart(record);
+  const spec = jsonOf(container.spec);
   const name = pod?.containerName ?? nameOf(fieldsOf(container.labels)['nerdctl/name']);
   return known<ContainerMetadata>({
     id,
@@ -39,7 +42,8 @@ export function containerdMetadata(record: ContainerdRecord): ContainerMetadata 
     ...imageMetadata(container.image),
     labels,
     pod,
-    serviceName: serviceNameOfSpec(jsonOf(container.spec)),
+    serviceName: serviceNameOfSpec(spec),
+    groupPath: isHexId(id) ? undefined : groupPathOfSpec(spec),
   });
 }
 

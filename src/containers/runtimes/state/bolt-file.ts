@@ -30,6 +30,12 @@ const NODE_BYTES_MAX = 4 * 1024 * 1024;
 /** Reason: a look-up takes 1 ms, a transaction's sync to disk more. */
 const ATTEMPTS_MAX = 3;
 
+/** The file, and who is asked before so many bytes of it are read. */
+export interface BoltFile {
+  readonly file: Pick<FileHandle, 'read'>;
+  readonly mayRead: (bytes: number) => boolean;
+}
+
 interface Meta {
   readonly pageBytes: number;
   readonly root: number;
@@ -43,9 +49,9 @@ interface Leaf {
 
 /**
  * Returns the value below the buckets and key of `path`, null when there is none. Rejects with {@link BoltError} for a
- * file that is damaged or changes faster than it can be read.
+ * file that is damaged, changes faster than it can be read, or may not be read on.
  */
-export async function readBoltValue(file: FileHandle, path: readonly string[]): Promise<Buffer | null> {
+export async function readBoltValue(file: BoltFile, path: readonly string[]): Promise<Buffer | null> {
   for (let attempt = 1; ; attempt++) {
     const meta = await readMeta(file);
     let failure: unknown = null;
@@ -63,8 +69,9 @@ export async function readBoltValue(file: FileHandle, path: readonly string[]): 
   }
 }
 
-async function readAt(file: FileHandle, position: number, length: number): Promise<Buffer> {
+async function readAt({ file, mayRead }: BoltFile, position: number, length: number): Promise<Buffer> {
   if (length > NODE_BYTES_MAX) throw new BoltError(`a page of ${length} bytes`);
+  if (!mayRead(length)) throw new BoltError(`${length} bytes more than may be read`);
   const bytes = Buffer.alloc(length);
   const { bytesRead } = await file.read(bytes, 0, length, position);
   if (bytesRead < length) throw new BoltError(`a page ends behind the file, at ${position + length}`);
@@ -94,7 +101,7 @@ function parseMeta(page: Buffer): Meta | null {
 }
 
 /** The newer of the two meta pages that are whole: one may be being written. */
-async function readMeta(file: FileHandle): Promise<Meta> {
+async function readMeta(file: BoltFile): Promise<Meta> {
   const length = PAGE_HEADER_BYTES + META_BYTES;
   const first = parseMeta(await readAt(file, 0, length));
   const sizes = first === null ? [4096, 16384, PAGE_BYTES_MAX] : [first.pageBytes];
@@ -107,7 +114,7 @@ async function readMeta(file: FileHandle): Promise<Meta> {
   return newest;
 }
 
-async function findPath(file: FileHandle, meta: Meta, path: readonly string[]): Promise<Buffer | null> {
+async function findPath(file: BoltFile, meta: Meta, path: readonly string[]): Promise<Buffer | null> {
   let node = await readPage(file, meta, meta.root);
   for (const [index, name] of path.entries()) {
     const leaf = await findKey(file, meta, node, Buffer.from(name));
@@ -122,13 +129,13 @@ async function findPath(file: FileHandle, meta: Meta, path: readonly string[]): 
   return null;
 }
 
-async function readPage(file: FileHandle, meta: Meta, page: number): Promise<Buffer> {
+async function readPage(file: BoltFile, meta: Meta, page: number): Promise<Buffer> {
   const head = await readAt(file, page * meta.pageBytes, PAGE_HEADER_BYTES);
   const overflow = head.readUInt32LE(12);
   return readAt(file, page * meta.pageBytes, meta.pageBytes * (overflow + 1));
 }
 
-async function findKey(file: FileHandle, meta: Meta, start: Buffer, key: Buffer): Promise<Leaf | null> {
+async function findKey(file: BoltFile, meta: Meta, start: Buffer, key: Buffer): Promise<Leaf | null> {
   let node = start;
   for (let depth = 0; depth < DEPTH_MAX; depth++) {
     if (node.length < PAGE_HEADER_BYTES) throw new BoltError('a page without a header');

@@ -4,6 +4,7 @@ import { textOfBytes } from '../../byte-text.ts';
 import { isIdentifier } from '../../cgroup-segment.ts';
 import { known } from '../fields.ts';
 import type { ContainerMetadata, ContainerQuestion } from '../runtime-source.ts';
+import { userOfGroup } from '../user-slice.ts';
 import { readAnnotations } from './oci-config.ts';
 
 /** Namespaces of containerd's own clients. */
@@ -18,11 +19,12 @@ export function containerdNamespaces(question: ContainerQuestion): string[] {
 
 /**
  * Whether one of the state's control groups is the one asked about, or lies in it. Ids outside of managers are free text,
- * and a user may name a group after somebody else's container. State without groups tells nothing against it.
+ * and a user may name a group after somebody else's container. State without groups tells nothing against it, save root's
+ * of a user's group.
  */
-export function isOfGroup(groups: readonly unknown[], cgroupPath: string): boolean {
+export function isOfGroup(groups: readonly unknown[], cgroupPath: string, ownerUid: number): boolean {
   const paths = groups.filter((group) => typeof group === 'string' && group !== '') as string[];
-  if (paths.length === 0) return true;
+  if (paths.length === 0) return ownerUid !== 0 || userOfGroup(cgroupPath) === null;
   // A state's group may begin with the mount point, and end in a group below (crun's `container`).
   return paths.some((path) => `${Buffer.from(path).toString('latin1')}/`.includes(`${cgroupPath}/`));
 }

@@ -6,6 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { recordOfText, type Fields } from '../fields.ts';
 import { ANSWER_BYTES_MAX } from '../runtime-source.ts';
 import { untilAborted } from '../until-aborted.ts';
+import { userBytes } from '../user-bytes.ts';
 import { readBoltValue } from './bolt-file.ts';
 
 export interface DatabaseFolders {
@@ -45,7 +46,8 @@ async function readBolt(path: string, ownerUid: number, id: string): Promise<Fie
   try {
     const stat = await file.stat();
     if (!stat.isFile() || stat.uid !== ownerUid) return null;
-    const value = await readBoltValue(file, ['ctr', id, 'config']);
+    const mayRead = (bytes: number): boolean => userBytes.take(ownerUid, bytes);
+    const value = await readBoltValue({ file, mayRead }, ['ctr', id, 'config']);
     return value === null ? null : recordOfText(value.toString());
   } catch {
     // The name and the image are known without it.

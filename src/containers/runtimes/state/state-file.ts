@@ -6,6 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { parseJson, recordOf, type Fields } from '../fields.ts';
 import { ANSWER_BYTES_MAX } from '../runtime-source.ts';
 import { untilAborted } from '../until-aborted.ts';
+import { userBytes } from '../user-bytes.ts';
 
 /** A folder of state files, and whose files in it are believed. */
 export interface StateFolder {
@@ -18,6 +19,7 @@ export type StateFileErrorCode =
   | 'FDSPAN_STATE_NOT_REGULAR'
   | 'FDSPAN_STATE_WRONG_OWNER'
   | 'FDSPAN_STATE_TOO_LARGE'
+  | 'FDSPAN_STATE_TOO_MANY'
   | 'FDSPAN_STATE_DAMAGED'
   | 'FDSPAN_STATE_UNREADABLE';
 
@@ -54,7 +56,8 @@ export function statePath(folder: string, ...names: readonly string[]): Buffer |
 
 /**
  * Reads a whole state file; null when there is none. Rejects with {@link StateFileError} for a link, a
- * pipe, a file of another owner, and more than `bytesMax` bytes; with the signal's reason when it aborts.
+ * pipe, a file of another owner, more than `bytesMax` bytes, and what user-bytes.ts allows no user; with the signal's
+ * reason when it aborts.
  */
 export async function readStateFile(
   path: Buffer,
@@ -100,8 +103,13 @@ async function readOpened(
   if (uid !== ownerUid) {
     throw refuse('FDSPAN_STATE_WRONG_OWNER', `it belongs to user ${uid}, not ${ownerUid}`);
   }
-  if (size > bytesMax) {
-    throw refuse('FDSPAN_STATE_TOO_LARGE', `it has ${size} bytes, more than ${bytesMax}`);
+  const max = userBytes.maxOf(ownerUid, bytesMax);
+  if (size > max) {
+    userBytes.refuse(ownerUid);
+    throw refuse('FDSPAN_STATE_TOO_LARGE', `it has ${size} bytes, more than ${max}`);
+  }
+  if (!userBytes.take(ownerUid, size)) {
+    throw refuse('FDSPAN_STATE_TOO_MANY', `user ${ownerUid} has had enough read this second`);
   }
   const bytes = Buffer.alloc(size);
   let length = 0;

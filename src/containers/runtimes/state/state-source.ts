@@ -1,5 +1,6 @@
 // A runtime that is asked by reading its state files: no events, nothing kept open between look-ups.
 import type { ContainerMetadata, ContainerQuestion, RuntimeSource } from '../runtime-source.ts';
+import { userOfGroup } from '../user-slice.ts';
 import { userFoldersOf, type UserFolders } from './user-folders.ts';
 import type { StateFolder } from './state-file.ts';
 
@@ -58,7 +59,10 @@ export function rootFolders(paths: readonly string[]): StateFolder[] {
   return paths.map((path) => ({ path, ownerUid: 0 }));
 }
 
-/** The folders to ask: those of the group's user first, where it has one; `given` ones alone when there are any. */
+/**
+ * The folders to ask: root's, and for a group of a user that user's own; `given` ones in place of both. Of a user's group
+ * root's state tells only where it names the group itself (`namesGroup`): a user may name a group by any id.
+ */
 export async function foldersFor(
   question: ContainerQuestion,
   signal: AbortSignal,
@@ -66,10 +70,14 @@ export async function foldersFor(
     readonly given: readonly StateFolder[] | undefined;
     readonly ofRoot: readonly string[];
     readonly ofUser: (user: UserFolders) => readonly string[];
+    readonly namesGroup?: boolean;
   },
 ): Promise<readonly StateFolder[]> {
-  if (choice.given !== undefined) return choice.given;
+  const uid = userOfGroup(question.cgroupPath);
+  const mayTell = ({ ownerUid }: StateFolder): boolean =>
+    uid === null || ownerUid === uid || (ownerUid === 0 && choice.namesGroup === true);
+  if (choice.given !== undefined) return choice.given.filter(mayTell);
   const user = await userFoldersOf(question.cgroupPath, signal);
   const own = user === null ? [] : choice.ofUser(user).map((path) => ({ path, ownerUid: user.uid }));
-  return [...own, ...rootFolders(choice.ofRoot)];
+  return [...own, ...rootFolders(choice.ofRoot)].filter(mayTell);
 }
