@@ -1,6 +1,6 @@
 // The containers' side of the collector: what the kernel and the runtimes tell goes to the registry, and what the
 // registry decides goes to the kernel's policy and to the pump. On the main thread.
-import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Tracer } from './bpf/tracer.ts';
 import { isThere } from './containers/is-there.ts';
 import { BARE_STATE_FOLDERS, bareContainerOf } from './containers/bare-containers.ts';
@@ -9,25 +9,27 @@ import type { CgroupHierarchy } from './containers/cgroup-mounts.ts';
 import type { FoundScope } from './containers/found-scope.ts';
 import { LostScopes } from './containers/lost-scopes.ts';
 import { Namespaces, type HostNamespaces } from './containers/namespaces.ts';
-import { kernelVerdict, PolicyTable } from './containers/policy-table.ts';
+import { PolicyTable } from './containers/policy-table.ts';
 import { RecentStates } from './containers/recent-states.ts';
 import { ContainerRegistry } from './containers/registry.ts';
-import type { RegistryVerdict } from './containers/registry-options.ts';
 import { RuntimeDirectory } from './containers/runtime-directory.ts';
 import type { RuntimeSettings } from './containers/runtime-sources.ts';
 import type { ScopeChoice } from './containers/scope-choice.ts';
 import { cgroupVersionOfScope } from './containers/scope.ts';
+import { ScopeRecordQueue } from './containers/scope-record-queue.ts';
 import { decodeScopeRecord } from './containers/scope-records.ts';
 import { TreeScans } from './containers/tree-scans.ts';
 import type { Config } from './config/config.ts';
 import { runtimeSettings } from './config/options.ts';
 import { encodeResource } from './encode/resource.ts';
+import { atMost } from './model/at-most.ts';
 import type { Attributes } from './model/attributes.ts';
-import { wordsOf, type ToPump } from './model/pump-messages.ts';
+import type { PumpThread } from './pump-thread.ts';
 import { directoryListener } from './directory-listener.ts';
 import { namespacesListener } from './namespaces-listener.ts';
 import type { SamplingSide } from './sampling-side.ts';
 import { rulesOf } from './registry-rules.ts';
+import { ScopeVerdicts } from './scope-verdicts.ts';
 import type { TracedContainers } from './traced-containers.ts';
 import type { Logger } from './telemetry/log.ts';
 
@@ -46,7 +48,7 @@ export interface ContainerSideParts {
   readonly hierarchies: readonly CgroupHierarchy[];
   readonly hostNamespaces: HostNamespaces;
   readonly hostAttributes: Attributes;
-  readonly sendToPump: (message: ToPump) => void;
+  readonly pump: Pick<PumpThread, 'send' | 'scopeRecordTaken' | 'scopeRecordsLost'>;
   readonly sampling: SamplingSide;
   readonly traced: TracedContainers;
 }
@@ -61,17 +63,24 @@ export class ContainerSide {
   readonly #recentStates = new RecentStates(BARE_STATE_FOLDERS);
   readonly #lost: LostScopes;
   readonly #scans: TreeScans;
-  /** Came since the event loop's last turn. */
-  readonly #records: Uint8Array[] = [];
+  readonly #verdicts: ScopeVerdicts;
+  readonly #records = new ScopeRecordQueue((record) => this.#takeOne(record));
+  readonly #answers = new Set<Promise<void>>();
 
   constructor(parts: ContainerSideParts) {
-    const { config, log, sendToPump } = parts;
+    const { config, log, traced } = parts;
+    const sendToPump: PumpThread['send'] = (message) => parts.pump.send(message);
     const settings = runtimeSettings(config);
     this.#parts = parts;
-    this.#policy = new PolicyTable(parts.tracer);
+    this.#policy = new PolicyTable(parts.tracer, parts.scope.by !== 'cgroup');
+    const isHostTraced = config.scope.host;
+    this.#verdicts = new ScopeVerdicts({ isHostTraced, policy: this.#policy, traced, sendToPump, log });
     this.#scans = new TreeScans({
       hierarchies: parts.scope.hierarchies,
-      found: (found) => this.#groupFound(found),
+      // To judge all groups of the host anew would make each look dear.
+      found: (found, mayDecideAnew) => {
+        if (mayDecideAnew || !this.#policy.isIgnored(found.scope)) this.#groupFound(found);
+      },
       leftOut: (groups) => log.warn('more control groups than are scanned', { left_out: groups }),
     });
     this.#lost = this.#makeLost();
@@ -95,20 +104,16 @@ export class ContainerSide {
       listener: {
         container: (update, attributes, samplingRules) => {
           parts.sampling.container(update.slot, samplingRules);
-          parts.traced.changed(update.slot, attributes);
+          traced.changed(update.slot, attributes);
           sendToPump({ type: 'container', update });
         },
         containerGone: (slot) => {
-          parts.traced.gone(slot);
+          traced.gone(slot);
           parts.sampling.containerGone(slot);
           sendToPump({ type: 'container-gone', slot });
         },
-        scope: (scope, verdict, slot, container) => this.#tell(scope, verdict, slot, container),
-        scopeGone: (scope) => {
-          this.#policy.forget(scope);
-          parts.traced.judged(scope, 'deny');
-          sendToPump({ type: 'scope-gone', ...wordsOf(scope) });
-        },
+        scope: (...verdict) => this.#verdicts.tell(...verdict),
+        scopeGone: (scope) => this.#verdicts.gone(scope),
         containersFull: (max) =>
           log.warn('no room for another container; raise limits.containers', { containers: max }),
       },
@@ -125,17 +130,13 @@ export class ContainerSide {
   }
 
   #makeLost(): LostScopes {
-    const { log, sendToPump, tracer } = this.#parts;
+    const { log, tracer } = this.#parts;
     return new LostScopes({
       policy: this.#policy,
       scans: this.#scans,
-      isKnown: (scope) => this.#registry.hasScope(scope),
+      isKnown: (scope) => this.#registry.verdictOf(scope) !== undefined,
       removed: (scope) => this.#scopeRemoved(scope),
-      ignored: (scope) => {
-        this.#parts.traced.judged(scope, 'ignore');
-        sendToPump({ type: 'scope', verdict: { ...wordsOf(scope), verdict: 'ignore', slot: 0 } });
-      },
-      forgotten: (scope) => sendToPump({ type: 'scope-gone', ...wordsOf(scope) }),
+      ignored: (scope) => this.#verdicts.answerNoContainer(scope),
       describe: () => tracer.describeTasks(),
       failed: (error) => log.warn("control groups can't be read", { error }),
     });
@@ -192,8 +193,9 @@ export class ContainerSide {
     this.#registry.tick(now);
     this.#namespaces?.tick(now);
     this.#recentStates.watchNew();
-    const recordsLost = this.#parts.tracer.counters.read()['scope_records_lost'];
-    this.#lost.tick(now, recordsLost, this.#namespaces === null);
+    const { tracer, pump } = this.#parts;
+    const recordsLost = tracer.counters.read()['scope_records_lost'] + pump.scopeRecordsLost;
+    this.#lost.tick(recordsLost, this.#namespaces === null);
   }
 
   /** Judges all containers by the rules of another configuration; resolves when each has its verdict. */
@@ -206,8 +208,10 @@ export class ContainerSide {
 
   /** Judges what still waits, within the time; nothing is asked after it. */
   async finish(waitMs: number): Promise<void> {
-    await this.#recordsTaken();
+    await this.#records.taken();
     await this.#namespaces?.settle();
+    this.#scans.endPauses();
+    await this.answered(waitMs);
     await this.settled(waitMs);
     this.close();
   }
@@ -217,27 +221,13 @@ export class ContainerSide {
     this.#directory.close();
   }
 
-  /**
-   * Takes a record of the kernel about a scope, in the turn after the next. Not before: what the watch of the state
-   * folders has to tell of the container is older, and the turn in which the record came may have begun before both.
-   */
+  /** Takes a record of the kernel about a scope, as {@link ScopeRecordQueue} says. */
   takeRecord(bytes: Uint8Array): void {
-    if (this.#records.push(bytes) > 1) return;
-    setImmediate(() => {
-      const records = this.#records.splice(0);
-      setImmediate(() => {
-        for (const record of records) this.#takeOne(record);
-      });
-    });
-  }
-
-  /** Resolves when all records that came are taken, as {@link takeRecord} says. */
-  async #recordsTaken(): Promise<void> {
-    await nextTurn();
-    await nextTurn();
+    this.#records.add(bytes);
   }
 
   #takeOne(bytes: Uint8Array): void {
+    this.#parts.pump.scopeRecordTaken();
     const record = decodeScopeRecord(bytes);
     if (record === null) return;
     if (record.type === 'created') {
@@ -258,16 +248,33 @@ export class ContainerSide {
     }
   }
 
-  /** The pump has records of a scope that it knows nothing of: its own record was lost, or its verdict is on the way. */
-  async scopeUnknown(scope: bigint): Promise<void> {
-    await this.#recordsTaken();
-    if (this.#registry.hasScope(scope)) return;
-    if (this.#namespaces !== null) return this.#namespaces.unknown(scope);
-    await this.#lost.unknown(scope, performance.now());
+  /** The pump has records of a scope that it knows nothing of: ignored ones, those whose record was lost, or on the way. */
+  scopeUnknown(scope: bigint): Promise<void> {
+    const answer: Promise<void> = this.#answer(scope).finally(() => this.#answers.delete(answer));
+    this.#answers.add(answer);
+    return answer;
+  }
+
+  /** Resolves when the pump has an answer to all that it asked, or the time is over. */
+  async answered(waitMs: number): Promise<void> {
+    await atMost(waitMs, Promise.allSettled(this.#answers));
+  }
+
+  async #answer(scope: bigint): Promise<void> {
+    await this.#records.taken();
+    const verdict = this.#registry.verdictOf(scope);
+    if (verdict === 'deny') return this.#verdicts.answerDenied(scope);
+    if (verdict !== undefined) return;
+    if (this.#policy.ignoresForGood(scope)) return this.#verdicts.answerNoContainer(scope);
+    if (this.#namespaces === null) return this.#lost.unknown(scope);
+    // The kernel has it, as a record came.
+    this.#policy.hold(scope);
+    this.#namespaces.unknown(scope);
   }
 
   #scopeRemoved(scope: bigint): void {
     this.#scans.removed(scope);
+    this.#lost.forget(scope);
     this.#policy.removed(scope);
     this.#registry.scopeRemoved(scope);
   }
@@ -276,19 +283,5 @@ export class ContainerSide {
   #groupFound(found: FoundScope): void {
     if (this.#namespaces === null) this.#registry.scopeFound(found);
     else this.#namespaces.groups.add(found.scope, found.path);
-  }
-
-  /** The kernel first: a group made inside of it meanwhile then inherits. */
-  #tell(scope: bigint, verdict: RegistryVerdict, slot: number, container: bigint): void {
-    const { log, sendToPump } = this.#parts;
-    if (!this.#policy.tell(scope, container, kernelVerdict(verdict, slot), verdict === 'ignore'))
-      log.warn('the policy table is full: a container is not traced', { scope: String(scope) });
-    if (verdict === 'unjudged') return;
-    if (verdict === 'deny' && slot !== 0) this.#parts.traced.gone(slot);
-    this.#parts.traced.judged(scope, verdict, slot);
-    sendToPump({
-      type: 'scope',
-      verdict: { ...wordsOf(scope), verdict: verdict === 'trace' ? 'trace' : 'ignore', slot },
-    });
   }
 }

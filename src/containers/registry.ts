@@ -20,7 +20,7 @@ import { cgroupIdOf, type FoundScope } from './found-scope.ts';
 import { GoneScopes } from './gone-scopes.ts';
 import { isNamesake, stripNamesakes } from './namesakes.ts';
 import { isWorseTold } from './preference.ts';
-import type { RegistryOptions } from './registry-options.ts';
+import type { RegistryOptions, RegistryVerdict } from './registry-options.ts';
 import type { ContainerMetadata } from './runtimes/runtime-source.ts';
 import { cgroupVersionOfScope } from './scope.ts';
 import type { ScopeDescribed } from './scope-records.ts';
@@ -119,9 +119,9 @@ export class ContainerRegistry {
     return [...scopes].some((scope) => this.#scopes.get(scope)?.isRemoved === false);
   }
 
-  /** Whether the group is known, judged or not. */
-  hasScope(scope: bigint): boolean {
-    return this.#scopes.has(scope);
+  /** What was decided of the group's container; undefined where the group isn't known. */
+  verdictOf(scope: bigint): RegistryVerdict | undefined {
+    return this.#scopes.get(scope)?.container.verdict;
   }
 
   /** Resolves when every container that is known now has been judged. */
