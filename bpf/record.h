@@ -58,7 +58,7 @@ enum scope_kind {
 
 /* What the policy map says of a scope. A scope that isn't in it is ignored. */
 enum scope_verdict {
-	VERDICT_IGNORE = 1,   /* not a container: another hierarchy may know it */
+	VERDICT_IGNORE = 1,   /* no container's; not kept of groups, where unknown means it */
 	VERDICT_DENY = 2,     /* a container that must not be traced */
 	VERDICT_UNJUDGED = 3, /* traced; its records wait in user space */
 	VERDICT_TRACE = 4,

@@ -78,6 +78,16 @@ static __always_inline bool is_runtime_phase(u64 task, struct scope_policy *scop
 	return mount_namespace_of_executable(task) == settings.host_mnt_ns;
 }
 
+/*
+ * A program of the host in a group that nobody has judged, where nothing was executed yet: a service's or a runtime's, and
+ * the host's in both cases.
+ */
+static __always_inline bool is_still_hosts(u64 task, struct scope_policy *scope)
+{
+	return settings.trace_host && verdict_of(scope) == VERDICT_UNJUDGED &&
+	       mount_namespace_of_task(task) == settings.host_mnt_ns;
+}
+
 /* The policy of a task that opens a file, or NULL when that is not to be traced. */
 static __always_inline struct scope_policy *policy_at_open(u64 task)
 {
@@ -85,9 +95,9 @@ static __always_inline struct scope_policy *policy_at_open(u64 task)
 
 	if (!scope || is_self(task))
 		return NULL;
-	if (!settings.runtime_phase && is_runtime_phase(task, scope))
-		return NULL;
-	return scope;
+	if (settings.runtime_phase || !is_runtime_phase(task, scope))
+		return scope;
+	return is_still_hosts(task, scope) ? &host_policy : NULL;
 }
 
 #endif

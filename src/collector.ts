@@ -82,7 +82,7 @@ export class Collector {
       sampling: this.#sampling,
       traced: this.#traced,
       hostAttributes: host,
-      sendToPump: (message) => this.#pump.send(message),
+      pump: this.#pump,
     });
     this.#openFiles = new OpenFileSide({
       log: parts.log,
@@ -204,6 +204,7 @@ export class Collector {
     // Every slice that is live has ended now.
     this.#tracer.expireSlices(FOR_EVER);
     await this.#tracer.stopPending(until, () => this.#portionSent(deadlineMs));
+    await this.#containers.answered(SETTLE_MARGIN_MS);
     await this.#pump.stop();
     await this.#sink.flush(Math.max(0, deadlineMs - performance.now()));
     this.#last = this.counters();

@@ -1,6 +1,6 @@
 // The containers' side of the collector: what the kernel and the runtimes tell goes to the registry, and what the
 // registry decides goes to the kernel's policy and to the pump. On the main thread.
-import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Tracer } from './bpf/tracer.ts';
 import { isThere } from './containers/is-there.ts';
 import { BARE_STATE_FOLDERS, bareContainerOf } from './containers/bare-containers.ts';
@@ -17,18 +17,21 @@ import { RuntimeDirectory } from './containers/runtime-directory.ts';
 import type { RuntimeSettings } from './containers/runtime-sources.ts';
 import type { ScopeChoice } from './containers/scope-choice.ts';
 import { cgroupVersionOfScope } from './containers/scope.ts';
+import { ScopeRecordQueue } from './containers/scope-record-queue.ts';
 import { decodeScopeRecord } from './containers/scope-records.ts';
 import { TreeScans } from './containers/tree-scans.ts';
 import type { Config } from './config/config.ts';
 import { runtimeSettings } from './config/options.ts';
 import { encodeResource } from './encode/resource.ts';
+import { atMost } from './model/at-most.ts';
 import type { Attributes } from './model/attributes.ts';
-import { wordsOf, type ToPump } from './model/pump-messages.ts';
+import type { PumpThread } from './pump-thread.ts';
 import { directoryListener } from './directory-listener.ts';
 import { namespacesListener } from './namespaces-listener.ts';
 import type { SamplingSide } from './sampling-side.ts';
 import { registryListener } from './registry-listener.ts';
 import { rulesOf } from './registry-rules.ts';
+import { ScopeVerdicts } from './scope-verdicts.ts';
 import type { TracedContainers } from './traced-containers.ts';
 import type { Logger } from './telemetry/log.ts';
 
@@ -47,7 +50,7 @@ export interface ContainerSideParts {
   readonly hierarchies: readonly CgroupHierarchy[];
   readonly hostNamespaces: HostNamespaces;
   readonly hostAttributes: Attributes;
-  readonly sendToPump: (message: ToPump) => void;
+  readonly pump: Pick<PumpThread, 'send' | 'scopeRecordTaken' | 'scopeRecordsLost'>;
   readonly sampling: SamplingSide;
   readonly traced: TracedContainers;
 }
@@ -62,18 +65,25 @@ export class ContainerSide {
   readonly #recentStates = new RecentStates(BARE_STATE_FOLDERS);
   readonly #lost: LostScopes;
   readonly #scans: TreeScans;
+  readonly #verdicts: ScopeVerdicts;
+  readonly #records = new ScopeRecordQueue((record) => this.#takeOne(record));
+  readonly #answers = new Set<Promise<void>>();
   #isClosed = false;
-  /** Came since the event loop's last turn. */
-  readonly #records: Uint8Array[] = [];
 
   constructor(parts: ContainerSideParts) {
-    const { config, log } = parts;
+    const { config, log, traced } = parts;
+    const sendToPump: PumpThread['send'] = (message) => parts.pump.send(message);
     const settings = runtimeSettings(config);
     this.#parts = parts;
-    this.#policy = new PolicyTable(parts.tracer);
+    this.#policy = new PolicyTable(parts.tracer, parts.scope.by !== 'cgroup');
+    const isHostTraced = config.scope.host;
+    this.#verdicts = new ScopeVerdicts({ isHostTraced, policy: this.#policy, traced, sendToPump, log });
     this.#scans = new TreeScans({
       hierarchies: parts.scope.hierarchies,
-      found: (found) => this.#groupFound(found),
+      // To judge all groups of the host anew would make each look dear.
+      found: (found, mayDecideAnew) => {
+        if (mayDecideAnew || !this.#policy.isIgnored(found.scope)) this.#groupFound(found);
+      },
       leftOut: (groups) => log.warn('more control groups than are scanned', { left_out: groups }),
     });
     this.#lost = this.#makeLost();
@@ -95,7 +105,7 @@ export class ContainerSide {
       encodeResource,
       isRuntimePaused: (runtime) => this.#directory.isPaused(runtime),
       ...proofs,
-      listener: registryListener(parts, this.#policy),
+      listener: registryListener({ ...parts, sendToPump }, this.#verdicts),
     });
     this.#namespaces =
       parts.scope.by === 'cgroup'
@@ -109,17 +119,13 @@ export class ContainerSide {
   }
 
   #makeLost(): LostScopes {
-    const { log, sendToPump, tracer } = this.#parts;
+    const { log, tracer } = this.#parts;
     return new LostScopes({
       policy: this.#policy,
       scans: this.#scans,
-      isKnown: (scope) => this.#registry.hasScope(scope),
+      isKnown: (scope) => this.#registry.verdictOf(scope) !== undefined,
       removed: (scope) => this.#scopeRemoved(scope),
-      ignored: (scope) => {
-        this.#parts.traced.judged(scope, 'ignore');
-        sendToPump({ type: 'scope', verdict: { ...wordsOf(scope), verdict: 'ignore', slot: 0 } });
-      },
-      forgotten: (scope) => sendToPump({ type: 'scope-gone', ...wordsOf(scope) }),
+      ignored: (scope) => this.#verdicts.answerNoContainer(scope),
       describe: () => tracer.describeTasks(),
       failed: (error) => log.warn("control groups can't be read", { error }),
     });
@@ -184,8 +190,9 @@ export class ContainerSide {
     );
     this.#namespaces?.tick(now);
     this.#recentStates.watchNew();
-    const recordsLost = this.#parts.tracer.counters.read()['scope_records_lost'];
-    this.#lost.tick(now, recordsLost, this.#namespaces === null);
+    const { tracer, pump } = this.#parts;
+    const recordsLost = tracer.counters.read()['scope_records_lost'] + pump.scopeRecordsLost;
+    this.#lost.tick(recordsLost, this.#namespaces === null);
   }
 
   /** What is traced from now on, and was ignored or denied before, was never described. */
@@ -207,8 +214,10 @@ export class ContainerSide {
 
   /** Judges what still waits, within the time; nothing is asked after it. */
   async finish(waitMs: number): Promise<void> {
-    await this.#recordsTaken();
+    await this.#records.taken();
     await this.#namespaces?.settle();
+    this.#scans.endPauses();
+    await this.answered(waitMs);
     await this.settled(waitMs);
     this.close();
   }
@@ -220,27 +229,13 @@ export class ContainerSide {
     this.#directory.close();
   }
 
-  /**
-   * Takes a record of the kernel about a scope, in the turn after the next. Not before: what the watch of the state
-   * folders has to tell of the container is older, and the turn in which the record came may have begun before both.
-   */
+  /** Takes a record of the kernel about a scope, as {@link ScopeRecordQueue} says. */
   takeRecord(bytes: Uint8Array): void {
-    if (this.#records.push(bytes) > 1) return;
-    setImmediate(() => {
-      const records = this.#records.splice(0);
-      setImmediate(() => {
-        for (const record of records) this.#takeOne(record);
-      });
-    });
-  }
-
-  /** Resolves when all records that came are taken, as {@link takeRecord} says. */
-  async #recordsTaken(): Promise<void> {
-    await nextTurn();
-    await nextTurn();
+    this.#records.add(bytes);
   }
 
   #takeOne(bytes: Uint8Array): void {
+    this.#parts.pump.scopeRecordTaken();
     const record = decodeScopeRecord(bytes);
     if (record === null) return;
     if (record.type === 'created') {
@@ -261,16 +256,33 @@ export class ContainerSide {
     }
   }
 
-  /** The pump has records of a scope that it knows nothing of: its own record was lost, or its verdict is on the way. */
-  async scopeUnknown(scope: bigint): Promise<void> {
-    await this.#recordsTaken();
-    if (this.#registry.hasScope(scope)) return;
-    if (this.#namespaces !== null) return this.#namespaces.unknown(scope);
-    await this.#lost.unknown(scope, performance.now());
+  /** The pump has records of a scope that it knows nothing of: ignored ones, those whose record was lost, or on the way. */
+  scopeUnknown(scope: bigint): Promise<void> {
+    const answer: Promise<void> = this.#answer(scope).finally(() => this.#answers.delete(answer));
+    this.#answers.add(answer);
+    return answer;
+  }
+
+  /** Resolves when the pump has an answer to all that it asked, or the time is over. */
+  async answered(waitMs: number): Promise<void> {
+    await atMost(waitMs, Promise.allSettled(this.#answers));
+  }
+
+  async #answer(scope: bigint): Promise<void> {
+    await this.#records.taken();
+    const verdict = this.#registry.verdictOf(scope);
+    if (verdict === 'deny') return this.#verdicts.answerDenied(scope);
+    if (verdict !== undefined) return;
+    if (this.#policy.ignoresForGood(scope)) return this.#verdicts.answerNoContainer(scope);
+    if (this.#namespaces === null) return this.#lost.unknown(scope);
+    // The kernel has it, as a record came.
+    this.#policy.hold(scope);
+    this.#namespaces.unknown(scope);
   }
 
   #scopeRemoved(scope: bigint): void {
     this.#scans.removed(scope);
+    this.#lost.forget(scope);
     this.#policy.removed(scope);
     this.#registry.scopeRemoved(scope);
   }

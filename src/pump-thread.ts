@@ -1,10 +1,13 @@
 // The pump as the main thread sees it: a worker that is sent buffers and verdicts, and gives requests.
 import { Worker } from 'node:worker_threads';
 import { makeEventFd, wake } from './bpf/libc.ts';
-import { COUNTER_BLOCK_BYTES, readCounters } from './model/counters.ts';
+import { COUNTER_BLOCK_BYTES, counterIndex, gaugeIndex, readCounters } from './model/counters.ts';
 import { slotCountBytes, SlotCounts } from './model/slot-counts.ts';
 import { samplingBlockBytes, SamplingWords } from './model/sampling-words.ts';
 import type { FromPump, PumpOptions, ToPump } from './model/pump-messages.ts';
+
+const SCOPE_RECORDS_LOST = counterIndex('scope_records_lost');
+const SCOPE_RECORDS_TAKEN = gaugeIndex('scope_records_taken');
 
 export type PumpSettings = Omit<
   PumpOptions,
@@ -114,6 +117,16 @@ export class PumpThread {
   async stop(): Promise<void> {
     this.send({ type: 'stop' });
     await Promise.race([this.#ended, this.failed.catch(() => this.#worker.terminate())]);
+  }
+
+  /** One of the records that the listener was given is taken: the pump bounds how many aren't. */
+  scopeRecordTaken(): void {
+    this.counters[SCOPE_RECORDS_TAKEN] += 1;
+  }
+
+  /** Records about scopes that the pump gave up, as too many weren't taken. */
+  get scopeRecordsLost(): number {
+    return this.counters[SCOPE_RECORDS_LOST];
   }
 
   readCounters(): ReturnType<typeof readCounters> {

@@ -14,8 +14,13 @@ import { createRingViews, preferThisThread, readClock, Waiter } from './ring/lib
 import { RingReader } from './ring/ring-reader.ts';
 import { WallClock } from './ring/wall-clock.ts';
 
-/** Scopes for each container: those of host services are told apart once, and remembered as ignored. */
-const SCOPES_PER_CONTAINER = 4;
+/**
+ * Scopes for each container. Reason: the registry's bound: sixteen groups for each, and one more for each of twice as
+ * many containers, those that are gone or denied among them. What belongs to no container takes no place.
+ */
+const SCOPES_PER_CONTAINER = 18;
+/** Scopes that wait for a verdict at once. Reason: it comes in milliseconds. Overflow: `unjudged_overflow`. */
+const SCOPES_WAITING_MAX = 4096;
 
 if (parentPort === null) throw new Error('pump-worker.ts is a worker: start it through the collector');
 const port = parentPort;
@@ -42,7 +47,10 @@ function runPump(options: PumpOptions): void {
     waiter,
     clock: new WallClock(readClock),
     check: checkRecord,
-    scopes: new ScopeTable(Math.max(1024, SCOPES_PER_CONTAINER * options.containersMax)),
+    scopes: new ScopeTable(
+      SCOPES_PER_CONTAINER * options.containersMax + SCOPES_WAITING_MAX,
+      SCOPES_WAITING_MAX,
+    ),
     waiting: new WaitingArea(options.waitingRecordsMax),
     traces: new LiveTraces(options),
     sampler: new PairSampler(options.sampling),

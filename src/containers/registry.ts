@@ -18,7 +18,7 @@ import type { FoundScope } from './found-scope.ts';
 import { isNamesake, stripNamesakes } from './namesakes.ts';
 import { Places } from './places.ts';
 import { isWorseTold } from './preference.ts';
-import type { RegistryNeeds, RegistryOptions } from './registry-options.ts';
+import type { RegistryNeeds, RegistryOptions, RegistryVerdict } from './registry-options.ts';
 import type { ContainerMetadata } from './runtimes/runtime-source.ts';
 import { isUnsure, SecondAsks } from './second-asks.ts';
 import type { ScopeDescribed } from './scope-records.ts';
@@ -129,9 +129,11 @@ export class ContainerRegistry {
     );
   }
 
-  /** Whether the group is known, judged or not. */
-  hasScope(scope: bigint): boolean {
-    return this.#places.scopes.get(scope) !== undefined;
+  /** What was decided of the group's container; undefined where the group isn't known. */
+  verdictOf(scope: bigint): RegistryVerdict | undefined {
+    const container = this.#places.scopes.get(scope)?.container;
+    // One that was dropped after its group went is ignored.
+    return container !== undefined && this.#places.containers.has(container) ? container.verdict : undefined;
   }
 
   /** Resolves when every container that is known now has been judged. */

@@ -12,6 +12,7 @@ import type { SpanArena } from './span-arena.ts';
  */
 const FLAG_VALUES_MAX = 512;
 
+const NO_BLOCK = -1;
 /** A power of two. Reason: programs use a few dozen values. */
 const RECENT_FLAGS = 64;
 
@@ -74,8 +75,8 @@ export class AttributeBlocks {
   private readonly flagsHex = this.addText('fdspan.open.flags');
   private readonly flagBlocks = new Map<number, number>();
   /** What was found last, by a hash of the flags: a look into the map costs more. */
-  private readonly recentFlags = new Int32Array(RECENT_FLAGS).fill(-1);
-  private readonly recentBlocks = new Int32Array(RECENT_FLAGS);
+  private readonly recentFlags = new Int32Array(RECENT_FLAGS);
+  private readonly recentBlocks = new Int32Array(RECENT_FLAGS).fill(NO_BLOCK);
 
   // The pool is one array while blocks are added (declared, as the fields above fill it first).
   declare private pool: Uint8Array;
@@ -120,11 +121,12 @@ export class AttributeBlocks {
     bytes[attributeBegin + 1] = arena.position - attributeBegin - 2;
   }
 
-  /** Writes fdspan.access and fdspan.open.flags. */
+  /** Writes fdspan.access and fdspan.open.flags, which are signed: V8 allocates for a larger number handed to a function. */
   writeOpenFlags(arena: SpanArena, flags: number): void {
     this.write(arena, this.accesses[accessOf(flags)]);
     const place = (flags ^ (flags >>> 6) ^ (flags >>> 12) ^ (flags >>> 18)) & (RECENT_FLAGS - 1);
-    if (this.recentFlags[place] === flags) return this.write(arena, this.recentBlocks[place]);
+    const recent = this.recentBlocks[place];
+    if (recent !== NO_BLOCK && this.recentFlags[place] === flags) return this.write(arena, recent);
     const known = this.flagBlocks.get(flags);
     if (known !== undefined) {
       this.recentFlags[place] = flags;
@@ -134,7 +136,7 @@ export class AttributeBlocks {
     if (this.flagBlocks.size < FLAG_VALUES_MAX) return this.write(arena, this.createFlagBlock(flags));
     this.write(arena, this.flagsHex);
     const begin = arena.position;
-    arena.decimal(flags);
+    arena.decimal(flags >>> 0);
     this.endText(arena, this.flagsHex, begin);
   }
 
@@ -146,7 +148,7 @@ export class AttributeBlocks {
   /* eslint-disable fdspan/hot-path -- from here on: blocks are made at the start, and once for new flags */
 
   private createFlagBlock(flags: number): number {
-    const block = this.addString('fdspan.open.flags', openFlagsText(flags));
+    const block = this.addString('fdspan.open.flags', openFlagsText(flags >>> 0));
     this.flagBlocks.set(flags, block);
     return block;
   }

@@ -90,7 +90,7 @@ export class SpanArena {
 
   /** Writes an unsigned 64-bit number, of any two words, in decimal, by long division of its 16-bit parts. */
   decimal64(lo: number, hi: number): void {
-    if (hi === 0) return this.decimal(lo >>> 0);
+    if (hi === 0 && lo >= 0) return this.decimal(lo);
     let part3 = hi >>> 16;
     let part2 = hi & 0xffff;
     let part1 = lo >>> 16;

@@ -83,7 +83,7 @@ export class SpanEncoder {
     arena.patchTime(begin + END_AT, cursor.i32(closed), cursor.i32(closed + 4), offsetLo, offsetHi);
     this.patchNumbers(cursor, begin);
     this.writePath(cursor, slot);
-    blocks.writeOpenFlags(arena, cursor.u32(layout.PAIR_RECORD_OPEN_FLAGS));
+    blocks.writeOpenFlags(arena, cursor.i32(layout.PAIR_RECORD_OPEN_FLAGS));
     blocks.write(arena, blocks.reasons[cursor.u8(layout.PAIR_RECORD_REASON)]);
     this.writeText(blocks.executable, cursor.bytes, cursor.executableOffset, cursor.executableBytes);
     const fd = cursor.u32(layout.PAIR_RECORD_FD) | 0;
@@ -164,7 +164,7 @@ export class SpanEncoder {
 
   private writeFile(cursor: RecordCursor): void {
     const { arena, blocks } = this;
-    const mode = cursor.u32(layout.PAIR_RECORD_MODE);
+    const mode = cursor.i32(layout.PAIR_RECORD_MODE);
     const device = cursor.u32(layout.PAIR_RECORD_DEVICE);
     blocks.write(arena, blocks.fileTypes[(mode >>> 12) & 15]);
     blocks.write(arena, blocks.inode);

@@ -152,7 +152,7 @@ export class TraceTable {
     const opened = layout.PAIR_RECORD_OPENED_BOOT_NS;
     const closed = layout.PAIR_RECORD_CLOSED_BOOT_NS;
     words[at + FILES] += 1;
-    const access = Math.min(accessOf(cursor.u32(layout.PAIR_RECORD_OPEN_FLAGS)), layout.ACCESS_NONE);
+    const access = Math.min(accessOf(cursor.i32(layout.PAIR_RECORD_OPEN_FLAGS)), layout.ACCESS_NONE);
     words[at + BY_ACCESS + access] += 1;
     const reason = cursor.u8(layout.PAIR_RECORD_REASON);
     if (reason === layout.CLOSE_FAILED) words[at + FAILED] += 1;

@@ -15,10 +15,13 @@ export interface ContainerUpdate {
   readonly namespaces: Uint32Array;
 }
 
-/** What the main thread decided about one scope. `slot` of `ignore`: of a container that was traced before, else 0. */
+/**
+ * What the main thread decided about one scope. `host`: no container's, and the host is traced. `slot` of `ignore`: of a
+ * container that was traced before, else 0.
+ */
 export interface ScopeVerdict {
   readonly scopeLo: number;
   readonly scopeHi: number;
-  readonly verdict: 'trace' | 'ignore';
+  readonly verdict: 'trace' | 'host' | 'ignore';
   readonly slot: number;
 }

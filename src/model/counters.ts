@@ -23,6 +23,8 @@ export const COUNTER_NAMES = [
   'held_spans_read',
   'held_spans_encoded',
   'held_spans_filtered',
+  'scopes_full',
+  'scope_records_lost',
   // Written by the main thread.
   'spans_accepted',
   'queue_full',
@@ -45,7 +47,15 @@ export const COUNTER_NAMES = [
 export type CounterName = (typeof COUNTER_NAMES)[number];
 
 /** Gauges of the pump that the law needs besides its counters; the latest value, not a sum. */
-export const GAUGE_NAMES = ['waiting', 'live_traces', 'pump_turned_ms', 'ring_fill_bytes'] as const;
+export const GAUGE_NAMES = [
+  'waiting',
+  'live_traces',
+  'pump_turned_ms',
+  'ring_fill_bytes',
+  // Records about scopes that the pump has posted, and that the main thread has taken.
+  'scope_records_posted',
+  'scope_records_taken',
+] as const;
 export type GaugeName = (typeof GAUGE_NAMES)[number];
 
 /** Bytes of a block that holds every counter and gauge as one float64 each (exact up to 2^53). */

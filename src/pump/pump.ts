@@ -8,6 +8,7 @@ import type { PumpStages } from './pump-stages.ts';
 import { giveUpWaiting } from './give-up-waiting.ts';
 import { HeldReader } from './held-reader.ts';
 import { RootSender } from './root-sender.ts';
+import { ScopeRecordSender } from './scope-record-sender.ts';
 import { SCOPE_IGNORED, SCOPE_UNKNOWN, SCOPE_WAITING, stateAtOpen } from '../model/scope-state.ts';
 import { TraceCursor } from '../model/trace-cursor.ts';
 import { SlotCounts } from '../model/slot-counts.ts';
@@ -44,6 +45,7 @@ export class Pump {
   private readonly roots: RootSender;
   private readonly held: HeldReader;
   private readonly containers: ContainerMessages;
+  private readonly scopeRecords: ScopeRecordSender;
   /** Indices of the free buffers. */
   private readonly freeBuffers: number[];
   /** When the turn began, by the boot clock, as all times here: the wall clock may be stepped. */
@@ -64,7 +66,8 @@ export class Pump {
     this.requestAgeMaxMs = options.requestAgeMaxMs;
     this.freeBuffers = [...options.buffers.keys()];
     this.roots = new RootSender(stages, this.counters, () => this.makeRoom());
-    this.containers = new ContainerMessages(stages, this.roots, this.slotCounts);
+    this.containers = new ContainerMessages(stages, this.roots, this.slotCounts, this.counters);
+    this.scopeRecords = new ScopeRecordSender(stages.post, this.counters);
     const slotOf = (lo: number, hi: number): number => stateAtOpen(stages.scopes.find(lo, hi));
     this.held = new HeldReader(this.counters, slotOf, (slot) => {
       return stages.sampler.judge(this.cursor, slot) === KEEP && this.encode(slot);
@@ -142,7 +145,7 @@ export class Pump {
         continue;
       }
       if (kind > layout.RECORD_PAIR) {
-        this.postScopeRecord();
+        this.scopeRecords.send(this.cursor);
         continue;
       }
       if (kind === layout.RECORD_PAIR && this.held.take(this.cursor)) continue;
@@ -237,6 +240,7 @@ export class Pump {
       waiting.take();
     }
     waiting.endReplay();
+    if (!this.containers.isReplayDue) this.containers.replayed();
   }
 
   private makeRoom(): boolean {
@@ -259,11 +263,6 @@ export class Pump {
     this.closedMs = 0;
     this.stages.post({ type: 'request', index, bytes, spans, processSpans, heldSpans, closedBootMs });
     return true;
-  }
-
-  private postScopeRecord(): void {
-    const { bytes, offset, length } = this.cursor;
-    this.stages.post({ type: 'scope-record', record: bytes.slice(offset, offset + length) });
   }
 
   private receiveMessages(): void {

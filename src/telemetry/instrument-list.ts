@@ -58,7 +58,11 @@ export const COUNTERS: readonly Instrument[] = [
   counter('containers_full', '{container}', 'Containers that were not traced: no place for another one'),
   counter('scopes_full', '{group}', 'Control groups that were not traced: no place for another one'),
   counter('scope_table_full', '{group}', "Control groups that the kernel's policy table had no place for"),
-  counter('scope_records_lost', '{record}', 'Records about control groups that the ring had no place for'),
+  counter(
+    'scope_records_lost',
+    '{record}',
+    'Records about control groups that found no place: in the ring, or before the main thread',
+  ),
   counter('runtime_lookups_failed', '{lookup}', 'Questions to container runtimes that failed'),
   counter(
     'runtime_lookups_held',

@@ -53,16 +53,16 @@ export const DROPS: readonly Drop[] = [
 ];
 
 /** Gauges of the shared block that describe a moment, and would only mislead in a summary. */
-const MOMENTS = new Set(['pump_turned_ms', 'ring_fill_bytes']);
+const MOMENTS = new Set(['pump_turned_ms', 'ring_fill_bytes', 'scope_records_posted', 'scope_records_taken']);
 
 /**
  * Puts the kernel's counters (by name), those of the shared block (`readCounters`) and the amounts of
- * this moment into one flat object.
+ * this moment into one flat object. What several stages count under one name is added.
  */
 export function summarize(kernel: Counters, shared: Counters, amounts: Amounts): Record<string, number> {
   const counters: Record<string, number> = { ...kernel };
   for (const [name, value] of Object.entries(shared)) {
-    if (!MOMENTS.has(name)) counters[name] = value;
+    if (!MOMENTS.has(name)) counters[name] = (kernel[name] ?? 0) + value;
   }
   counters.still_open = amounts.stillOpen;
   counters.ring_unread = amounts.ringUnread;

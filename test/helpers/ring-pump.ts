@@ -41,11 +41,13 @@ export class RingPump {
   readonly #ring = createTestRing(RING_BYTES);
   readonly #positions: readonly BigUint64Array[];
   readonly #parts: ReturnType<typeof makePumpStages>;
-  /** Told at the next run. Scopes that the pump asked about are forgotten: its table is of bounded size. */
+  /** Told at the next run. Traced scopes that the pump asked about are forgotten: its table is of bounded size. */
   #asked: ToPump[] = [];
+  readonly #answer: (scopeLo: number, scopeHi: number) => ToPump;
 
-  /** `traced`: scopes that are judged before the first run. */
-  constructor(options: RingPumpOptions = {}, traced: readonly bigint[] = []) {
+  /** `traced`: scopes that are judged before the first run. `answer`: of the main thread about a scope. */
+  constructor(options: RingPumpOptions = {}, traced: readonly bigint[] = [], answer = verdictOf) {
+    this.#answer = answer;
     this.#options = optionsOf(options);
     this.#asked = traced.map((scope, index): ToPump => {
       const slot = index % (CONTAINERS_MAX + 1);
@@ -79,8 +81,10 @@ export class RingPump {
         (turns[0] ?? turns.at(turns.push([]) - 1)).push({ type: 'buffer', index });
       } else if (message.type === 'scope-record') scopeRecords.push(message.record);
       else if (message.type === 'scope-unknown') {
-        turns[0]?.push(verdictOf(message.scopeLo, message.scopeHi));
-        this.#asked.push({ type: 'scope-gone', scopeLo: message.scopeLo, scopeHi: message.scopeHi });
+        const answer = this.#answer(message.scopeLo, message.scopeHi);
+        turns[0]?.push(answer);
+        if (answer.type === 'scope' && answer.verdict.verdict === 'trace')
+          this.#asked.push({ type: 'scope-gone', scopeLo: message.scopeLo, scopeHi: message.scopeHi });
       }
     };
     new Pump(this.#options, {

@@ -8,8 +8,9 @@ import { WAITING_BYTES_MAX, WaitingArea } from '../../src/enrich/waiting-area.ts
 import { RecordCursor } from '../../src/model/record-cursor.ts';
 
 const SCOPES_MAX = 12;
+const WAITING_MAX = 3;
 
-test('the table of scopes does as a Map of bounded size', () => {
+test('the table of scopes does as a Map of bounded size, of which so many wait at most', () => {
   // Few keys, so that they meet; with halves that agree, and the key 0.
   const word = fc.constantFrom(0, 1, 2, 16, 0x40000000, 0xffffffff);
   const step = fc.record({
@@ -20,7 +21,7 @@ test('the table of scopes does as a Map of bounded size', () => {
   });
   fc.assert(
     fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
-      const table = new ScopeTable(SCOPES_MAX);
+      const table = new ScopeTable(SCOPES_MAX, WAITING_MAX);
       const model = new Map<string, number>();
       for (const { does, lo, hi, state } of steps) {
         const key = `${lo} ${hi}`;
@@ -28,7 +29,9 @@ test('the table of scopes does as a Map of bounded size', () => {
           table.remove(lo, hi);
           model.delete(key);
         } else {
-          const hasRoom = model.has(key) || model.size < SCOPES_MAX;
+          const others = [...model].filter(([other, known]) => other !== key && known === SCOPE_WAITING);
+          const mayWait = state !== SCOPE_WAITING || others.length < WAITING_MAX;
+          const hasRoom = mayWait && (model.has(key) || model.size < SCOPES_MAX);
           assert.equal(table.set(lo, hi, state), hasRoom);
           if (hasRoom) model.set(key, state);
         }

@@ -169,7 +169,7 @@ test('a group of the host that has the name of a state folder is ignored, and fo
   await answer(null);
   assert.deepEqual(take(), ['scope 5 unjudged 0', 'scope 5 ignore 0']);
   assert.deepEqual(registry.list(), []);
-  assert.equal(registry.hasScope(v2(5)), false);
+  assert.equal(registry.verdictOf(v2(5)), undefined);
 });
 
 test('a container that its runtime still makes is asked about once more when its state is there', async () => {

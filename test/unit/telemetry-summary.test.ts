@@ -54,6 +54,11 @@ test('the summary is flat, with the amounts and without gauges of a moment', () 
   assert.ok(Object.values(counters).every((value) => typeof value === 'number'));
 });
 
+test('what the kernel and the pump count under one name is added', () => {
+  const counters = summarize({ ...kernel, scope_records_lost: 3 }, { scope_records_lost: 4 }, amounts);
+  assert.equal(counters.scope_records_lost, 7);
+});
+
 const balanced = summarize(kernel, shared, amounts);
 for (const [name, equations] of [
   ['opens_in_scope', 1],
@@ -95,6 +100,9 @@ test('every drop of the shared counters is in the table of drops', () => {
     'held_spans_read',
     'held_spans_encoded',
     'held_spans_filtered',
+    // Of groups, not of pairs.
+    'scopes_full',
+    'scope_records_lost',
     'held_spans_accepted',
     'held_spans_dropped',
     'spool_recovered',
