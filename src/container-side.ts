@@ -12,6 +12,7 @@ import { Namespaces, type HostNamespaces } from './containers/namespaces.ts';
 import { PolicyTable } from './containers/policy-table.ts';
 import { RecentStates } from './containers/recent-states.ts';
 import { ContainerRegistry } from './containers/registry.ts';
+import type { RegistryNeeds } from './containers/registry-options.ts';
 import { RuntimeDirectory } from './containers/runtime-directory.ts';
 import type { RuntimeSettings } from './containers/runtime-sources.ts';
 import type { ScopeChoice } from './containers/scope-choice.ts';
@@ -28,6 +29,7 @@ import type { PumpThread } from './pump-thread.ts';
 import { directoryListener } from './directory-listener.ts';
 import { namespacesListener } from './namespaces-listener.ts';
 import type { SamplingSide } from './sampling-side.ts';
+import { registryListener } from './registry-listener.ts';
 import { rulesOf } from './registry-rules.ts';
 import { ScopeVerdicts } from './scope-verdicts.ts';
 import type { TracedContainers } from './traced-containers.ts';
@@ -64,6 +66,7 @@ export class ContainerSide {
   readonly #lost: LostScopes;
   readonly #scans: TreeScans;
   readonly #verdicts: ScopeVerdicts;
+  #isClosed = false;
   readonly #records = new ScopeRecordQueue((record) => this.#takeOne(record));
   readonly #answers = new Set<Promise<void>>();
 
@@ -100,23 +103,9 @@ export class ContainerSide {
       hostAttributes: parts.hostAttributes,
       distroVersion: parts.version,
       encodeResource,
+      isRuntimePaused: (runtime) => this.#directory.isPaused(runtime),
       ...proofs,
-      listener: {
-        container: (update, attributes, samplingRules) => {
-          parts.sampling.container(update.slot, samplingRules);
-          traced.changed(update.slot, attributes);
-          sendToPump({ type: 'container', update });
-        },
-        containerGone: (slot) => {
-          traced.gone(slot);
-          parts.sampling.containerGone(slot);
-          sendToPump({ type: 'container-gone', slot });
-        },
-        scope: (...verdict) => this.#verdicts.tell(...verdict),
-        scopeGone: (scope) => this.#verdicts.gone(scope),
-        containersFull: (max) =>
-          log.warn('no room for another container; raise limits.containers', { containers: max }),
-      },
+      listener: registryListener(parts, this.#verdicts),
     });
     this.#namespaces =
       parts.scope.by === 'cgroup'
@@ -147,7 +136,13 @@ export class ContainerSide {
     return new RuntimeDirectory({
       settings,
       waitMs: config.limits.metadataWaitMs,
-      listener: directoryListener((metadata) => this.#registry.metadataChanged(metadata), log),
+      listener: directoryListener(
+        {
+          changed: (metadata) => this.#registry.metadataChanged(metadata),
+          sourceIsBack: () => this.#registry.sourceIsBack(),
+        },
+        log,
+      ),
     });
   }
 
@@ -190,12 +185,23 @@ export class ContainerSide {
   /** Once a second: forgets what is gone for long, and makes up for records of groups that were lost. */
   tick(): void {
     const now = performance.now();
-    this.#registry.tick(now);
+    this.#makeUp(this.#registry.tick(now)).catch((error: unknown) =>
+      this.#parts.log.warn("control groups can't be looked through again", { error }),
+    );
     this.#namespaces?.tick(now);
     this.#recentStates.watchNew();
     const { tracer, pump } = this.#parts;
     const recordsLost = tracer.counters.read()['scope_records_lost'] + pump.scopeRecordsLost;
     this.#lost.tick(recordsLost, this.#namespaces === null);
+  }
+
+  /** What is traced from now on, and was ignored or denied before, was never described. */
+  async #makeUp({ look, description }: RegistryNeeds): Promise<void> {
+    if (look && this.#namespaces === null) {
+      await this.#scans.scan();
+      await this.settled(this.#parts.config.limits.metadataWaitMs + RELOAD_MARGIN_MS);
+    }
+    if ((look || description) && !this.#isClosed) await this.#parts.tracer.describeTasks();
   }
 
   /** Judges all containers by the rules of another configuration; resolves when each has its verdict. */
@@ -216,7 +222,9 @@ export class ContainerSide {
     this.close();
   }
 
+  /** The kernel's side may be gone from now on. */
   close(): void {
+    this.#isClosed = true;
     this.#recentStates.close();
     this.#directory.close();
   }
@@ -281,6 +289,7 @@ export class ContainerSide {
 
   /** Where namespaces are the scopes, groups only name their containers. */
   #groupFound(found: FoundScope): void {
+    if (this.#isClosed) return;
     if (this.#namespaces === null) this.#registry.scopeFound(found);
     else this.#namespaces.groups.add(found.scope, found.path);
   }

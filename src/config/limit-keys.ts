@@ -18,7 +18,7 @@ export const LIMIT_KEYS: Readonly<Record<string, Key>> = {
     format: format.bytes(4096, 1 << 30, true),
   },
   'limits.containers': {
-    doc: 'Containers at once; for their metrics 2 KiB of kernel memory each.',
+    doc: "Containers at once, a quarter of them one user's, or in one container; for their metrics 2 KiB of kernel memory each.",
     default: 4096,
     format: format.integer(1, 65536),
   },

@@ -5,11 +5,13 @@ import type { ContainerMetadata, ContainerQuestion, RuntimeSource } from './runt
 
 /** Reason: runtimes answer in 2–60 ms, docker in 300 while it starts the container; a busy machine takes longer. */
 const ASK_TIMEOUT_MS = 2000;
+/** Reason: torn files and the like pass at once; a second failure in a row is the runtime's. */
+const FAILURES_TO_PAUSE = 2;
 const PAUSE_MS = { first: 1000, max: 60_000 };
 
 export class AskedSource {
   readonly #source: RuntimeSource;
-  readonly #paused: (reason: string) => void;
+  readonly #state: (isAnswering: boolean, reason: string) => void;
   readonly #asking = new Set<AbortController>();
   #failures = 0;
   /** Failures in a row, of which those that began together count once. */
@@ -20,10 +22,10 @@ export class AskedSource {
   /** A user's own runtime: forgotten when its socket is gone. */
   readonly isUsers: boolean;
 
-  /** `paused` is told once, until an answer comes again. */
-  constructor(source: RuntimeSource, paused: (reason: string) => void, isUsers = false) {
+  /** `state` is told once when it fails again and again, and once when an answer comes again. */
+  constructor(source: RuntimeSource, state: (isAnswering: boolean, reason: string) => void, isUsers = false) {
     this.#source = source;
-    this.#paused = paused;
+    this.#state = state;
     this.isUsers = isUsers;
   }
 
@@ -57,7 +59,9 @@ export class AskedSource {
     this.#asking.add(controller);
     try {
       const answer = await unlessAborted(this.#source.find(question, controller.signal), controller.signal);
+      const wasPaused = this.#failuresInRow >= FAILURES_TO_PAUSE;
       this.#failuresInRow = 0;
+      if (wasPaused) this.#state(true, '');
       return answer === null ? null : { ...answer, toldBy: this.#source.name };
     } catch (error) {
       if (this.#asking.has(controller)) this.#failed(beganMs, error);
@@ -88,10 +92,10 @@ export class AskedSource {
     if (beganMs <= this.#failedMs) return;
     this.#failedMs = performance.now();
     this.#failuresInRow += 1;
-    // Torn files and the like pass at once: a second failure in a row is the runtime's.
-    if (this.#failuresInRow < 2) return;
+    if (this.#failuresInRow < FAILURES_TO_PAUSE) return;
     this.#pausedUntilMs = this.#failedMs + backoffMs(this.#failuresInRow - 1, PAUSE_MS.first, PAUSE_MS.max);
-    if (this.#failuresInRow === 2) this.#paused(error instanceof Error ? error.message : String(error));
+    if (this.#failuresInRow > FAILURES_TO_PAUSE) return;
+    this.#state(false, error instanceof Error ? error.message : String(error));
   }
 }
 

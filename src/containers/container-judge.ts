@@ -1,6 +1,6 @@
 // What becomes of a container once its groups are known: its runtime is asked, the rules judge it once, a traced one
 // gets a slot, and its resource is encoded. Slots and verdicts change here only.
-import { underManager } from './preference.ts';
+import { isWorseTold, underManager } from './preference.ts';
 import type { Attributes } from '../model/attributes.ts';
 import type { ContainerUpdate } from '../model/container-slot.ts';
 import { questionOf, SlotPool, type Container } from './container-table.ts';
@@ -20,11 +20,12 @@ export interface RegistryRules {
   readonly samplingRulesOf?: ((facts: ContainerFacts) => number) | undefined;
 }
 
-/** Asks the runtimes; must not reject. `isThere`: whether the container still runs. */
+/** Asks the runtimes; must not reject. `isThere`: whether the container still runs; `isAgain`: nothing waits for the answer. */
 export type FindMetadata = (
   question: ContainerQuestion,
   runtime: string,
   isThere: () => boolean,
+  isAgain: boolean,
 ) => Promise<ContainerMetadata | null>;
 
 export interface JudgeListener {
@@ -43,6 +44,8 @@ export interface JudgeOptions extends RegistryRules {
   readonly encodeResource: (attributes: Attributes, droppedCount: number) => Uint8Array;
   /** Left out: containers are judged by what their groups tell. */
   readonly findMetadata?: FindMetadata | undefined;
+  /** Whether a source that knows most of this runtime's containers fails now. Left out: none does. */
+  readonly isRuntimePaused?: (runtime: string) => boolean;
   readonly listener: JudgeListener;
 }
 
@@ -70,6 +73,11 @@ export class ContainerJudge {
     this.#slots = new SlotPool(options.containersMax);
   }
 
+  /** How many are asked about now. */
+  get asking(): number {
+    return this.#asking.size;
+  }
+
   get containersFull(): number {
     return this.#containersFull;
   }
@@ -82,7 +90,7 @@ export class ContainerJudge {
    * Asks the container's runtime and calls back; at once when none can be asked, and when the group alone tells that the
    * container is denied. Not at all where it is being asked already: what was called for then judges by the rules of then.
    */
-  ask(container: Container, isThere: () => boolean, answered: () => void): void {
+  ask(container: Container, isThere: () => boolean, answered: () => void, isAgain = false): void {
     const { findMetadata } = this.#options;
     const isDenied = this.#rules.rules.denies(container.path) !== null;
     if (container.isBeingAsked && !isDenied) return;
@@ -94,11 +102,12 @@ export class ContainerJudge {
     container.asks += 1;
     container.isBeingAsked = true;
     const { runtime } = container.path;
-    const asked = findMetadata(questionOf(container.path), runtime, isThere).then((metadata) => {
+    const asked = findMetadata(questionOf(container.path), runtime, isThere, isAgain).then((answer) => {
       this.#asking.delete(asked);
       container.isBeingAsked = false;
-      const told = underManager(metadata, runtime) ?? container.metadata;
-      container.metadata = this.#table.isNamesake(container) ? null : told;
+      const told = underManager(answer, runtime);
+      if (this.#table.isNamesake(container)) container.metadata = null;
+      else if (told !== null && !isWorseTold(told, container.metadata)) container.metadata = told;
       answered();
     });
     this.#asking.add(asked);
@@ -118,10 +127,7 @@ export class ContainerJudge {
     if (isAllowed && container.slot === 0) {
       let slot = this.#slots.take();
       while (slot === 0 && this.#table.freeSlot(container)) slot = this.#slots.take();
-      if (slot === 0) {
-        this.tellFull();
-        return false;
-      }
+      if (slot === 0) return false;
       container.slot = slot;
     }
     container.rule = rule;

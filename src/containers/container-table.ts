@@ -14,6 +14,8 @@ export type ContainerVerdict = 'unjudged' | 'trace' | 'deny';
 export interface Container {
   readonly key: string;
   readonly path: ContainerPath;
+  /** The user, or the outermost container, that may make any number of such; null: root of the host. */
+  readonly owner: string | null;
   /** 1…containersMax; 0 while it isn't judged, and for a denied container that never was allowed. */
   slot: number;
   rule: string | null;
@@ -57,6 +59,7 @@ export function newContainer(path: ContainerPath, found: FoundScope): Container 
   return {
     key: containerKey(path),
     path,
+    owner: ownerOf(path),
     slot: 0,
     rule: null,
     verdict: 'unjudged',
@@ -78,6 +81,12 @@ export function newContainer(path: ContainerPath, found: FoundScope): Container 
   };
 }
 
+function ownerOf(path: ContainerPath): string | null {
+  const user = userOfGroup(path.groupPath);
+  if (user !== null) return `user ${user}`;
+  return path.parentId === null ? null : `in ${path.outerIds?.[0] ?? path.parentId}`;
+}
+
 /**
  * Returns what tells containers apart. Hex ids are unique; free ones (`web`) only where they are.
  * The outer containers are part of it: a container may give groups below it the names of others, and of theirs.
@@ -88,6 +97,31 @@ export function containerKey(path: ContainerPath): string {
   const owner = userOfGroup(path.groupPath) ?? '';
   const outer = [...(path.outerIds ?? []), path.parentId ?? ''].join('/');
   return `${owner}\n${outer}\n${path.runtime}\n${place}\n${path.containerId}`;
+}
+
+/** Whether a group of that path is another container's than the one that is known. `isThere`: whether that has a group. */
+export function isMadeAgain(
+  known: Container,
+  { isOwnGroup }: ContainerPath,
+  found: FoundScope,
+  isThere: boolean,
+): boolean {
+  const id = cgroupIdOf(found);
+  const isSamePath = found.version === known.cgroupVersion && found.path === known.cgroupPath;
+  // Numbers of groups aren't given again, and the word of the removal may have been lost or not have come yet.
+  if (isOwnGroup && isSamePath && id !== null && known.cgroupId !== null) return id !== known.cgroupId;
+  return !isThere;
+}
+
+/** Lets the resource tell of the container's own group, v2 before v1; false when it tells of a better one, or of this. */
+export function takeGroup(container: Container, { isOwnGroup }: ContainerPath, found: FoundScope): boolean {
+  const isBetter = isOwnGroup && (found.version === 'v2' || container.cgroupVersion === 'v1');
+  if (!isBetter || container.scope === found.scope) return false;
+  container.scope = found.scope;
+  container.cgroupPath = found.path;
+  container.cgroupVersion = found.version;
+  container.cgroupId = cgroupIdOf(found);
+  return true;
 }
 
 /** Whether an event of a runtime is about this container. */

@@ -57,12 +57,14 @@ interface Lookup {
   /** In whose groups it is; null: nobody's. */
   readonly user: number | null;
   readonly isThere: () => boolean;
-  readonly deadlineMs: number;
+  deadlineMs: number;
   /** What any source answered: counts when no better answer comes in time. */
   other: ContainerMetadata | null;
   isOver: boolean;
   /** Resolves with it: a question that is still being asked holds no place any longer. */
   readonly over: Promise<unknown>;
+  /** Starts its time; null: that runs already. */
+  begin: (() => void) | null;
   end(answer: ContainerMetadata | null): void;
 }
 
@@ -114,12 +116,14 @@ export class RuntimeDirectory {
   /**
    * Asks who knows the container until one does, for `waitMs` at most; null when none does. Never rejects. `runtime` is
    * what the group's path says; `unknown` asks all. What is no longer there is asked about once more: its runtime
-   * learns nothing new of it.
+   * learns nothing new of it. `isAgain`: nothing waits for the answer, so that it goes behind the others in line, and its
+   * time begins with its turn.
    */
   find(
     question: ContainerQuestion,
     runtime: string,
     isThere: () => boolean = () => true,
+    isAgain = false,
   ): Promise<ContainerMetadata | null> {
     const told = this.#news.take(question, runtime);
     if (told !== undefined && !this.#hasBetter(told)) return Promise.resolve(told);
@@ -130,10 +134,15 @@ export class RuntimeDirectory {
       runtime,
       user: userOfGroup(question.cgroupPath),
       isThere,
-      deadlineMs: performance.now() + this.#options.waitMs,
+      deadlineMs: Infinity,
       other: told ?? null,
       isOver: false,
       over: promise,
+      begin: () => {
+        lookup.begin = null;
+        lookup.deadlineMs = performance.now() + this.#options.waitMs;
+        timer = setTimeout(() => lookup.end(lookup.other), this.#options.waitMs);
+      },
       end: (answer) => {
         lookup.isOver = true;
         clearTimeout(timer);
@@ -141,10 +150,19 @@ export class RuntimeDirectory {
         resolve(answer);
       },
     };
-    const timer = setTimeout(() => lookup.end(lookup.other), this.#options.waitMs);
+    let timer: NodeJS.Timeout | undefined;
+    if (!isAgain) lookup.begin?.();
     this.#lookups.add(lookup);
     void this.#askUntilOver(lookup);
     return promise;
+  }
+
+  /** Whether a source that knows most of this runtime's containers is left out now, as it fails. */
+  isPaused(runtime: string): boolean {
+    const names = PREFERRED[runtime] ?? [];
+    return [...this.#sources.values()].some(
+      ({ name, isPaused, isUsers }) => isPaused && !isUsers && names.includes(name),
+    );
   }
 
   /** Ends every connection, follower and look-up. */
@@ -156,7 +174,8 @@ export class RuntimeDirectory {
 
   async #askUntilOver(lookup: Lookup): Promise<void> {
     for (let turn = 0; !lookup.isOver; turn += 1) {
-      await this.#line.take(turn > 0, lookup.user);
+      await this.#line.take(turn > 0 || lookup.begin !== null, lookup.user);
+      if (!lookup.isOver) lookup.begin?.();
       const isThere = lookup.isThere();
       if (!lookup.isOver) await Promise.race([this.#ask(lookup, turn), lookup.over]);
       this.#line.give(lookup.user);
@@ -224,7 +243,7 @@ export class RuntimeDirectory {
   #add(key: string, source: RuntimeSource, isUsers = false): AskedSource {
     const asked = new AskedSource(
       source,
-      (reason) => this.#options.listener.state(asked.fullName, false, reason),
+      (isAnswering, reason) => this.#options.listener.state(asked.fullName, isAnswering, reason),
       isUsers,
     );
     this.#sources.set(key, asked);

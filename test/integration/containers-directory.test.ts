@@ -379,6 +379,55 @@ test('1,000 look-ups at once ask 16 at a time', async (t) => {
   assert.equal(most, 16);
 });
 
+test('a question that nothing waits for stands behind all others, and its time begins with its turn', async (t) => {
+  const released = Promise.withResolvers<null>();
+  const asked: string[] = [];
+  const source = new TestSource('docker', async ({ id }) => {
+    asked.push(id);
+    if (id.startsWith('slow')) await released.promise;
+    return metadata('web', id);
+  });
+  const { directory } = directoryOf(t, [source], 300);
+  await directory.discover();
+  const question = (id: string) => ({ ...ASKED, id });
+  const slow = Array.from({ length: 16 }, (_, index) => directory.find(question(`slow${index}`), 'docker'));
+  const again = directory.find(question('again'), 'docker', undefined, true);
+  const late = Array.from({ length: 20 }, (_, index) => directory.find(question(`new${index}`), 'docker'));
+  assert.equal(
+    (await Promise.all(slow)).every((answer) => answer === null),
+    true,
+    'their time is over',
+  );
+  released.resolve(null);
+  await Promise.all(late);
+  assert.equal((await again)?.name, 'web', 'it waited for longer than a look-up may take');
+  assert.equal(asked.at(-1), 'again');
+});
+
+test('a source that fails is paused for its runtime, and tells when it answers again', async (t) => {
+  let isBroken = true;
+  const source = new TestSource('cri', () =>
+    isBroken ? fails(ASKED, t.signal) : Promise.resolve(metadata('web')),
+  );
+  const { directory, states } = directoryOf(t, [source], 3000);
+  await directory.discover();
+  const found = directory.find(ASKED, 'containerd');
+  const paused = Promise.withResolvers<void>();
+  const timer = setInterval(() => {
+    if (directory.isPaused('containerd')) paused.resolve();
+  }, 5);
+  await paused.promise;
+  clearInterval(timer);
+  assert.equal(directory.isPaused('docker'), true, 'cri knows its containers, too');
+  assert.equal(directory.isPaused('lxc'), false);
+  isBroken = false;
+  assert.equal((await found)?.name, 'web');
+  assert.deepEqual(
+    states.map(({ isAnswering }) => isAnswering),
+    [false, true],
+  );
+});
+
 test('of 300 look-ups at once, one for a new container does not wait behind the repeats of unknown ones', async (t) => {
   const engine = await startEngineLookalike();
   t.after(() => engine.close());
