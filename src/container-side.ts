@@ -66,9 +66,9 @@ export class ContainerSide {
   readonly #lost: LostScopes;
   readonly #scans: TreeScans;
   readonly #verdicts: ScopeVerdicts;
+  #isClosed = false;
   readonly #records = new ScopeRecordQueue((record) => this.#takeOne(record));
   readonly #answers = new Set<Promise<void>>();
-  #isClosed = false;
 
   constructor(parts: ContainerSideParts) {
     const { config, log, traced } = parts;
@@ -105,7 +105,7 @@ export class ContainerSide {
       encodeResource,
       isRuntimePaused: (runtime) => this.#directory.isPaused(runtime),
       ...proofs,
-      listener: registryListener({ ...parts, sendToPump }, this.#verdicts),
+      listener: registryListener(parts, this.#verdicts),
     });
     this.#namespaces =
       parts.scope.by === 'cgroup'
