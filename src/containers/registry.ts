@@ -131,7 +131,9 @@ export class ContainerRegistry {
 
   /** What was decided of the group's container; undefined where the group isn't known. */
   verdictOf(scope: bigint): RegistryVerdict | undefined {
-    return this.#places.scopes.get(scope)?.container.verdict;
+    const container = this.#places.scopes.get(scope)?.container;
+    // One that was dropped after its group went is ignored.
+    return container !== undefined && this.#places.containers.has(container) ? container.verdict : undefined;
   }
 
   /** Resolves when every container that is known now has been judged. */

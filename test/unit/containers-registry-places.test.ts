@@ -142,6 +142,7 @@ test('a group that went before its container found no place is forgotten in its 
   registry.scopeRemoved(v2(2));
   await registry.settled();
   assert.equal(verdicts.get(2), 'ignore');
+  assert.equal(registry.verdictOf(v2(2)), undefined, 'nobody need wait for one');
   registry.tick(0);
   registry.tick(29_999);
   assert.equal(verdicts.get(2), 'ignore', 'records may still come');
