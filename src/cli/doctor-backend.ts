@@ -7,19 +7,21 @@ import { ok, problem, warning, type Check } from './doctor-check.ts';
 export interface Backend {
   readonly endpoint: string;
   readonly protocol: 'grpc' | 'http/protobuf';
+  /** Whether the path is to be taken as it is. */
+  readonly isEndpointExact?: boolean;
 }
 
 const CONNECT_DEADLINE_MS = 3000;
 
 /** Tells of the proxy, where there is one, and of the port only when it is to be tried. */
 export async function checkBackend(
-  { endpoint, protocol }: Backend,
+  { endpoint, protocol, isEndpointExact }: Backend,
   variables: ProxyVariables,
   isTried: boolean,
 ): Promise<Check[]> {
   let parsed: Endpoint;
   try {
-    parsed = parseEndpoint(endpoint, protocol);
+    parsed = parseEndpoint(endpoint, protocol, isEndpointExact);
   } catch (error) {
     if (!(error instanceof EndpointError)) throw error;
     return [problem('backend', 'configuration', error.message, 'Correct export.endpoint.')];

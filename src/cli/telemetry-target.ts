@@ -5,7 +5,7 @@ import { endpointOf, headersOf, readInsecure } from '../config/opentelemetry-var
 import type { Problem } from '../config/problems.ts';
 import { checkHeader } from '../export/check-credentials.ts';
 import { Credentials } from '../export/credentials.ts';
-import { parseEndpoint } from '../export/endpoint.ts';
+import { isLoopbackHost, parseEndpoint } from '../export/endpoint.ts';
 import type { OtlpTarget, OtlpTargets } from '../telemetry/otlp-target.ts';
 
 const METRICS = 'OTEL_EXPORTER_OTLP_METRICS_';
@@ -35,12 +35,19 @@ export function telemetryTargets(config: Pick<Config, 'export'>, environment: En
     tls: () => credentials.tls(),
   };
   const { headers: own, url, ...rest } = metricsSettings(config.export, environment, []);
+  const metricsUrl = url ?? derivedUrl(config.export, rest.protocol);
+  const isShared = mayHaveHeaders(metricsUrl, traces.url);
   const metricsHeaders = async (): Promise<Readonly<Record<string, string>>> => ({
-    ...(await credentials.headers()),
+    ...(isShared ? await credentials.headers() : {}),
     ...own,
   });
-  const metricsUrl = url ?? derivedUrl(config.export, rest.protocol);
   return { traces, metrics: { ...traces, ...rest, url: metricsUrl, headers: metricsHeaders } };
+}
+
+/** Whether the headers of the spans may go there, too: not where they could be read on a way that the spans don't take. */
+function mayHaveHeaders({ protocol, hostname }: URL, spans: URL): boolean {
+  if (protocol === 'https:' || isLoopbackHost(hostname)) return true;
+  return hostname === spans.hostname && spans.protocol === 'http:';
 }
 
 /** Returns what is wrong with OTEL_EXPORTER_OTLP_METRICS_*, where metrics are sent. */

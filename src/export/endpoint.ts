@@ -42,7 +42,7 @@ export function parseEndpoint(
   const hasPath = url.pathname !== '' && url.pathname !== '/';
   if (protocol === 'grpc' && hasPath) {
     throw new EndpointError(
-      `endpoint ${shown} has a path, which grpc has no place for: leave it out, or set export.protocol to http/protobuf`,
+      `endpoint ${shown} has a path, which grpc has no place for: leave it out, or take http/protobuf as protocol`,
     );
   }
   if (protocol === 'http/protobuf' && !hasPath && !isExact) url.pathname = '/v1/traces';
@@ -64,6 +64,6 @@ export function portOf({ protocol, port }: URL): string {
   return port || (protocol === 'https:' ? '443' : '80');
 }
 
-function isLoopbackHost(hostname: string): boolean {
+export function isLoopbackHost(hostname: string): boolean {
   return hostname === 'localhost' || hostname === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(hostname);
 }

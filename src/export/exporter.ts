@@ -146,7 +146,9 @@ export class Exporter {
     this.#gate.hurry();
     this.#backlog.hurry();
     this.#sendMore();
-    await atMost(timeoutMs, this.#idle());
+    // Where the backend asked for a longer wait, nothing would be sent.
+    const isShut = this.#gate.notBeforeMs > performance.now() + timeoutMs;
+    if (!isShut || this.#inFlight > 0 || this.#compressing > 0) await atMost(timeoutMs, this.#idle());
     await this.close();
   }
 

@@ -10,7 +10,7 @@ import { RecentRoots } from './recent-roots.ts';
 import { TraceIds } from './trace-ids.ts';
 
 /**
- * Reason: Tempo takes 10,000 live traces of a tenant by default. 420 bytes each. Overflow: the oldest one's root is sent at
+ * Reason: Tempo takes 10,000 live traces of a tenant by default. some 450 bytes each. Overflow: the oldest one's root is sent at
  * once, counted as `traces_evicted`.
  */
 export const LIVE_TRACES_MAX = 8192;

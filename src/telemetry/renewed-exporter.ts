@@ -83,7 +83,11 @@ export class RenewedExporter<Items, Made extends Exporter<Items> = Exporter<Item
   }
 
   async #renew(): Promise<void> {
-    const [headers, tls] = await Promise.all([this.#target.headers(), this.#target.tls()]);
+    const { url } = this.#target;
+    const [headers, tls] = await Promise.all([
+      this.#target.headers(),
+      url.protocol === 'https:' ? this.#target.tls() : this.#tls,
+    ]);
     const text = JSON.stringify(headers);
     if (text === this.#headers && tls === this.#tls) return;
     const agent = agentOf(this.#target, tls);

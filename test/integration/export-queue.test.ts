@@ -128,20 +128,26 @@ for (const protocol of ['grpc', 'http/protobuf'] as const) {
     assert.equal(receiver.spanCount, 200);
   });
 
-  test(`${protocol}: a stop does not send before the moment that the backend asked for`, async (t) => {
-    const busy: Behaviour =
-      protocol === 'grpc'
-        ? { type: 'grpc-status', code: 14, retryDelayMs: 60_000 }
-        : { type: 'http-status', status: 503, retryAfter: '60' };
-    const receiver = await startReceiver({ protocol, behaviours: [busy] });
-    t.after(() => receiver.close());
-    const harness = new ExportHarness({ protocol, endpoint: receiver.endpoint });
-    await harness.give(exportRequest(10), 10);
-    while (harness.log.length === 0) await new Promise(setImmediate);
-    await harness.end(300);
-    assert.equal(receiver.requests.length, 1);
-    assert.equal(harness.counters.shutdown, 10);
-  });
+  // The limit is far below the deadline of the stop.
+  const limit = { timeout: 30_000 };
+  test(
+    `${protocol}: a stop neither sends before the moment that the backend asked for, nor waits where that is after its deadline`,
+    limit,
+    async (t) => {
+      const busy: Behaviour =
+        protocol === 'grpc'
+          ? { type: 'grpc-status', code: 14, retryDelayMs: 60_000 }
+          : { type: 'http-status', status: 503, retryAfter: '60' };
+      const receiver = await startReceiver({ protocol, behaviours: [busy] });
+      t.after(() => receiver.close());
+      const harness = new ExportHarness({ protocol, endpoint: receiver.endpoint });
+      await harness.give(exportRequest(10), 10);
+      while (harness.log.length === 0) await new Promise(setImmediate);
+      await harness.end(59_000);
+      assert.equal(receiver.requests.length, 1);
+      assert.equal(harness.counters.shutdown, 10);
+    },
+  );
 
   test(`${protocol}: a flush takes in requests that are still being compressed`, async (t) => {
     const receiver = await startReceiver({ protocol });

@@ -1,6 +1,9 @@
 // A collector's own metrics while it traces: by OTLP and as Prometheus text, every counter of its summary in both, and its
 // health while the backend is down.
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer, type IncomingHttpHeaders } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
 import { makeContainerGroup } from '../helpers/cgroup.ts';
 import { startCollector, whyNoKernelTests, type Collector } from '../helpers/collector-process.ts';
@@ -65,6 +68,36 @@ test(
       'fdspan.probe.attached',
     ])
       assert.ok(names.has(name) && series.has(name.replaceAll('.', '_')), name);
+  },
+);
+
+test(
+  'headers of the environment that the configuration replaces are sent with no metrics',
+  { skip },
+  async (t) => {
+    const sent = new Map<string, IncomingHttpHeaders>();
+    const backend = createServer((request, response) => {
+      sent.set(request.url ?? '', request.headers);
+      request.resume().on('end', () => response.end());
+    });
+    await once(backend.listen(0, '127.0.0.1'), 'listening');
+    t.after(() => backend.close());
+    const collector = await startCollector({
+      endpoint: `http://127.0.0.1:${(backend.address() as AddressInfo).port}`,
+      protocol: 'http/protobuf',
+      containerIds: [],
+      environment: {
+        OTEL_EXPORTER_OTLP_HEADERS: 'authorization=base,x-base=1',
+        OTEL_EXPORTER_OTLP_TRACES_HEADERS: 'x-traces=1',
+        OTEL_EXPORTER_OTLP_METRICS_HEADERS: 'x-metrics=1',
+      },
+      set: { 'telemetry.metrics.otlp': 'true', 'export.headers': '{x-own: 1}' },
+    });
+    t.after(() => collector.kill());
+    await collector.stop();
+    const headers = sent.get('/v1/metrics') ?? {};
+    const names = Object.keys(headers).filter((name) => name.startsWith('x-') || name === 'authorization');
+    assert.deepEqual(names.sort(), ['x-metrics', 'x-own']);
   },
 );
 

@@ -34,14 +34,14 @@ test('the variables of metrics replace the protocol, the endpoint and the timeou
     { 'export.endpoint': 'https://c:4317', 'export.headers': '{X-A: 1, x-b: 2}' },
     {
       OTEL_EXPORTER_OTLP_METRICS_PROTOCOL: HTTP,
-      OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: 'http://m:4318/in?x=1',
+      OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: 'https://m:4318/in?x=1',
       OTEL_EXPORTER_OTLP_METRICS_TIMEOUT: '250',
       OTEL_EXPORTER_OTLP_METRICS_HEADERS: 'X-B=three%20',
     },
   );
   assert.deepEqual(
     [metrics.protocol, metrics.url.href, metrics.timeoutMs],
-    [HTTP, 'http://m:4318/in?x=1', 250],
+    [HTTP, 'https://m:4318/in?x=1', 250],
   );
   assert.deepEqual(await metrics.headers(), { 'x-a': '1', 'x-b': 'three ' });
   assert.deepEqual(
@@ -50,6 +50,23 @@ test('the variables of metrics replace the protocol, the endpoint and the timeou
   );
   assert.deepEqual(await traces.headers(), { 'x-a': '1', 'x-b': '2' });
 });
+
+for (const [spans, metrics, isSent] of [
+  ['https://c:4317', 'http://m:4318', false],
+  ['https://c:4317', 'http://c:4318', false],
+  ['http://c:4317', 'http://m:4318', false],
+  ['http://c:4317', 'http://c:4318', true],
+  ['https://c:4317', 'http://127.0.0.1:4318', true],
+] as const)
+  test(`headers of spans to ${spans} go ${isSent ? '' : 'not '}with metrics to ${metrics}`, async () => {
+    const set = { 'export.endpoint': spans, 'export.headers': '{token: secret}' };
+    const env = {
+      OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: metrics,
+      OTEL_EXPORTER_OTLP_METRICS_HEADERS: 'own=1',
+    };
+    const headers = await targetsOf(set, env).metrics.headers();
+    assert.deepEqual(headers, isSent ? { token: 'secret', own: '1' } : { own: '1' });
+  });
 
 test('an endpoint of metrics without a scheme is TLS, unless METRICS_INSECURE says otherwise', () => {
   const env = { OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: 'm:4317' };
