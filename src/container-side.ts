@@ -103,6 +103,7 @@ export class ContainerSide {
       hostAttributes: parts.hostAttributes,
       distroVersion: parts.version,
       encodeResource,
+      noPlaceVerdict: config.scope.host ? 'deny' : 'ignore',
       isRuntimePaused: (runtime) => this.#directory.isPaused(runtime),
       ...proofs,
       listener: registryListener(parts, this.#verdicts),

@@ -1,5 +1,6 @@
 // What becomes of a container once its groups are known: its runtime is asked, the rules judge it once, a traced one
 // gets a slot, and its resource is encoded. Slots and verdicts change here only.
+import { isHexId } from './cgroup-segment.ts';
 import { isWorseTold, underManager } from './preference.ts';
 import type { Attributes } from '../model/attributes.ts';
 import type { ContainerUpdate } from '../model/container-slot.ts';
@@ -55,6 +56,8 @@ export interface JudgedTable {
   freeSlot(asking: Container): boolean;
   /** Whether what a runtime tells of the container's id means another. */
   isNamesake(container: Container): boolean;
+  /** Whether the container was made again. */
+  isOutlived(container: Container): boolean;
 }
 
 export class ContainerJudge {
@@ -62,6 +65,8 @@ export class ContainerJudge {
   readonly #slots: SlotPool;
   readonly #table: JudgedTable;
   readonly #asking = new Set<Promise<void>>();
+  /** Nothing waits for these. */
+  readonly #askingAgain = new Set<Promise<void>>();
   #rules: RegistryRules;
   #isFullTold = false;
   #containersFull = 0;
@@ -75,7 +80,7 @@ export class ContainerJudge {
 
   /** How many are asked about now. */
   get asking(): number {
-    return this.#asking.size;
+    return this.#asking.size + this.#askingAgain.size;
   }
 
   get containersFull(): number {
@@ -102,18 +107,25 @@ export class ContainerJudge {
     container.asks += 1;
     container.isBeingAsked = true;
     const { runtime } = container.path;
+    const asking = isAgain ? this.#askingAgain : this.#asking;
     const asked = findMetadata(questionOf(container.path), runtime, isThere, isAgain).then((answer) => {
-      this.#asking.delete(asked);
+      asking.delete(asked);
       container.isBeingAsked = false;
       const told = underManager(answer, runtime);
       if (this.#table.isNamesake(container)) container.metadata = null;
-      else if (told !== null && !isWorseTold(told, container.metadata)) container.metadata = told;
+      else if (told !== null && this.#isNews(container, told)) container.metadata = told;
       answered();
     });
-    this.#asking.add(asked);
+    asking.add(asked);
   }
 
-  /** Resolves when every container that is being asked about now has been judged. */
+  /** What is told of a free id may be of the container that was made again under it. */
+  #isNews(container: Container, told: ContainerMetadata): boolean {
+    if (isWorseTold(told, container.metadata)) return false;
+    return isHexId(container.path.containerId) || !this.#table.isOutlived(container);
+  }
+
+  /** Resolves when every container whose verdict waits for an answer now has been judged. */
   async settled(): Promise<void> {
     await Promise.all(this.#asking);
   }

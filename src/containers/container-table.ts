@@ -104,13 +104,13 @@ export function isMadeAgain(
   known: Container,
   { isOwnGroup }: ContainerPath,
   found: FoundScope,
-  isThere: boolean,
+  isThere: () => boolean,
 ): boolean {
   const id = cgroupIdOf(found);
   const isSamePath = found.version === known.cgroupVersion && found.path === known.cgroupPath;
   // Numbers of groups aren't given again, and the word of the removal may have been lost or not have come yet.
   if (isOwnGroup && isSamePath && id !== null && known.cgroupId !== null) return id !== known.cgroupId;
-  return !isThere;
+  return !isThere();
 }
 
 /** Lets the resource tell of the container's own group, v2 before v1; false when it tells of a better one, or of this. */

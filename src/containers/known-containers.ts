@@ -37,6 +37,11 @@ export class KnownContainers {
     return this.#newest.get(key);
   }
 
+  /** Whether it was made again: another one has its key. */
+  isOutlived(container: Container): boolean {
+    return this.#all.has(container) && this.#newest.get(container.key) !== container;
+  }
+
   has(container: Container): boolean {
     return this.#all.has(container);
   }

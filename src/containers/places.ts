@@ -16,6 +16,10 @@ import { ScopeTable } from './scope-table.ts';
 export interface PlacesOptions {
   readonly containersMax: number;
   readonly ignored: (scope: bigint) => void;
+  /** There is no place for the container of that scope, or for that group of it. */
+  readonly refused: (scope: bigint) => void;
+  /** There is no place for one container more. */
+  readonly full: () => void;
   readonly scopeGone: (scope: bigint) => void;
   /** The container of that slot is over, and was made again. */
   readonly replaced: (slot: number) => void;
@@ -36,25 +40,30 @@ export class Places {
     this.refusals = new Refusals(2 * options.containersMax);
   }
 
-  /** Whether the container may have another group; counts each that it may not. */
+  /** Whether the container may have another group; counts and refuses each that it may not. */
   hasRoom(scope: bigint, container: Container): boolean {
     if (this.scopes.hasRoom(container)) return true;
     if (this.refusals.add(scope)) this.scopes.tellFull();
+    this.#options.refused(scope);
     return false;
   }
 
   /**
    * The container that the path names, which has no group where it is new; another one where the one that is known is over,
-   * and it was made again. null when there is no room, and nobody is gone for long enough.
+   * and it was made again. null when there is no room, and nobody is gone for long enough: then the group is refused.
    */
   containerOf(path: ContainerPath, found: FoundScope): Container | null {
     const known = this.containers.get(containerKey(path));
-    if (known !== undefined && !isMadeAgain(known, path, found, this.scopes.isThere(known))) return known;
+    const isThere = (): boolean => known !== undefined && this.scopes.isThere(known);
+    if (known !== undefined && !isMadeAgain(known, path, found, isThere)) return known;
     if (known !== undefined && known.slot !== 0) this.#options.replaced(known.slot);
     const container = newContainer(path, found);
     while (!this.containers.hasRoom(container)) {
       const owner = this.containers.isShareFull(container) ? container.owner : null;
-      if (!this.forgetGone(null, owner)) return null;
+      if (this.forgetGone(null, owner)) continue;
+      this.#refuse(found.scope);
+      this.#options.refused(found.scope);
+      return null;
     }
     this.containers.add(container);
     return container;
@@ -84,11 +93,21 @@ export class Places {
     this.refusals.roomCame();
   }
 
-  /** Ignores the container from now on. What went already is forgotten in its time: nobody tells of it again. */
-  drop(container: Container): void {
+  /** Refuses the container from now on, as there is no slot for it. */
+  refuse(container: Container): void {
+    this.#refuse(container.scope);
+    this.#drop(container, this.#options.refused);
+  }
+
+  #refuse(scope: bigint): void {
+    if (this.refusals.add(scope)) this.#options.full();
+  }
+
+  /** What went already is forgotten in its time: nobody tells of it again. */
+  #drop(container: Container, tell: (scope: bigint) => void): void {
     this.containers.delete(container);
     for (const scope of container.scopes) {
-      this.#options.ignored(scope);
+      tell(scope);
       const entry = this.scopes.get(scope);
       if (entry === undefined || entry.isRemoved) continue;
       this.scopes.drop(entry);
@@ -100,6 +119,6 @@ export class Places {
   dropUnproven(container: Container): void {
     this.refusals.unproven();
     if (this.containers.isFull) this.refusals.roomCame();
-    this.drop(container);
+    this.#drop(container, this.#options.ignored);
   }
 }

@@ -28,6 +28,15 @@ export function isWorseTold(news: ContainerMetadata, known: ContainerMetadata | 
   return rankOf(news.toldBy, news.runtimeName) > rankOf(known.toldBy, known.runtimeName);
 }
 
+/** Whether news of a container come from a source that knows more of its runtime than who told of it before. */
+export function isBetterTold(
+  news: ContainerMetadata,
+  known: ContainerMetadata | null,
+  runtime: string,
+): boolean {
+  return known === null || rankOf(news.toldBy, runtime) < rankOf(known.toldBy, runtime);
+}
+
 const MANAGERS = ['docker', 'podman', 'containerd', 'cri-o'];
 
 /**

@@ -17,6 +17,11 @@ export interface RegistryOptions extends JudgeOptions, GroupProofs {
   /** How long scope and slot are kept after the group went: records may still wait. */
   readonly keepAfterExitMs: number;
   readonly listener: RegistryListener;
+  /**
+   * What is told of a container that there is no place for, which no rule has judged; left out: `ignore`. Where the host is
+   * traced too, what is ignored is the host's.
+   */
+  readonly noPlaceVerdict?: 'ignore' | 'deny';
   /** Whether the kernel traces nothing of a container before it has described it: then its verdict waits for that. */
   readonly waitsForDescription?: boolean;
 }

@@ -17,10 +17,10 @@ import { containerOfGroup, isEarly, isStateGone, isUnproven } from './container-
 import type { FoundScope } from './found-scope.ts';
 import { isNamesake, stripNamesakes } from './namesakes.ts';
 import { Places } from './places.ts';
-import { isWorseTold } from './preference.ts';
+import { isBetterTold, isWorseTold } from './preference.ts';
 import type { RegistryNeeds, RegistryOptions, RegistryVerdict } from './registry-options.ts';
 import type { ContainerMetadata } from './runtimes/runtime-source.ts';
-import { isUnsure, SecondAsks } from './second-asks.ts';
+import { SecondAsks } from './second-asks.ts';
 import type { ScopeDescribed } from './scope-records.ts';
 
 export class ContainerRegistry {
@@ -37,6 +37,8 @@ export class ContainerRegistry {
     this.#places = new Places({
       containersMax: options.containersMax,
       ignored: (scope) => options.listener.scope(scope, 'ignore', 0, scope),
+      refused: (scope) => options.listener.scope(scope, options.noPlaceVerdict ?? 'ignore', 0, scope),
+      full: () => this.#judge.tellFull(),
       scopeGone: (scope) => options.listener.scopeGone(scope),
       replaced: (slot) => options.listener.containerReplaced?.(slot),
       forgotten: (container) => this.#forgotten(container),
@@ -45,6 +47,7 @@ export class ContainerRegistry {
     this.#judge = new ContainerJudge(options, {
       freeSlot: (asking) => this.#freeSlot(asking),
       isNamesake: (container) => isNamesake(container, this.#places.containers.newest()),
+      isOutlived: (container) => this.#places.containers.isOutlived(container),
     });
   }
 
@@ -62,10 +65,11 @@ export class ContainerRegistry {
     }
     const path = containerOfGroup(found, this.#options);
     const container = path === null ? this.#inherited(found) : this.#containerOf(path, found);
-    if (container === null || !this.#places.hasRoom(found.scope, container)) {
-      this.#options.listener.scope(found.scope, 'ignore', 0, found.scope);
+    if (container === null) {
+      if (path === null) this.#options.listener.scope(found.scope, 'ignore', 0, found.scope);
       return;
     }
+    if (!this.#places.hasRoom(found.scope, container)) return;
     this.#places.scopes.add(found, container);
     this.#join(container, path, found);
     if (container.scopes.size > 1 || container.verdict !== 'unjudged') {
@@ -86,7 +90,7 @@ export class ContainerRegistry {
     }
     if (!describe(container, described)) return;
     if (this.#undescribed.take(container)) this.#decide(container);
-    else this.#judge.update(container);
+    else if (!this.#places.containers.isOutlived(container)) this.#judge.update(container);
   }
 
   /** Notes that a group went. Its verdict and slot stay for `keepAfterExitMs`, counted by `tick`. */
@@ -150,7 +154,7 @@ export class ContainerRegistry {
       if (!isAbout(metadata, container) || container.verdict === 'unjudged') continue;
       if (isWorseTold(metadata, container.metadata)) continue;
       if (isNamesake(container, this.#places.containers.newest())) continue;
-      const isNews = isUnsure(container);
+      const isNews = isBetterTold(metadata, container.metadata, container.path.runtime);
       container.metadata = metadata;
       if (isNews) this.#placeAgain(container);
       else this.#judge.update(container);
@@ -162,7 +166,7 @@ export class ContainerRegistry {
     this.#judge.rules = rules;
     const unplaced: Container[] = [];
     for (const container of this.#places.containers.all()) {
-      if (container.verdict === 'unjudged') continue;
+      if (container.verdict === 'unjudged' || this.#places.containers.isOutlived(container)) continue;
       this.#ask(container, () => {
         if (!this.#judgeAgain(container)) unplaced.push(container);
       });
@@ -204,6 +208,7 @@ export class ContainerRegistry {
     const isPlaced = this.#judge.judge(container);
     if (container.verdict === before) return isPlaced;
     this.#isAllowedLater ||= container.verdict === 'trace';
+    if (container.verdict === 'deny' && container.slot !== 0) this.#places.refusals.roomCame();
     for (const scope of container.scopes) this.#tellVerdict(scope, container);
     return isPlaced;
   }
@@ -217,21 +222,14 @@ export class ContainerRegistry {
     return this.#places.scopes.get(found.containerScope)?.container ?? null;
   }
 
+  /** null: it was refused. */
   #containerOf(path: ContainerPath, found: FoundScope): Container | null {
     const container = this.#places.containerOf(path, found);
-    if (container === null) {
-      this.#tellRefused(found.scope);
-      return null;
-    }
-    if (container.scopes.size > 0) return container;
+    if (container === null || container.scopes.size > 0) return container;
     for (const namesake of stripNamesakes(container, this.#places.containers.newest())) {
       if (namesake.verdict !== 'unjudged') this.#placeAgain(namesake);
     }
     return container;
-  }
-
-  #tellRefused(scope: bigint): void {
-    if (this.#places.refusals.add(scope)) this.#judge.tellFull();
   }
 
   /** Judges a container once its runtime has answered, or nobody knows it. */
@@ -253,17 +251,13 @@ export class ContainerRegistry {
 
   #decide(container: Container): void {
     if (!this.#judge.judge(container)) return this.#refuse(container);
-    for (const scope of container.scopes) {
-      this.#tellVerdict(scope, container);
-      this.#places.refusals.delete(scope);
-    }
+    for (const scope of container.scopes) this.#tellVerdict(scope, container);
   }
 
   /** There is no slot for it. */
   #refuse(container: Container): void {
-    this.#tellRefused(container.scope);
     this.#secondAsks.forget(container);
-    this.#places.drop(container);
+    this.#places.refuse(container);
   }
 
   /** Takes over what the container's new group tells of it. */
@@ -275,6 +269,7 @@ export class ContainerRegistry {
   }
 
   #tellVerdict(scope: bigint, container: Container, slot = container.slot): void {
+    if (container.verdict !== 'unjudged') this.#places.refusals.delete(scope);
     const own = this.#places.scopes.ownGroupOf(scope, container);
     this.#options.listener.scope(scope, container.verdict, slot, own);
   }

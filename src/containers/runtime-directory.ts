@@ -16,10 +16,15 @@ const ASK_AGAIN_MS = [15, 30, 60, 120, 200, 300];
 const ASK_BARE_AGAIN_MS = [...Array<number>(15).fill(8), 60, 120, 300];
 /** From this turn on, runtimes other than the path's are asked too. Reason: it is rare, and each asks many files. */
 const OTHERS_TURN = 2;
-/** Look-ups that ask at once; the others wait in line. Reason: more would only make each slower than ASK_TIMEOUT_MS. */
-const LOOKUPS_AT_ONCE_MAX = 16;
-/** Of these, how many one user's groups may hold. Reason: a user makes any number of them, and chooses what answers. */
-const LOOKUPS_OF_USER_MAX = 4;
+/** Look-ups that ask at once; the others wait in line. */
+const LOOKUPS_MAX = {
+  // Reason: more would only make each slower than ASK_TIMEOUT_MS.
+  all: 16,
+  // Reason: a user makes any number of groups, and chooses what answers.
+  ofUser: 4,
+  // Reason: while a runtime hangs each holds its place for the whole wait, and new containers' records wait.
+  later: 4,
+};
 /** New sockets are looked for when nobody knows a container, at most this often. */
 const DISCOVER_EVERY_MS = 1000;
 
@@ -72,7 +77,7 @@ export class RuntimeDirectory {
   readonly #options: DirectoryOptions;
   readonly #sources = new Map<string, AskedSource>();
   readonly #news = new EventNews();
-  readonly #line = new LookupLine(LOOKUPS_AT_ONCE_MAX, LOOKUPS_OF_USER_MAX);
+  readonly #line = new LookupLine(LOOKUPS_MAX);
   readonly #lookups = new Set<Lookup>();
   #isClosed = false;
   #discovering: Promise<void> | null = null;
@@ -157,12 +162,11 @@ export class RuntimeDirectory {
     return promise;
   }
 
-  /** Whether a source that knows most of this runtime's containers is left out now, as it fails. */
+  /** Whether the source that knows most of this runtime's containers is left out now, as it fails. */
   isPaused(runtime: string): boolean {
-    const names = PREFERRED[runtime] ?? [];
-    return [...this.#sources.values()].some(
-      ({ name, isPaused, isUsers }) => isPaused && !isUsers && names.includes(name),
-    );
+    const sources = [...this.#sources.values()].filter(({ isUsers }) => !isUsers);
+    const best = (PREFERRED[runtime] ?? []).find((name) => sources.some((source) => source.name === name));
+    return sources.some(({ name, isPaused }) => name === best && isPaused);
   }
 
   /** Ends every connection, follower and look-up. */
@@ -173,12 +177,15 @@ export class RuntimeDirectory {
   }
 
   async #askUntilOver(lookup: Lookup): Promise<void> {
+    const isLater = lookup.begin !== null;
     for (let turn = 0; !lookup.isOver; turn += 1) {
-      await this.#line.take(turn > 0 || lookup.begin !== null, lookup.user);
+      const rank = isLater ? 'later' : turn > 0 ? 'again' : 'first';
+      const place = { rank, user: lookup.user } as const;
+      await this.#line.take(place);
       if (!lookup.isOver) lookup.begin?.();
       const isThere = lookup.isThere();
       if (!lookup.isOver) await Promise.race([this.#ask(lookup, turn), lookup.over]);
-      this.#line.give(lookup.user);
+      this.#line.give(place);
       if (!isThere) lookup.end(lookup.other);
       if (lookup.isOver) return;
       await this.#discoverAgain();

@@ -30,7 +30,8 @@ export class ScopeTable {
 
   /** Whether a group of the container is there. */
   isThere({ scopes }: Container): boolean {
-    return [...scopes].some((scope) => this.#scopes.get(scope)?.isRemoved === false);
+    for (const scope of scopes) if (this.#scopes.get(scope)?.isRemoved === false) return true;
+    return false;
   }
 
   /** The container's own group of the scope's hierarchy; the scope itself where that isn't known. */

@@ -176,3 +176,36 @@ test('what proved no container is looked for again when a runtime answers again'
   registry.sourceIsBack();
   assert.equal(registry.tick(1000).look, true);
 });
+
+test('a slot that a denial leaves is looked for, too', () => {
+  const { registry, found } = registryWith({ containersMax: 1 });
+  found(1);
+  assert.equal(found(2), 'ignore');
+  registry.reload(rulesOf([{ id: idOf(1) }]));
+  assert.equal(registry.tick(0).look, true);
+  assert.equal(found(2), 'trace');
+});
+
+test('a group that got its place with a container that was judged already is looked for no more', () => {
+  const { registry, verdicts, found } = registryWith({ ...rulesOf([{ id: idOf(1) }]), containersMax: 1 });
+  for (let id = 1; id <= 17; id += 1) found(id, `/docker/${idOf(1)}${id === 1 ? '' : `/${id}`}`);
+  assert.equal(verdicts.get(17), 'ignore', 'no room for its group');
+  registry.scopeRemoved(v2(2));
+  assert.equal(registry.tick(0).look, false);
+  registry.tick(30_000);
+  assert.equal(found(17, `/docker/${idOf(1)}/17`), 'deny');
+  for (let id = 20; id < 25; id += 1) {
+    found(id);
+    registry.scopeRemoved(v2(id));
+    assert.equal(registry.tick(id * 40_000).look, false);
+  }
+});
+
+test('what finds no place is denied where all that is ignored is traced as the host', () => {
+  const { found, verdicts } = registryWith({ containersMax: 1, noPlaceVerdict: 'deny' });
+  assert.equal(found(1), 'trace');
+  assert.equal(found(2), 'deny', 'no slot');
+  for (let id = 3; id <= 18; id += 1) found(id, `/docker/${idOf(1)}/${id}`);
+  assert.equal(verdicts.get(18), 'deny', 'no room for its group');
+  assert.equal(found(30, '/system.slice/cron.service'), 'ignore');
+});

@@ -201,3 +201,28 @@ test('containers that restart without end hold no more slots than there are', as
   assert.ok(registry.list().length <= 4);
   assert.equal(registry.counts.containers_full, 0);
 });
+
+test('nothing more is told of a container that was made again: neither by a reload nor by a late description', async () => {
+  const { registry, found, answer, describe, take } = registryWith();
+  found(5, `/docker/${A}`);
+  await answer(docker('web'));
+  registry.scopeRemoved(v2(5));
+  found(6, `/docker/${A}`);
+  await answer(docker('web'));
+  take();
+  describe(5, 100, 1000n);
+  registry.reload({ rules: compileRules([], []), extraAttributes: {}, isLabelWanted: () => true });
+  assert.deepEqual(take(), ['container 2']);
+});
+
+test('what is told of a free id after it was given again is not said of the container before', async () => {
+  const { found, asked, registry, take, resources } = registryWith([], bare);
+  found(5, '/web');
+  registry.scopeRemoved(v2(5));
+  found(6, '/web');
+  take();
+  asked[0](ofImage('second'));
+  await new Promise(setImmediate);
+  assert.deepEqual(take(), ['container 1', 'scope 5 trace 1 5']);
+  assert.doesNotMatch(JSON.stringify(resources[0]), /second/);
+});

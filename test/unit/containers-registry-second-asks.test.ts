@@ -161,3 +161,25 @@ test('a container that went is not asked about again', async () => {
   for (let second = 0; second < 5; second += 1) await tick();
   assert.equal(asked.length, 1);
 });
+
+test('an event of the source that told of a container before leaves the verdict', async () => {
+  const { registry, answer, find, take } = registryWith(rulesOf([], [{ name: 'secret' }]));
+  answer(1, 'web', 'docker state');
+  await find(1);
+  take();
+  const named = (toldBy: string) => ({ id: idOf(1), runtimeName: 'docker', name: 'secret', toldBy });
+  registry.metadataChanged(named('docker state'));
+  assert.deepEqual(take(), [], 'it knows no more than before');
+  registry.metadataChanged(named('docker'));
+  assert.deepEqual(take(), ['scope 1 deny 1']);
+});
+
+test('nothing waits for a second answer', async () => {
+  const { registry, find, tick } = registryWith({
+    findMetadata: (_question, _runtime, _isThere, isAgain) =>
+      isAgain ? new Promise(() => {}) : Promise.resolve(null),
+  });
+  await find(1);
+  await tick();
+  await registry.settled();
+});

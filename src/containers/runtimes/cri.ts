@@ -55,7 +55,13 @@ export class CriSource implements RuntimeSource {
 
   async find({ id, cgroupPath }: ContainerQuestion, signal: AbortSignal): Promise<ContainerMetadata | null> {
     if (!isIdentifier(id) || !(await mayTellOf(cgroupPath, this.address))) return null;
-    return this.#lookUp(id, signal);
+    try {
+      return await this.#lookUp(id, signal);
+    } catch (error) {
+      // A containerd whose CRI is switched off has no pods.
+      if (error instanceof GrpcCallError && error.code === GRPC_UNIMPLEMENTED) return null;
+      throw error;
+    }
   }
 
   follow(listener: RuntimeListener): void {
