@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { cleanEnvironment } from './collector-process.ts';
 
 export interface PrivateDisk {
   /** The root of the file system, as any process of the host can open it. */
@@ -47,7 +48,7 @@ async function mount(t: TestContext, command: string): Promise<PrivateDisk> {
   const folder = mkdtempSync(join(tmpdir(), 'fdspan-disk-'));
   const shell = spawn('unshare', ['--mount', '--propagation', 'private', 'sh'], {
     stdio: ['pipe', 'pipe', 'inherit'],
-    env: { ...process.env, disk: join(folder, 'disk'), image: join(folder, 'image'), LC_ALL: 'C' },
+    env: { ...cleanEnvironment(), disk: join(folder, 'disk'), image: join(folder, 'image'), LC_ALL: 'C' },
   });
   const lines = createInterface({ input: shell.stdout })[Symbol.asyncIterator]();
   const run = async (text: string): Promise<string> => {
