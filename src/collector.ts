@@ -27,6 +27,8 @@ const TICK_MS = 1000;
 /** Reason: what it finds was missed already; it costs a look at every open file of the host. */
 const SWEEP_EVERY_MS = 60_000;
 const QUEUE_LOOK_MS = 10;
+/** For the queue to have room for 2,048 reports more. Reason: a report may be late; a backend that is down lets nobody in. */
+const REPORTS_WAIT_MS = 1000;
 /** For the spool: memory is on a disk that works in less. */
 const ABANDON_MS = 1000;
 /** A look-up that began just now ends by its own wait, not by the stop's. */
@@ -89,7 +91,7 @@ export class Collector {
       openFiles: tracer.openFiles,
       ...openFileOptions(config),
       containers: () => this.#containers.list(),
-      drained: () => this.#pump.drained(),
+      drained: () => this.#portionSent(this.#isDetached ? 0 : performance.now() + REPORTS_WAIT_MS),
       counters: () => tracer.counters.read(),
     });
   }
