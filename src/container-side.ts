@@ -1,6 +1,5 @@
 // The containers' side of the collector: what the kernel and the runtimes tell goes to the registry, and what the
 // registry decides goes to the kernel's policy and to the pump. On the main thread.
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Tracer } from './bpf/tracer.ts';
 import { isThere } from './containers/is-there.ts';
 import { BARE_STATE_FOLDERS, bareContainerOf } from './containers/bare-containers.ts';
@@ -156,12 +155,7 @@ export class ContainerSide {
 
   /** Resolves when every known container is judged, or the time is over. */
   async settled(deadlineMs: number): Promise<void> {
-    const timer = new AbortController();
-    await Promise.race([
-      this.#registry.settled(),
-      sleep(deadlineMs, undefined, { signal: timer.signal }).catch(() => {}),
-    ]);
-    timer.abort();
+    await atMost(deadlineMs, this.#registry.settled());
   }
 
   list(): ReturnType<ContainerRegistry['list']> {
