@@ -7,14 +7,19 @@ import { isThere } from './is-there.ts';
 
 export type BareRuntime = 'runc' | 'crun' | 'runsc';
 
+interface StatePlace {
+  readonly runtime: BareRuntime;
+  readonly placeOf: (id: string) => string;
+  /** Written into that place when the container is made, before anything of its image is executed. */
+  readonly file?: string;
+}
+
 /** Where each keeps the state of a container while it lives, by its id. */
-const STATE_PLACES: readonly { readonly runtime: BareRuntime; readonly placeOf: (id: string) => string }[] = [
-  { runtime: 'runc', placeOf: (id) => `/run/runc/${id}` },
-  { runtime: 'crun', placeOf: (id) => `/run/crun/${id}` },
+const STATE_PLACES: readonly StatePlace[] = [
+  { runtime: 'runc', placeOf: (id) => `/run/runc/${id}`, file: 'state.json' },
+  { runtime: 'crun', placeOf: (id) => `/run/crun/${id}`, file: 'status' },
   { runtime: 'runsc', placeOf: (id) => `/run/runsc/${id}_sandbox:${id}.state` },
 ];
-/** Written into that place when the container is made, before anything of its image is executed. */
-const STATE_FILES: Readonly<Record<string, string>> = { runc: 'state.json', crun: 'status' };
 /** Where those places lie. */
 export const BARE_STATE_FOLDERS = ['/run/runc', '/run/crun', '/run/runsc'];
 /** What runc takes for an id (validateID); crun and runsc take less or the same. */
@@ -57,7 +62,8 @@ export function isBeingMade(
   { runtime, containerId }: Pick<ContainerPath, 'runtime' | 'containerId'>,
   exists: (place: string) => boolean = isThere,
 ): boolean {
-  const place = STATE_PLACES.find((candidate) => candidate.runtime === runtime)?.placeOf(containerId);
-  const file = STATE_FILES[runtime];
-  return place !== undefined && file !== undefined && exists(place) && !exists(`${place}/${file}`);
+  const kept = STATE_PLACES.find((candidate) => candidate.runtime === runtime);
+  if (kept?.file === undefined) return false;
+  const place = kept.placeOf(containerId);
+  return exists(place) && !exists(`${place}/${kept.file}`);
 }
