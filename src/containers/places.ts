@@ -54,9 +54,10 @@ export class Places {
    */
   containerOf(path: ContainerPath, found: FoundScope): Container | null {
     const known = this.containers.get(containerKey(path));
-    const isThere = (): boolean => known !== undefined && this.scopes.isThere(known);
-    if (known !== undefined && !isMadeAgain(known, path, found, isThere)) return known;
-    if (known !== undefined && known.slot !== 0) this.#options.replaced(known.slot);
+    if (known !== undefined) {
+      if (!isMadeAgain(known, path, found, () => this.scopes.isThere(known))) return known;
+      if (known.slot !== 0) this.#options.replaced(known.slot);
+    }
     const container = newContainer(path, found);
     while (!this.containers.hasRoom(container)) {
       const owner = this.containers.isShareFull(container) ? container.owner : null;
